@@ -1,0 +1,56 @@
+//! Which noise levels a sampler visits.
+
+use serde::{Deserialize, Serialize};
+
+use super::ddpm::{BetaSchedule, STEPS};
+
+/// A falling list of noise levels, made for any number of steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoiseLevels {
+    /// σ^(1/ρ) in even steps (Karras et al. 2022, eq. 5).
+    Karras {
+        /// The last noise level before zero.
+        smallest: f64,
+        /// The first noise level.
+        largest: f64,
+        /// How much shorter the steps get towards the end.
+        rho: f64,
+    },
+    /// Evenly spaced steps of the classic forward process.
+    Ddpm(BetaSchedule),
+}
+
+impl Default for NoiseLevels {
+    /// σ from 80 to 0.002 with ρ = 7, EDM's values (Karras et al. 2022, table 1).
+    fn default() -> Self {
+        Self::Karras { smallest: 0.002, largest: 80.0, rho: 7.0 }
+    }
+}
+
+impl NoiseLevels {
+    /// `steps` noise levels, falling, and a zero to end on: `steps + 1` numbers. None for zero steps but the final zero.
+    pub fn list(&self, steps: usize) -> Vec<f64> {
+        let mut sigmas: Vec<f64> = match *self {
+            Self::Karras { smallest, largest, rho } => (0..steps)
+                .map(|i| {
+                    let share = i as f64 / (steps.max(2) - 1) as f64;
+                    let (from, to) = (largest.powf(1.0 / rho), smallest.powf(1.0 / rho));
+                    (from + share * (to - from)).powf(rho)
+                })
+                .collect(),
+            Self::Ddpm(schedule) => {
+                let all = schedule.sigmas();
+                (0..steps)
+                    .filter_map(|i| {
+                        // t = T, T − T/n, …, T/n: the last step but one of the thousand-step list is at T/n, never at zero.
+                        let t = (steps - i) * STEPS / steps;
+                        all.get(t.max(1) - 1).copied()
+                    })
+                    .collect()
+            }
+        };
+        sigmas.push(0.0);
+        sigmas
+    }
+}

@@ -1,0 +1,216 @@
+//! From noise to picture: samplers as streams of steps.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::ddpm::Posterior;
+use crate::noise::BatchNoise;
+
+/// Guesses the clean picture behind a noisy one.
+pub trait Denoiser {
+    /// The expected clean picture given `x` = clean + σ · noise, `[batch, channels, rows, columns]` in and out.
+    fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4>;
+}
+
+/// How to get from one noise level to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Sampler {
+    /// Ancestral sampling: the posterior of the forward process, fresh noise at each step (Ho et al. 2020, algorithm 2).
+    Ddpm,
+    /// DDIM (Song et al. 2021, eq. 12): η = 0 follows the probability flow by Euler's method, η = 1 is ancestral sampling.
+    Ddim {
+        /// Share of fresh noise, from 0 to 1.
+        eta: f64,
+    },
+    /// Heun's second-order method on the probability flow (Karras et al. 2022, algorithm 1): two evaluations a step but the last.
+    Heun,
+    /// DPM-Solver++(2M): second order from the previous step's guess, one evaluation a step (Lu et al. 2022, algorithm 2).
+    DpmSolver,
+}
+
+/// A sampler's name that is none of the known ones.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no sampler '{0}': choose heun, dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm")]
+pub struct ParseSamplerError(String);
+
+impl FromStr for Sampler {
+    type Err = ParseSamplerError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || ParseSamplerError(text.chars().take(40).collect());
+        match text {
+            "ddpm" => Ok(Self::Ddpm),
+            "ddim" => Ok(Self::Ddim { eta: 0.0 }),
+            "heun" => Ok(Self::Heun),
+            "dpm" => Ok(Self::DpmSolver),
+            _ => {
+                let eta = text.strip_prefix("ddim:").and_then(|eta| eta.parse().ok()).ok_or_else(unknown)?;
+                if (0.0..=1.0).contains(&eta) { Ok(Self::Ddim { eta }) } else { Err(unknown()) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ddpm => write!(f, "ddpm"),
+            Self::Ddim { eta: 0.0 } => write!(f, "ddim"),
+            Self::Ddim { eta } => write!(f, "ddim:{eta}"),
+            Self::Heun => write!(f, "heun"),
+            Self::DpmSolver => write!(f, "dpm"),
+        }
+    }
+}
+
+impl TryFrom<String> for Sampler {
+    type Error = ParseSamplerError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Sampler> for String {
+    fn from(sampler: Sampler) -> Self {
+        sampler.to_string()
+    }
+}
+
+impl Sampler {
+    /// How often the denoiser is asked in `steps` steps that end at σ = 0 (the number of function evaluations, NFE).
+    pub fn evaluations(self, steps: usize) -> usize {
+        match self {
+            Self::Heun => (2 * steps).saturating_sub(1),
+            _ => steps,
+        }
+    }
+}
+
+/// One step on the way from noise to picture.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Which step, from 1 to [`Step::of`].
+    pub index: usize,
+    /// How many steps there are.
+    pub of: usize,
+    /// The noise level that this step reached.
+    pub sigma: f64,
+    /// The picture at that noise level, `[batch, channels, rows, columns]`.
+    pub x: Tensor<4>,
+    /// The clean picture that the denoiser saw in it at the start of the step.
+    pub denoised: Tensor<4>,
+}
+
+/// A walk down the noise levels: an iterator over [`Step`]s, the last of which holds the finished pictures.
+pub struct Sampling<'a, D> {
+    denoiser: &'a D,
+    sampler: Sampler,
+    sigmas: Vec<f64>,
+    noise: BatchNoise,
+    x: Tensor<4>,
+    done: usize,
+    previous: Option<(f64, Tensor<4>)>,
+}
+
+impl<'a, D: Denoiser> Sampling<'a, D> {
+    /// Starts at pure noise of the first level. `sigmas` falls; it may end in zero, as [`super::NoiseLevels::list`] does.
+    pub fn new(denoiser: &'a D, sampler: Sampler, sigmas: Vec<f64>, mut noise: BatchNoise) -> Self {
+        let x = noise.draw().mul_scalar(sigmas.first().copied().unwrap_or(0.0));
+        Self::from_noisy(denoiser, sampler, sigmas, noise, x)
+    }
+
+    /// Starts at a picture that already has the noise of the first level.
+    pub fn from_noisy(denoiser: &'a D, sampler: Sampler, sigmas: Vec<f64>, noise: BatchNoise, x: Tensor<4>) -> Self {
+        Self { denoiser, sampler, sigmas, noise, x, done: 0, previous: None }
+    }
+
+    /// How many steps the whole walk has.
+    pub fn steps(&self) -> usize {
+        self.sigmas.len().saturating_sub(1)
+    }
+
+    fn advance(&mut self, from: f64, to: f64) -> (Tensor<4>, Tensor<4>) {
+        let x = self.x.clone();
+        let denoised = self.denoiser.denoise(x.clone(), from);
+        let next = match self.sampler {
+            Sampler::Ddpm => {
+                let posterior = Posterior::between(from, to);
+                let mean = denoised.clone().mul_scalar(posterior.clean) + x.mul_scalar(posterior.noisy);
+                self.with_fresh_noise(mean, posterior.deviation)
+            }
+            Sampler::Ddim { eta } => {
+                // Song et al. (2021), eq. 16 divided by √ᾱ: of the variance at σ', this much is drawn anew.
+                let fresh = eta * to * (from * from - to * to).max(0.0).sqrt() / from;
+                let kept = (to * to - fresh * fresh).max(0.0).sqrt();
+                let mean = toward(x, denoised.clone(), kept / from);
+                self.with_fresh_noise(mean, fresh)
+            }
+            Sampler::Heun => self.heun(x, denoised.clone(), from, to),
+            Sampler::DpmSolver => self.dpm_solver(x, denoised.clone(), from, to),
+        };
+        self.previous = Some((from, denoised.clone()));
+        (next, denoised)
+    }
+
+    /// Karras et al. (2022), algorithm 1: Euler's step, then the same step with the slope averaged over its two ends.
+    fn heun(&self, x: Tensor<4>, denoised: Tensor<4>, from: f64, to: f64) -> Tensor<4> {
+        let euler = toward(x.clone(), denoised.clone(), to / from);
+        if to == 0.0 {
+            return euler;
+        }
+        let slope = (x.clone() - denoised).div_scalar(from);
+        let denoised_there = self.denoiser.denoise(euler.clone(), to);
+        let slope_there = (euler - denoised_there).div_scalar(to);
+        x + (slope + slope_there).mul_scalar((to - from) / 2.0)
+    }
+
+    /// Lu et al. (2022), algorithm 2, with λ = −ln σ: the guess is extrapolated from this step's and the last one's.
+    fn dpm_solver(&self, x: Tensor<4>, denoised: Tensor<4>, from: f64, to: f64) -> Tensor<4> {
+        // To σ = 0 the step is infinitely long in λ: first order, as k-diffusion and diffusers do it, is exact there.
+        if to == 0.0 {
+            return denoised;
+        }
+        let guess = match &self.previous {
+            Some((before, denoised_before)) => {
+                let ratio = (before / from).ln() / (from / to).ln();
+                let weight = 1.0 / (2.0 * ratio);
+                denoised.mul_scalar(1.0 + weight) - denoised_before.clone().mul_scalar(weight)
+            }
+            None => denoised,
+        };
+        toward(x, guess, to / from)
+    }
+
+    fn with_fresh_noise(&mut self, mean: Tensor<4>, deviation: f64) -> Tensor<4> {
+        if deviation > 0.0 { mean + self.noise.draw().cast(self.x.dtype()).mul_scalar(deviation) } else { mean }
+    }
+}
+
+/// `target + share · (x − target)`: what is left of the distance to the target.
+fn toward(x: Tensor<4>, target: Tensor<4>, share: f64) -> Tensor<4> {
+    x.mul_scalar(share) + target.mul_scalar(1.0 - share)
+}
+
+impl<D: Denoiser> Iterator for Sampling<'_, D> {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        let from = *self.sigmas.get(self.done)?;
+        let to = *self.sigmas.get(self.done + 1)?;
+        let (x, denoised) = self.advance(from, to);
+        self.x = x.clone();
+        self.done += 1;
+        Some(Step { index: self.done, of: self.steps(), sigma: to, x, denoised })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.steps() - self.done;
+        (left, Some(left))
+    }
+}

@@ -1,0 +1,106 @@
+//! Gaussian noise from seeds: the same numbers on every platform.
+//!
+//! A permalink names a butterfly by its seed, so the noise behind a seed must not depend on the machine. Every number is
+//! drawn on the CPU from ChaCha12 (whose output is specified bit by bit), turned into a uniform and then into a Gaussian with
+//! `libm`'s logarithm and cosine. The standard library's would not do: they call the platform's own.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// What a stream of noise is for. Streams of different purpose never overlap, whatever their seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The start of a picture and the fresh noise of stochastic samplers.
+    Picture,
+    /// The noise levels and the noise of one training step.
+    Training,
+    /// The order of pictures in one epoch.
+    Order,
+    /// Which pictures of a batch are flipped.
+    Augmentation,
+    /// The starting weights of a network.
+    Weights,
+    /// The known input of the check after loading.
+    Probe,
+}
+
+/// A stream of random numbers, fixed by its seed, purpose and index.
+#[derive(Debug, Clone)]
+pub struct Noise {
+    generator: ChaCha12Rng,
+    spare: Option<f64>,
+}
+
+impl Noise {
+    /// The stream of `seed` for a purpose.
+    pub fn new(seed: u64, purpose: Purpose) -> Self {
+        Self::indexed(seed, purpose, 0)
+    }
+
+    /// The stream of `seed` for a purpose and an index, such as a training step: any of them can be reached without drawing
+    /// the ones before, which is what lets a training run resume where it stopped.
+    pub fn indexed(seed: u64, purpose: Purpose, index: u64) -> Self {
+        let mut key = [0u8; 32];
+        key[0..8].copy_from_slice(&seed.to_le_bytes());
+        key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
+        key[16..24].copy_from_slice(&index.to_le_bytes());
+        Self { generator: ChaCha12Rng::from_seed(key), spare: None }
+    }
+
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
+        self.generator.next_u64()
+    }
+
+    /// A number in (0, 1), on a grid of 2⁵³ points that touches neither end.
+    pub fn uniform(&mut self) -> f64 {
+        ((self.bits() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+
+    /// A whole number below `end`, which must not be zero; every one as likely as the next to within 2⁻⁶⁴ · `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.bits()) * end as u128) >> 64) as usize
+    }
+
+    /// A number from the standard normal distribution (Box and Muller 1958).
+    pub fn gaussian(&mut self) -> f64 {
+        if let Some(spare) = self.spare.take() {
+            return spare;
+        }
+        let radius = (-2.0 * libm::log(self.uniform())).sqrt();
+        let angle = 2.0 * std::f64::consts::PI * self.uniform();
+        self.spare = Some(radius * libm::sin(angle));
+        radius * libm::cos(angle)
+    }
+
+    /// `count` numbers from the standard normal distribution.
+    pub fn gaussians(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.gaussian() as f32).collect()
+    }
+}
+
+/// Noise for a batch in which every picture has a seed of its own, so that a picture does not depend on its neighbours.
+#[derive(Debug, Clone)]
+pub struct BatchNoise {
+    streams: Vec<Noise>,
+    shape: [usize; 3],
+    device: Device,
+}
+
+impl BatchNoise {
+    /// One stream a seed, for pictures of `shape` = channels × rows × columns.
+    pub fn new(seeds: &[u64], shape: [usize; 3], device: &Device) -> Self {
+        let streams = seeds.iter().map(|&seed| Noise::new(seed, Purpose::Picture)).collect();
+        Self { streams, shape, device: device.clone() }
+    }
+
+    /// The next standard normal tensor, `[seeds, channels, rows, columns]`.
+    pub fn draw(&mut self) -> Tensor<4> {
+        let [channels, rows, columns] = self.shape;
+        let size = channels * rows * columns;
+        let values: Vec<f32> = self.streams.iter_mut().flat_map(|stream| stream.gaussians(size)).collect();
+        let data = TensorData::new(values, [self.streams.len(), channels, rows, columns]);
+        Tensor::from_data(data, &self.device)
+    }
+}

@@ -1,0 +1,171 @@
+//! Magnitude-preserving building blocks (Karras et al. 2024, appendix B; equation numbers are theirs).
+
+use burn::module::{Module, Param, ParamId};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+
+use crate::noise::Noise;
+
+/// Keeps a division by a norm away from zero (the EDM2 code's value).
+const EPSILON: f64 = 1e-4;
+
+/// A convolution or, with a 1 × 1 kernel, a matrix: no bias, and every output channel's weights of unit norm.
+///
+/// While training, the weights are stored at unit *variance* and brought to unit norm on each use (eq. 47 and 66), which takes
+/// the length of a gradient step out of the hands of the weights' magnitude. For sampling, [`Kernel::folded`] does this once.
+#[derive(Module, Debug)]
+pub struct Kernel {
+    weight: Param<Tensor<4>>,
+    folded: bool,
+}
+
+impl Kernel {
+    /// A kernel of `outputs` × `inputs` × `side` × `side` standard normal numbers.
+    pub fn new(inputs: usize, outputs: usize, side: usize, noise: &mut Noise, device: &Device) -> Self {
+        let shape = [outputs, inputs, side, side];
+        // A stream of its own: the numbers are drawn only if the parameter is used, not when weights are loaded over it.
+        let mut noise = Noise::new(noise.bits(), crate::noise::Purpose::Weights);
+        let weight = Param::uninitialized(
+            ParamId::new(),
+            move |device, require_grad| {
+                let values = noise.gaussians(shape.iter().product());
+                Tensor::from_data(TensorData::new(values, shape), device).set_require_grad(require_grad)
+            },
+            device.clone(),
+            true,
+            shape.into(),
+        );
+        Self { weight, folded: false }
+    }
+
+    /// The kernel as the convolution wants it: each output channel of unit norm, in the input's precision.
+    fn effective(&self, dtype: FloatDType) -> Tensor<4> {
+        let weight = self.weight.val();
+        let weight = if self.folded { weight } else { unit_norm(weight) };
+        if FloatDType::from(weight.dtype()) == dtype { weight } else { weight.cast(dtype) }
+    }
+
+    /// How many channels it takes.
+    pub fn inputs(&self) -> usize {
+        self.weight.lazy_shape()[1]
+    }
+
+    /// Applies the kernel to `[batch, inputs, rows, columns]`, keeping rows and columns.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.effective(x.dtype().into());
+        let [_, _, side, _] = weight.dims();
+        let pad = side / 2;
+        conv2d(x, weight, None, ConvOptions::new([1, 1], [pad, pad], [1, 1], 1))
+    }
+
+    /// Applies a 1 × 1 kernel to rows of numbers, `[batch, inputs]` to `[batch, outputs]`.
+    pub fn forward_rows(&self, x: Tensor<2>) -> Tensor<2> {
+        let weight = self.effective(x.dtype().into());
+        let [outputs, inputs, _, _] = weight.dims();
+        x.matmul(weight.reshape([outputs, inputs]).transpose())
+    }
+
+    /// The same kernel with its weights brought to unit norm for good.
+    pub fn folded(mut self) -> Self {
+        if !self.folded {
+            self.weight = self.weight.map(|weight| unit_norm(weight).detach());
+            self.folded = true;
+        }
+        self
+    }
+
+    /// Marks weights that came folded from a file.
+    pub fn assume_folded(mut self) -> Self {
+        self.folded = true;
+        self
+    }
+
+    /// The same kernel with its weights back at unit variance, as training stores them (EDM2's forced weight normalisation).
+    pub fn renormalised(mut self) -> Self {
+        self.weight = self.weight.map(|weight| {
+            let [_, inputs, rows, columns] = weight.dims();
+            let fan_in = (inputs * rows * columns) as f64;
+            let require_grad = weight.is_require_grad();
+            unit_norm(weight.detach()).mul_scalar(fan_in.sqrt()).detach().set_require_grad(require_grad)
+        });
+        self.folded = false;
+        self
+    }
+}
+
+/// Divides each output channel's weights by their norm.
+fn unit_norm(weight: Tensor<4>) -> Tensor<4> {
+    let norm = weight.clone().square().sum_dims(&[1, 2, 3]).sqrt().add_scalar(EPSILON);
+    weight.div(norm)
+}
+
+/// Divides each position's channels by their root mean square (eq. 30, "pixel norm").
+pub fn pixel_norm(x: Tensor<4>) -> Tensor<4> {
+    let size = x.clone().square().mean_dim(1).sqrt().add_scalar(EPSILON);
+    x.div(size)
+}
+
+/// SiLU scaled to keep unit variance (eq. 81). 0.596 is the root mean square of SiLU under a standard normal.
+pub fn activate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    (x.clone() * sigmoid(x)).div_scalar(0.596)
+}
+
+/// Adds a branch to the main path, a share `t` of it, keeping unit variance (eq. 88).
+pub fn blend(main: Tensor<4>, branch: Tensor<4>, t: f64) -> Tensor<4> {
+    let scale = 1.0 / ((1.0 - t) * (1.0 - t) + t * t).sqrt();
+    main.mul_scalar((1.0 - t) * scale) + branch.mul_scalar(t * scale)
+}
+
+/// Concatenates the channels of two tensors so that both matter alike, keeping unit variance (eq. 103 with t = ½).
+pub fn concatenate(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    let (channels_a, channels_b) = (a.dims()[1] as f64, b.dims()[1] as f64);
+    let scale = ((channels_a + channels_b) / 2.0).sqrt();
+    Tensor::cat(vec![a.mul_scalar(scale / channels_a.sqrt()), b.mul_scalar(scale / channels_b.sqrt())], 1)
+}
+
+/// Halves rows and columns by averaging squares of 2 × 2.
+pub fn halve(x: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, rows, columns] = x.dims();
+    x.reshape([batch, channels, rows / 2, 2, columns / 2, 2]).mean_dims(&[3, 5]).reshape([
+        batch,
+        channels,
+        rows / 2,
+        columns / 2,
+    ])
+}
+
+/// Doubles rows and columns by repeating each number in a square of 2 × 2.
+pub fn double(x: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, rows, columns] = x.dims();
+    x.reshape([batch, channels, rows, 1, columns, 1]).expand([batch, channels, rows, 2, columns, 2]).reshape([
+        batch,
+        channels,
+        rows * 2,
+        columns * 2,
+    ])
+}
+
+/// Turns squares of `patch` × `patch` pixels into channels: `[n, c, h, w]` to `[n, c·p², h/p, w/p]`.
+pub fn space_to_depth(x: Tensor<4>, patch: usize) -> Tensor<4> {
+    let [batch, channels, rows, columns] = x.dims();
+    x.reshape([batch, channels, rows / patch, patch, columns / patch, patch]).permute([0, 1, 3, 5, 2, 4]).reshape([
+        batch,
+        channels * patch * patch,
+        rows / patch,
+        columns / patch,
+    ])
+}
+
+/// The inverse of [`space_to_depth`].
+pub fn depth_to_space(x: Tensor<4>, patch: usize) -> Tensor<4> {
+    let [batch, channels, rows, columns] = x.dims();
+    let channels = channels / (patch * patch);
+    x.reshape([batch, channels, patch, patch, rows, columns]).permute([0, 1, 4, 2, 5, 3]).reshape([
+        batch,
+        channels,
+        rows * patch,
+        columns * patch,
+    ])
+}

@@ -1,0 +1,25 @@
+//! The network: a UNet of magnitude-preserving blocks.
+//!
+//! ```text
+//!   picture ── space-to-depth ── stem ── level 0 ──────────────────────────── level 0 ── head ── depth-to-space
+//!                                          └─ ½ ── level 1 ────────── level 1 ── ×2 ─┘
+//!                                                    └─ ½ ── level 2 ── ×2 ─┘
+//!                                                          (attention)
+//! ```
+//!
+//! The blocks are those of EDM2 (Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models",
+//! configuration G): no normalisation layers, no biases, every weight of unit norm, every operation built so that a unit
+//! variance going in comes out as one. What a group norm would cost in kernel launches and passes over memory is saved, and
+//! training stays stable because weights cannot grow.
+//!
+//! The network knows tensors and nothing else: the meaning of its output, and of the noise level that it is told, belong to
+//! [`crate::diffusion`].
+
+mod block;
+mod config;
+mod embedding;
+mod layers;
+mod network;
+
+pub use config::{UNetConfig, UNetConfigError};
+pub use network::UNet;

@@ -1,0 +1,168 @@
+//! The whole network, from picture to picture.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, FloatDType, Tensor};
+
+use super::block::{Block, BlockShape, Side};
+use super::config::{UNetConfig, UNetConfigError};
+use super::embedding::waves;
+use super::layers::{Kernel, activate, concatenate, depth_to_space, double, halve, space_to_depth};
+use crate::noise::{Noise, Purpose};
+
+/// A UNet: `[batch, channels, size, size]` and a noise label for each picture in, the same shape out.
+#[derive(Module, Debug)]
+pub struct UNet {
+    stem: Kernel,
+    embed: Kernel,
+    down: Vec<Level>,
+    middle: Block,
+    up: Vec<Level>,
+    head: Kernel,
+    /// Scale of the output; starts at zero, so that an untrained network predicts nothing (EDM2).
+    head_gain: Param<Tensor<1>>,
+    patch: usize,
+    image_size: usize,
+}
+
+/// The blocks of one resolution, on one side of the UNet.
+#[derive(Module, Debug)]
+struct Level {
+    blocks: Vec<Block>,
+}
+
+impl UNet {
+    /// A network with starting weights fixed by `seed`.
+    ///
+    /// # Errors
+    /// When the configuration describes no network.
+    pub fn new(config: &UNetConfig, seed: u64, device: &Device) -> Result<Self, UNetConfigError> {
+        config.validate()?;
+        let noise = &mut Noise::new(seed, Purpose::Weights);
+        let coarsest = config.widths.len() - 1;
+        let shape = |side, level: usize, inputs| BlockShape {
+            side,
+            inputs,
+            outputs: config.widths[level],
+            embedding: config.embedding,
+            head_width: if level == coarsest { config.head_width } else { 0 },
+        };
+
+        // The stem sees one channel more, filled with ones: it stands in for every bias that the network does not have.
+        let stem = Kernel::new(config.patch_channels() + 1, config.widths[0], 3, noise, device);
+        let embed = Kernel::new(config.embedding, config.embedding, 1, noise, device);
+
+        let mut width = config.widths[0];
+        let mut down = Vec::new();
+        for level in 0..=coarsest {
+            let mut blocks = Vec::new();
+            for _ in 0..config.depth {
+                blocks.push(Block::new(shape(Side::Encoder, level, width), noise, device));
+                width = config.widths[level];
+            }
+            down.push(Level { blocks });
+        }
+
+        let middle = Block::new(shape(Side::Decoder, coarsest, width), noise, device);
+
+        let mut up = Vec::new();
+        for level in (0..=coarsest).rev() {
+            let mut blocks = Vec::new();
+            for _ in 0..config.depth {
+                // Each block also sees what its counterpart on the way down put out.
+                let inputs = width + config.widths[level];
+                blocks.push(Block::new(shape(Side::Decoder, level, inputs), noise, device));
+                width = config.widths[level];
+            }
+            up.push(Level { blocks });
+        }
+
+        let head = Kernel::new(config.widths[0], config.patch_channels(), 3, noise, device);
+        let head_gain = Param::from_tensor(Tensor::zeros([1], device));
+        Ok(Self { stem, embed, down, middle, up, head, head_gain, patch: config.patch, image_size: config.image_size })
+    }
+
+    /// Runs the network on `[batch, channels, size, size]`, with one noise label a picture (for EDM, ln σ / 4).
+    pub fn forward(&self, x: Tensor<4>, labels: &[f64]) -> Tensor<4> {
+        self.forward_in(x, labels, FloatDType::F32)
+    }
+
+    /// [`UNet::forward`] with the convolutions computed in another precision; input and output stay f32.
+    pub fn forward_in(&self, x: Tensor<4>, labels: &[f64], precision: FloatDType) -> Tensor<4> {
+        let device = x.device();
+        let embedding = waves(labels, self.embed.inputs(), &device).cast(precision);
+        let embedding = activate(self.embed.forward_rows(embedding));
+
+        let x = space_to_depth(x, self.patch).cast(precision);
+        let [batch, _, rows, columns] = x.dims();
+        let ones = Tensor::<4>::ones([batch, 1, rows, columns], &device).cast(precision);
+        let mut x = self.stem.forward(Tensor::cat(vec![x, ones], 1));
+
+        let mut skips = Vec::new();
+        for (index, level) in self.down.iter().enumerate() {
+            if index > 0 {
+                x = halve(x);
+            }
+            for block in &level.blocks {
+                x = block.forward(x, embedding.clone());
+                skips.push(x.clone());
+            }
+        }
+
+        x = self.middle.forward(x, embedding.clone());
+
+        for (index, level) in self.up.iter().enumerate() {
+            if index > 0 {
+                x = double(x);
+            }
+            for block in &level.blocks {
+                if let Some(skip) = skips.pop() {
+                    x = concatenate(x, skip);
+                }
+                x = block.forward(x, embedding.clone());
+            }
+        }
+
+        let x = self.head.forward(x).cast(FloatDType::F32);
+        let x = x * self.head_gain.val().reshape([1, 1, 1, 1]);
+        depth_to_space(x, self.patch)
+    }
+
+    /// Side of the pictures, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.image_size
+    }
+
+    /// The network for sampling: every weight brought to its final scale once, so that no step pays for it.
+    pub fn folded(self) -> Self {
+        self.map_kernels(Kernel::folded)
+    }
+
+    /// Marks a network whose weights were stored by [`UNet::folded`].
+    pub(crate) fn assume_folded(self) -> Self {
+        self.map_kernels(Kernel::assume_folded)
+    }
+
+    /// The network for training: every weight at unit variance. Called after each optimiser step (EDM2's forced weight
+    /// normalisation), and turns folded weights back into trainable ones.
+    pub fn renormalised(self) -> Self {
+        self.map_kernels(Kernel::renormalised)
+    }
+
+    fn map_kernels(mut self, mut change: impl FnMut(Kernel) -> Kernel) -> Self {
+        self.stem = change(self.stem);
+        self.embed = change(self.embed);
+        let mut levels = |levels: Vec<Level>| -> Vec<Level> {
+            levels
+                .into_iter()
+                .map(|level| Level {
+                    blocks: level.blocks.into_iter().map(|block| block.map_kernels(&mut change)).collect(),
+                })
+                .collect()
+        };
+        self.down = levels(self.down);
+        self.up = levels(self.up);
+        self.middle = self.middle.map_kernels(&mut change);
+        self.head = change(self.head);
+        self
+    }
+}
