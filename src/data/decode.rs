@@ -1,0 +1,109 @@
+//! From a file's bytes to a square of pixels.
+
+use std::io::Cursor;
+
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
+use serde::{Deserialize, Serialize};
+
+/// How a picture that is not square becomes square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(not(target_family = "wasm"), derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Squaring {
+    /// The short sides are widened in the colour of the border: nothing is lost.
+    #[default]
+    Pad,
+    /// The long sides are cut: nothing is added.
+    Crop,
+}
+
+/// The largest side and memory a picture may ask for before it is refused.
+const LARGEST_SIDE: u32 = 20_000;
+const LARGEST_MEMORY: u64 = 512 << 20;
+
+/// The smallest side from which a picture of `size` is made: half of it, so that nothing is enlarged more than twice.
+pub fn least_side(size: usize) -> u32 {
+    (size as u32).div_ceil(2)
+}
+
+/// Decodes PNG, JPEG or WebP, turns it upright, lays it on white, squares and scales it: `size · size · 3` RGB bytes.
+pub fn square(bytes: &[u8], size: usize, squaring: Squaring) -> Result<Vec<u8>, String> {
+    let image = on_white(decode(bytes)?);
+    let least = least_side(size);
+    if image.width().min(image.height()) < least {
+        return Err(format!(
+            "{} × {} pixels are too few: at least {least} a side are needed",
+            image.width(),
+            image.height()
+        ));
+    }
+    let squared = match squaring {
+        Squaring::Pad => pad(&image),
+        Squaring::Crop => crop(&image),
+    };
+    let size = size as u32;
+    let scaled =
+        if squared.width() == size { squared } else { imageops::resize(&squared, size, size, FilterType::CatmullRom) };
+    Ok(scaled.into_raw())
+}
+
+fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LARGEST_SIDE);
+    limits.max_image_height = Some(LARGEST_SIDE);
+    limits.max_alloc = Some(LARGEST_MEMORY);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    // Cameras note how they were held instead of turning the pixels.
+    let orientation = decoder.orientation().map_err(|error| error.to_string())?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+fn on_white(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let image = image.into_rgba8();
+    RgbImage::from_fn(image.width(), image.height(), |x, y| {
+        let [r, g, b, alpha] = image.get_pixel(x, y).0;
+        let mix = |channel: u8| {
+            let alpha = u32::from(alpha);
+            ((u32::from(channel) * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+        };
+        Rgb([mix(r), mix(g), mix(b)])
+    })
+}
+
+fn pad(image: &RgbImage) -> RgbImage {
+    let side = image.width().max(image.height());
+    let mut square = RgbImage::from_pixel(side, side, border_colour(image));
+    let (left, top) = ((side - image.width()) / 2, (side - image.height()) / 2);
+    imageops::replace(&mut square, image, i64::from(left), i64::from(top));
+    square
+}
+
+fn crop(image: &RgbImage) -> RgbImage {
+    let side = image.width().min(image.height());
+    let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 2);
+    imageops::crop_imm(image, left, top, side, side).to_image()
+}
+
+/// The median of each channel along the outermost pixels: a leg that touches the border does not tint it.
+fn border_colour(image: &RgbImage) -> Rgb<u8> {
+    let (right, bottom) = (image.width() - 1, image.height() - 1);
+    let border = image.enumerate_pixels().filter(|(x, y, _)| *x == 0 || *y == 0 || *x == right || *y == bottom);
+    let mut channels: [Vec<u8>; 3] = Default::default();
+    for (_, _, pixel) in border {
+        for (values, value) in channels.iter_mut().zip(pixel.0) {
+            values.push(value);
+        }
+    }
+    Rgb(channels.map(|mut values| {
+        values.sort_unstable();
+        values.get(values.len() / 2).copied().unwrap_or(255)
+    }))
+}

@@ -1,0 +1,263 @@
+//! Pictures to train on: from a folder, from Parquet, or from the Hugging Face hub.
+
+mod decode;
+mod folder;
+mod hub;
+mod parquet;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::files::FileError;
+use crate::noise::{Noise, Purpose};
+use crate::picture::{Picture, batch_from_rgb};
+
+pub use decode::Squaring;
+
+/// The dataset this project is named for: about 1,000 specimens of the Smithsonian, CC0.
+pub const DEFAULT_SOURCE: &str = "huggan/smithsonian_butterflies_subset";
+
+/// Pictures of one size, in memory.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    pictures: Vec<Vec<u8>>,
+    size: usize,
+    name: String,
+    skipped: Vec<Skipped>,
+}
+
+/// A picture that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The file, or the row of a Parquet file.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Why there is nothing to train on.
+#[derive(Debug, Error)]
+pub enum DataError {
+    /// Neither a path nor a hub name.
+    #[error(
+        "--data {0}: there is no such file or folder, and it is no dataset name of the form OWNER/NAME. \
+         Give a folder of pictures, a Parquet file, or a dataset's name on the hub"
+    )]
+    NoSuchSource(String),
+    /// A folder or file holds no usable picture.
+    #[error(
+        "{place}: no usable picture ({looked_at} looked at, {skipped} skipped{first}). PNG, JPEG and WebP files of at least {least} pixels a side are read, in subfolders too"
+    )]
+    Empty {
+        /// The folder, file or dataset.
+        place: String,
+        /// How many candidates there were.
+        looked_at: usize,
+        /// How many of them were skipped.
+        skipped: usize,
+        /// The first reason, ready to print.
+        first: String,
+        /// The smallest side accepted.
+        least: u32,
+    },
+    /// A Parquet file that is not in the Hugging Face layout.
+    #[error("{path}: {reason}. Expected is the Hugging Face layout: a struct column 'image' with a field 'bytes'", path = .path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The hub could not be reached or does not have the dataset.
+    #[error(
+        "dataset {name} could not be fetched from the Hugging Face hub: {reason}. If this machine is off line, train on a folder of pictures with --data FOLDER"
+    )]
+    Hub {
+        /// The dataset's name.
+        name: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// An encoded picture and what to call it.
+struct Encoded {
+    name: String,
+    bytes: Result<Vec<u8>, String>,
+}
+
+impl Dataset {
+    /// Loads every picture of `source` at `size` × `size` pixels.
+    ///
+    /// `source` is a folder, a Parquet file or a folder of them, or a dataset's name on the hub. Pictures that cannot be read, or
+    /// have a side under half of `size`, are left out and listed in [`Dataset::skipped`].
+    ///
+    /// # Errors
+    /// When there is no such source, it cannot be read, or holds no usable picture.
+    pub fn load(source: &str, size: usize, squaring: Squaring) -> Result<Self, DataError> {
+        let path = Path::new(source);
+        if path.exists() {
+            let parquet = folder::files(path, &["parquet"])?;
+            if parquet.is_empty() {
+                let files = folder::files(path, &["png", "jpg", "jpeg", "webp"])?;
+                Self::from_files(source, &files, size, squaring)
+            } else {
+                Self::from_parquet(source, &parquet, size, squaring)
+            }
+        } else if hub::is_name(source) {
+            match hub::fetch(source)? {
+                hub::Fetched::Parquet(files) => Self::from_parquet(source, &files, size, squaring),
+                hub::Fetched::Pictures(files) => Self::from_files(source, &files, size, squaring),
+            }
+        } else {
+            Err(DataError::NoSuchSource(source.into()))
+        }
+    }
+
+    fn from_files(source: &str, files: &[PathBuf], size: usize, squaring: Squaring) -> Result<Self, DataError> {
+        let decoded = files
+            .par_iter()
+            .map(|path| {
+                let bytes = std::fs::read(path).map_err(|error| error.to_string());
+                decode_one(Encoded { name: path.display().to_string(), bytes }, size, squaring)
+            })
+            .collect();
+        Self::gather(source, decoded, size)
+    }
+
+    fn from_parquet(source: &str, files: &[PathBuf], size: usize, squaring: Squaring) -> Result<Self, DataError> {
+        let mut decoded = Vec::new();
+        for path in files {
+            // Decoded a file at a time, so that the encoded pictures of a large dataset are never all in memory.
+            let encoded = parquet::read(path)?;
+            decoded
+                .extend(encoded.into_par_iter().map(|picture| decode_one(picture, size, squaring)).collect::<Vec<_>>());
+        }
+        Self::gather(source, decoded, size)
+    }
+
+    fn gather(source: &str, decoded: Vec<Result<Vec<u8>, Skipped>>, size: usize) -> Result<Self, DataError> {
+        let looked_at = decoded.len();
+        let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
+        for picture in decoded {
+            match picture {
+                Ok(pixels) => pictures.push(pixels),
+                Err(why) => skipped.push(why),
+            }
+        }
+        if pictures.is_empty() {
+            let first = skipped.first().map_or(String::new(), |s| format!("; the first, {}: {}", s.name, s.reason));
+            let (skipped, least) = (skipped.len(), decode::least_side(size));
+            return Err(DataError::Empty { place: source.into(), looked_at, skipped, first, least });
+        }
+        Ok(Self { pictures, size, name: source.into(), skipped })
+    }
+
+    /// How many pictures there are; never zero.
+    pub fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    /// Whether there are none, which [`Dataset::load`] does not let happen.
+    pub fn is_empty(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
+    /// Side of the pictures, in pixels.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What [`Dataset::load`] was asked for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What was left out.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// One picture.
+    pub fn picture(&self, index: usize) -> Option<Picture> {
+        let pixels = self.pictures.get(index)?.clone();
+        Picture::from_rgb(self.size, self.size, pixels).ok()
+    }
+
+    /// Root mean square of all numbers, as tensors hold them (from −1 to 1): σ_data of EDM's preconditioning.
+    pub fn root_mean_square(&self) -> f64 {
+        let sum: f64 = self
+            .pictures
+            .par_iter()
+            .map(|pixels| pixels.iter().map(|&byte| (f64::from(byte) / 127.5 - 1.0).powi(2)).sum::<f64>())
+            .sum();
+        (sum / (self.pictures.len() * self.size * self.size * 3) as f64).sqrt()
+    }
+
+    /// The training batch of a step, `[batch_size, 3, size, size]`.
+    ///
+    /// Pictures come in a new order each epoch; order and flips depend on the seed and the step alone, so a resumed run sees
+    /// what an uninterrupted one would.
+    pub fn batch(&self, plan: &BatchPlan, step: u64, device: &Device) -> Tensor<4> {
+        let chosen: Vec<(&[u8], bool)> = plan
+            .choose(self.pictures.len(), step)
+            .into_iter()
+            .filter_map(|(index, flipped)| Some((self.pictures.get(index)?.as_slice(), flipped)))
+            .collect();
+        batch_from_rgb(&chosen, self.size, device)
+    }
+}
+
+/// Which pictures make which batch.
+#[derive(Debug, Clone)]
+pub struct BatchPlan {
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Seed of order and flips.
+    pub seed: u64,
+    /// Whether half of the pictures are flipped left to right.
+    pub flip: bool,
+}
+
+impl BatchPlan {
+    /// Index and flip of each picture of a step, counted from zero, out of `count` > 0 pictures.
+    pub fn choose(&self, count: usize, step: u64) -> Vec<(usize, bool)> {
+        let mut flips = Noise::indexed(self.seed, Purpose::Augmentation, step);
+        let mut order: Option<(u64, Vec<usize>)> = None;
+        (0..self.batch_size as u64)
+            .map(|i| {
+                let position = step * self.batch_size as u64 + i;
+                let (epoch, place) = (position / count as u64, (position % count as u64) as usize);
+                let (_, order) = match &mut order {
+                    Some(known) if known.0 == epoch => known,
+                    other => other.insert((epoch, shuffled(count, self.seed, epoch))),
+                };
+                (order.get(place).copied().unwrap_or(0), flips.uniform() < 0.5 && self.flip)
+            })
+            .collect()
+    }
+}
+
+/// The numbers below `count` in random order (Fisher and Yates).
+fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut noise = Noise::indexed(seed, Purpose::Order, epoch);
+    let mut order: Vec<usize> = (0..count).collect();
+    for last in (1..count).rev() {
+        order.swap(last, noise.below(last + 1));
+    }
+    order
+}
+
+fn decode_one(encoded: Encoded, size: usize, squaring: Squaring) -> Result<Vec<u8>, Skipped> {
+    encoded
+        .bytes
+        .and_then(|bytes| decode::square(&bytes, size, squaring))
+        .map_err(|reason| Skipped { name: encoded.name, reason })
+}

@@ -1,0 +1,71 @@
+//! Files that are whole or not there: written aside, then renamed.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A file or folder that could not be read or written.
+#[derive(Debug, Error)]
+#[error("{path}: {doing} failed: {source}", path = .path.display())]
+pub struct FileError {
+    /// Which file or folder.
+    pub path: PathBuf,
+    /// What was being done.
+    pub doing: &'static str,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: an error about `path`.
+    pub fn at<'a>(path: &'a Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> Self + 'a {
+        move |source| Self { path: path.to_path_buf(), doing, source }
+    }
+}
+
+/// Writes a file so that it is either as it was or whole, and makes its folder.
+///
+/// # Errors
+/// When the folder cannot be made, or the file not be written or renamed.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder).map_err(FileError::at(folder, "making the folder"))?;
+    let mut aside = tempfile::Builder::new()
+        .prefix(".aside-")
+        .tempfile_in(folder)
+        .map_err(FileError::at(folder, "making a temporary file in this folder"))?;
+    aside.write_all(bytes).map_err(FileError::at(path, "writing"))?;
+    aside.as_file().sync_all().map_err(FileError::at(path, "writing to the disk"))?;
+    allow_reading(aside.path()).map_err(FileError::at(path, "setting permissions"))?;
+    aside.persist(path).map_err(|error| FileError { path: path.into(), doing: "renaming", source: error.error })?;
+    Ok(())
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(FileError::at(path, "reading"))
+}
+
+/// The folder that a path lies in.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Temporary files are made for their owner alone; what they become is for everyone to read.
+#[cfg(unix)]
+fn allow_reading(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn allow_reading(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Checkpoints: everything a run needs to go on as if it had never stopped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::store::{ModuleRecord, RecordError};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::trainer::Trainer;
+use crate::files::{self, FileError};
+
+/// How many checkpoints a run keeps.
+const KEPT: usize = 3;
+
+const MODEL: &str = "model.bpk";
+const AVERAGE: &str = "average.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const STATE: &str = "state.toml";
+
+/// What a checkpoint says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Steps done.
+    pub step: u64,
+    /// Pictures seen.
+    pub images: u64,
+    /// Seconds spent training, over all sessions.
+    pub seconds: f64,
+    /// How many pictures the dataset has.
+    pub pictures: usize,
+    /// σ_data as it was measured at the start.
+    pub sigma_data: f64,
+}
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// A file or folder failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A part of a checkpoint is damaged or belongs to another network.
+    #[error("{path}: {reason}. Remove this checkpoint's folder to resume from the one before", path = .path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is nothing to resume from.
+    #[error("{path}: there is no checkpoint to resume from; start without --resume", path = .0.display())]
+    None(PathBuf),
+}
+
+/// Writes a checkpoint below `folder`, aside and then renamed, and removes all but the last three.
+pub fn save(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, CheckpointError> {
+    fs::create_dir_all(folder).map_err(FileError::at(folder, "making the folder"))?;
+    let aside = tempfile::Builder::new()
+        .prefix(".aside-")
+        .tempdir_in(folder)
+        .map_err(FileError::at(folder, "making a temporary folder in this one"))?;
+    let part = |name: &str| aside.path().join(name);
+    let written =
+        |path: PathBuf| move |error: RecordError| CheckpointError::Damaged { path, reason: error.to_string() };
+
+    trainer.model.clone().into_record().save(part(MODEL)).map_err(written(part(MODEL)))?;
+    trainer.average.clone().into_record().save(part(AVERAGE)).map_err(written(part(AVERAGE)))?;
+    trainer.optimizer.save(part(OPTIMIZER)).map_err(written(part(OPTIMIZER)))?;
+    let text = toml::to_string(&state)
+        .map_err(|error| CheckpointError::Damaged { path: part(STATE), reason: error.to_string() })?;
+    files::write(&part(STATE), text.as_bytes())?;
+
+    let place = folder.join(format!("step-{:08}", state.step));
+    if place.exists() {
+        fs::remove_dir_all(&place).map_err(FileError::at(&place, "replacing"))?;
+    }
+    let aside = aside.keep();
+    fs::rename(&aside, &place).map_err(FileError::at(&place, "renaming the finished checkpoint"))?;
+    prune(folder)?;
+    Ok(place)
+}
+
+/// Puts the newest checkpoint below `folder` into `trainer`.
+pub fn load_latest(folder: &Path, trainer: Trainer) -> Result<(Trainer, State), CheckpointError> {
+    let place = latest(folder)?;
+    let state = read_state(&place)?;
+    let record = |name: &str| {
+        let path = place.join(name);
+        ModuleRecord::load(&path).map_err(|error| CheckpointError::Damaged { path, reason: error.to_string() })
+    };
+    let damaged = |name: &str| {
+        let path = place.join(name);
+        move |error: RecordError| CheckpointError::Damaged { path, reason: error.to_string() }
+    };
+    let mut trainer = trainer;
+    trainer.model = trainer.model.try_load_record(record(MODEL)?).map_err(damaged(MODEL))?;
+    trainer.average = trainer.average.try_load_record(record(AVERAGE)?).map_err(damaged(AVERAGE))?;
+    trainer.optimizer = trainer.optimizer.load(place.join(OPTIMIZER)).map_err(damaged(OPTIMIZER))?;
+    trainer.step = state.step;
+    Ok((trainer, state))
+}
+
+/// The newest checkpoint's word about itself.
+pub fn latest_state(folder: &Path) -> Result<State, CheckpointError> {
+    read_state(&latest(folder)?)
+}
+
+fn latest(folder: &Path) -> Result<PathBuf, CheckpointError> {
+    list(folder)?.pop().ok_or_else(|| CheckpointError::None(folder.to_path_buf()))
+}
+
+fn read_state(place: &Path) -> Result<State, CheckpointError> {
+    let path = place.join(STATE);
+    let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
+    toml::from_str(&text).map_err(|error| CheckpointError::Damaged { path, reason: error.to_string() })
+}
+
+/// All checkpoints, oldest first; what was left half-written has another name.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(FileError::at(folder, "listing"))? {
+        let entry = entry.map_err(FileError::at(folder, "listing"))?;
+        if entry.file_name().to_string_lossy().starts_with("step-") {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn prune(folder: &Path) -> Result<(), CheckpointError> {
+    let all = list(folder)?;
+    for old in all.iter().take(all.len().saturating_sub(KEPT)) {
+        fs::remove_dir_all(old).map_err(FileError::at(old, "removing an old checkpoint"))?;
+    }
+    Ok(())
+}

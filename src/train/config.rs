@@ -1,0 +1,211 @@
+//! Everything that decides what a run learns, as it stands in its `config.toml`.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::FloatDType;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::data::{DEFAULT_SOURCE, Squaring};
+use crate::diffusion::{NoiseDensity, Prediction, Sampler};
+use crate::files::{self, FileError};
+use crate::unet::{UNetConfig, UNetConfigError};
+
+/// The settings of a training run. Every field has a default, so a file need only name what differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// A folder, a Parquet file or folder of them, or a dataset's name on the hub.
+    pub data: String,
+    /// How pictures that are not square become square.
+    pub squaring: Squaring,
+    /// Whether half of the pictures are shown flipped left to right.
+    pub flip: bool,
+    /// What the network's output stands for.
+    pub prediction: Prediction,
+    /// σ_data of EDM's frame; measured on the pictures when absent.
+    pub sigma_data: Option<f64>,
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Steps the learning rate is planned for; training ends there.
+    pub steps: u64,
+    /// The highest learning rate. Weights are kept at unit variance, so this is the relative change of a weight a step, and
+    /// larger than networks with free weights bear (EDM2 uses 0.01 at a batch of 2048).
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises from zero, before it falls along a cosine.
+    pub warmup_steps: u64,
+    /// AdamW's weight decay. Zero, since every step brings the weights back to their norm.
+    pub weight_decay: f32,
+    /// Decay rates of AdamW's two moments.
+    pub betas: [f32; 2],
+    /// Gradients are scaled down to at most this norm, over all parameters together.
+    pub gradient_clip: f64,
+    /// The most that the average of the weights (EMA) keeps of itself a step; early on it keeps (1 + t) / (10 + t).
+    pub ema_decay: f64,
+    /// In which precision convolutions are computed; weights, their average and the optimiser are always f32.
+    pub precision: Precision,
+    /// Seed of weights, order, flips, noise levels and noise.
+    pub seed: u64,
+    /// Steps between two rows of the log.
+    pub log_every: u64,
+    /// Steps between two checkpoints; 0 for none but the last.
+    pub checkpoint_every: u64,
+    /// Steps between two sample grids; 0 for none but the last.
+    pub sample_every: u64,
+    /// How many pictures a sample grid shows, from seed 0 up.
+    pub sample_count: usize,
+    /// Sampling steps for a grid.
+    pub sample_steps: usize,
+    /// The sampler for a grid.
+    pub sampler: Sampler,
+    /// Which noise levels training looks at.
+    pub noise_density: NoiseDensity,
+    /// The network.
+    pub unet: UNetConfig,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            data: DEFAULT_SOURCE.into(),
+            squaring: Squaring::Pad,
+            flip: true,
+            prediction: Prediction::Edm,
+            sigma_data: None,
+            batch_size: 32,
+            steps: 20_000,
+            learning_rate: 5e-3,
+            warmup_steps: 200,
+            weight_decay: 0.0,
+            betas: [0.9, 0.99],
+            gradient_clip: 1.0,
+            ema_decay: 0.9995,
+            precision: Precision::F32,
+            seed: 0,
+            log_every: 10,
+            checkpoint_every: 500,
+            sample_every: 1000,
+            sample_count: 16,
+            sample_steps: 12,
+            sampler: Sampler::DpmSolver,
+            noise_density: NoiseDensity::default(),
+            unet: UNetConfig::shipped(64),
+        }
+    }
+}
+
+/// The precision of the convolutions while training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits: works everywhere.
+    #[default]
+    F32,
+    /// 16 bits with f32's range: for CUDA, ROCm and LibTorch.
+    Bf16,
+    /// 16 bits with a range that the network's bounded activations fit into: for GPUs with f16 shaders.
+    F16,
+}
+
+impl From<Precision> for FloatDType {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::BF16,
+            Precision::F16 => Self::F16,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is not in the form of a configuration.
+    #[error("{path}: {reason}", path = .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        reason: String,
+    },
+    /// A number that no run can use.
+    #[error("the setting {field} is {found}, but must be {needed}")]
+    OutOfRange {
+        /// Which setting.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What would do.
+        needed: &'static str,
+    },
+    /// The network is impossible.
+    #[error(transparent)]
+    UNet(#[from] UNetConfigError),
+}
+
+impl TrainConfig {
+    /// Reads a TOML file. Settings that it does not name keep their defaults.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no TOML, names an unknown setting, or holds an impossible value.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let syntax = |reason: String| ConfigError::Syntax { path: path.to_path_buf(), reason };
+        let text = String::from_utf8(files::read(path)?).map_err(|error| syntax(error.to_string()))?;
+        let config: Self = toml::from_str(&text).map_err(|error| syntax(error.to_string()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML.
+    ///
+    /// # Errors
+    /// When a number is too large for TOML.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string_pretty(self)
+            .map_err(|error| ConfigError::Syntax { path: "config.toml".into(), reason: error.to_string() })
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// When one is out of range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.unet.validate()?;
+        let check = |fine: bool, field, found: String, needed| {
+            if fine { Ok(()) } else { Err(ConfigError::OutOfRange { field, found, needed }) }
+        };
+        check(self.unet.channels == 3, "unet.channels", self.unet.channels.to_string(), "3, the colours of a picture")?;
+        check((1..=65_536).contains(&self.batch_size), "batch_size", self.batch_size.to_string(), "from 1 to 65536")?;
+        check(self.steps > 0, "steps", self.steps.to_string(), "at least 1")?;
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        check(positive(self.learning_rate), "learning_rate", self.learning_rate.to_string(), "above 0")?;
+        check(positive(self.gradient_clip), "gradient_clip", self.gradient_clip.to_string(), "above 0")?;
+        let decay = self.ema_decay;
+        check((0.0..1.0).contains(&decay), "ema_decay", decay.to_string(), "from 0 to below 1")?;
+        let sigma_data = self.sigma_data.unwrap_or(0.5);
+        check(positive(sigma_data), "sigma_data", sigma_data.to_string(), "above 0")?;
+        check(self.weight_decay >= 0.0, "weight_decay", self.weight_decay.to_string(), "0 or above")?;
+        let betas_fine = self.betas.iter().all(|beta| (0.0..1.0).contains(beta));
+        check(betas_fine, "betas", format!("{:?}", self.betas), "two numbers from 0 to below 1")?;
+        let deviation = self.noise_density.deviation;
+        check(positive(deviation), "noise_density.deviation", deviation.to_string(), "above 0")?;
+        check(self.log_every > 0, "log_every", self.log_every.to_string(), "at least 1")?;
+        check(self.sample_steps > 0, "sample_steps", self.sample_steps.to_string(), "at least 1")
+    }
+
+    /// The learning rate of a step, counted from zero: a linear rise, then half a cosine down to zero at the last step.
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let warmup = ((step + 1) as f64 / (self.warmup_steps + 1) as f64).min(1.0);
+        let past = step.saturating_sub(self.warmup_steps) as f64;
+        let share = (past / (self.steps.saturating_sub(self.warmup_steps)).max(1) as f64).min(1.0);
+        self.learning_rate * warmup * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+    }
+
+    /// How much the average of the weights keeps of itself at a step, counted from zero.
+    pub fn ema_decay_at(&self, step: u64) -> f64 {
+        self.ema_decay.min((1.0 + step as f64) / (10.0 + step as f64))
+    }
+}

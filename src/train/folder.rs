@@ -1,0 +1,44 @@
+//! The run folder and what lies in it.
+
+use std::path::{Path, PathBuf};
+
+/// Where a run keeps its files.
+#[derive(Debug, Clone)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The run folder at a path; nothing is made yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The settings.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// The log.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.csv")
+    }
+
+    /// The pictures that were left out, one a line.
+    pub fn skipped(&self) -> PathBuf {
+        self.0.join("skipped.txt")
+    }
+
+    /// The checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+
+    /// The sample grid of a step.
+    pub fn grid(&self, step: u64) -> PathBuf {
+        self.0.join("samples").join(format!("step-{step:08}.png"))
+    }
+}

@@ -1,0 +1,200 @@
+//! The state of a run and one step of it.
+
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, MultiGradientsParams};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::config::TrainConfig;
+use super::gradients;
+use crate::data::{BatchPlan, Dataset};
+use crate::diffusion::{Model, Preconditioning};
+use crate::noise::{Noise, Purpose};
+use crate::unet::{UNet, UNetConfigError};
+
+/// A network in training: its weights, their moving average, and the optimiser's moments.
+pub struct Trainer {
+    pub(super) model: UNet,
+    pub(super) average: UNet,
+    pub(super) optimizer: ModuleOptimizer,
+    pub(super) step: u64,
+    config: TrainConfig,
+    preconditioning: Preconditioning,
+    plan: BatchPlan,
+    devices: Vec<Device>,
+}
+
+/// What a step reports.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Report {
+    /// The mean loss over the batch.
+    pub loss: f64,
+    /// The norm of the gradient over all parameters, before it was clipped.
+    pub gradient_norm: f64,
+    /// The learning rate that the step used.
+    pub learning_rate: f64,
+}
+
+impl Trainer {
+    /// A fresh network on `devices`, the first of which keeps the weights. With several, each step's batch is shared out.
+    ///
+    /// # Errors
+    /// When the configuration describes no network.
+    pub fn new(config: &TrainConfig, sigma_data: f64, devices: &[Device]) -> Result<Self, UNetConfigError> {
+        let devices: Vec<Device> = match devices {
+            [] => vec![Device::flex()],
+            _ => devices.to_vec(),
+        };
+        let main = devices[0].clone().autodiff();
+        let model = UNet::new(&config.unet, config.seed, &main)?.materialize();
+        Ok(Self::around(model, config, sigma_data, devices))
+    }
+
+    /// Trains weights further that came from elsewhere, such as a weight file.
+    pub fn continue_from(mut self, unet: UNet) -> Self {
+        let main = self.devices[0].clone();
+        self.model = unet.to_device(&main).train().set_require_grad(true).renormalised();
+        self.average = self.model.valid();
+        self
+    }
+
+    fn around(model: UNet, config: &TrainConfig, sigma_data: f64, devices: Vec<Device>) -> Self {
+        let [beta_1, beta_2] = config.betas;
+        let optimizer = AdamWConfig::new()
+            .with_beta_1(beta_1)
+            .with_beta_2(beta_2)
+            .with_epsilon(1e-8)
+            .with_weight_decay(config.weight_decay)
+            .init();
+        Self {
+            average: model.valid(),
+            model,
+            optimizer,
+            step: 0,
+            config: config.clone(),
+            preconditioning: Preconditioning { prediction: config.prediction, sigma_data },
+            plan: BatchPlan { batch_size: config.batch_size, seed: config.seed, flip: config.flip },
+            devices,
+        }
+    }
+
+    /// The device that keeps the weights.
+    pub fn main_device(&self) -> Device {
+        self.devices[0].clone()
+    }
+
+    /// How many steps have been done.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// How many pictures have been seen.
+    pub fn images_seen(&self) -> u64 {
+        self.step * self.config.batch_size as u64
+    }
+
+    /// The averaged weights as a denoiser, ready to sample.
+    pub fn sampler_model(&self) -> Model {
+        Model { unet: self.average.clone().folded(), preconditioning: self.preconditioning }
+    }
+
+    /// The frame that the network is trained in.
+    pub fn preconditioning(&self) -> Preconditioning {
+        self.preconditioning
+    }
+
+    /// One step: draw a batch, noise levels and noise; take the gradient of the loss; let AdamW change the weights; bring
+    /// them back to their norm; and take them into the average. All random numbers depend on the seed and the step alone.
+    ///
+    /// # Errors
+    /// With the message of the device, when the loss cannot be read back.
+    pub fn step(&mut self, dataset: &Dataset) -> Result<Report, String> {
+        let learning_rate = self.config.learning_rate_at(self.step);
+        let (losses, gradients) = self.gradients(dataset);
+        let (gradients, norm) = gradients::mean(&self.model, gradients, &self.devices[0]);
+
+        // min(1, clip / norm); what is no number stays none and shows in the report.
+        let factor = (norm.clone() / self.config.gradient_clip).clamp_min(1.0).recip();
+        let gradients = gradients::scale(&self.model, gradients, factor);
+
+        let model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
+        self.model = model.renormalised();
+        let keep = self.config.ema_decay_at(self.step);
+        self.average = gradients::average(self.average.clone(), &self.model, keep);
+        self.step += 1;
+
+        let count = losses.len().max(1) as f64;
+        let mut loss = 0.0;
+        for part in losses {
+            loss += read(part)? / count;
+        }
+        Ok(Report { loss, gradient_norm: read(norm)?, learning_rate })
+    }
+
+    /// Loss and gradient on each device, for its share of the batch.
+    fn gradients(&self, dataset: &Dataset) -> (Vec<Tensor<1>>, MultiGradientsParams) {
+        let share = BatchShare { batch_size: self.config.batch_size, parts: self.devices.len() };
+        let parts: Vec<_> = if let [device] = self.devices.as_slice() {
+            vec![self.gradient_on(&self.model, dataset, device, share.range(0))]
+        } else {
+            // A thread a device: burn keeps a stream of work for each.
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = self
+                    .devices
+                    .iter()
+                    .enumerate()
+                    .map(|(index, device)| {
+                        let model = self.model.clone().fork(&device.clone().autodiff());
+                        let range = share.range(index);
+                        scope.spawn(move || self.gradient_on(&model, dataset, device, range))
+                    })
+                    .collect();
+                threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+            })
+        };
+        let (losses, grads) = parts.into_iter().map(|(loss, gradient, device)| (loss, (gradient, device))).unzip();
+        (losses, MultiGradientsParams { grads })
+    }
+
+    fn gradient_on(
+        &self,
+        model: &UNet,
+        dataset: &Dataset,
+        device: &Device,
+        range: std::ops::Range<usize>,
+    ) -> (Tensor<1>, GradientsParams, Device) {
+        let autodiff = device.clone().autodiff();
+        let clean = dataset.batch(&self.plan, self.step, &autodiff);
+        let [count, channels, rows, columns] = clean.dims();
+        let mut noise = Noise::indexed(self.config.seed, Purpose::Training, self.step);
+        let sigmas: Vec<f64> = (0..count).map(|_| self.config.noise_density.draw(&mut noise)).collect();
+        let values = noise.gaussians(count * channels * rows * columns);
+        let noise = Tensor::from_data(TensorData::new(values, [count, channels, rows, columns]), &autodiff);
+
+        let (start, length) = (range.start, range.len());
+        let loss = self.preconditioning.loss(
+            model,
+            clean.narrow(0, start, length),
+            sigmas.get(range).unwrap_or(&sigmas),
+            noise.narrow(0, start, length),
+            self.config.precision.into(),
+        );
+        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        (loss.inner(), gradients, device.clone())
+    }
+}
+
+/// How a batch is cut into parts of nearly equal size.
+struct BatchShare {
+    batch_size: usize,
+    parts: usize,
+}
+
+impl BatchShare {
+    fn range(&self, index: usize) -> std::ops::Range<usize> {
+        self.batch_size * index / self.parts..self.batch_size * (index + 1) / self.parts
+    }
+}
+
+fn read(number: Tensor<1>) -> Result<f64, String> {
+    number.try_into_scalar::<f32>().map(f64::from).map_err(|error| format!("{error:?}"))
+}
