@@ -1,0 +1,60 @@
+//! The model card: a weight file's description for people.
+
+use std::fmt::Write;
+
+use super::description::Description;
+use super::encode::Storage;
+
+/// A model card in Markdown, to lie beside the weight file.
+pub fn model_card(description: &Description, storage: Storage, parameters: usize, bytes: usize) -> String {
+    let Description { name, unet, preconditioning, data, images_seen, seconds, quality, crate_version, .. } =
+        description;
+    let size = unet.image_size;
+    let stored = match storage {
+        Storage::F16 => "f16",
+        Storage::F32 => "f32",
+        Storage::Int8 => "int8 with a scale for each output channel",
+    };
+    let epochs = *images_seen as f64 / data.pictures.max(1) as f64;
+    let mut card = format!(
+        "# {name}\n\n\
+         An unconditional diffusion model for pictures of {size} × {size} pixels, trained with \
+         Chrysalis {crate_version}.\n\n\
+         | | |\n|---|---|\n\
+         | network | UNet of magnitude-preserving blocks (EDM2), {:.2} million parameters: widths {:?}, {} block(s) a level, \
+         space-to-depth {}, attention heads of {} channels at the coarsest level |\n\
+         | frame | {:?}, σ_data = {:.4} |\n\
+         | file | safetensors, {stored}, {:.2} MB |\n\
+         | training data | {}, {} pictures |\n\
+         | licence of the data | {} |\n\
+         | training | {images_seen} pictures seen ({epochs:.0} passes), {:.0} minutes |\n",
+        parameters as f64 / 1e6,
+        unet.widths,
+        unet.depth,
+        unet.patch,
+        unet.head_width,
+        preconditioning.prediction,
+        preconditioning.sigma_data,
+        bytes as f64 / 1e6,
+        data.name,
+        data.pictures,
+        data.licence,
+        seconds / 60.0,
+    );
+    for (measure, value) in quality {
+        // Writing to a String cannot fail.
+        let _ = writeln!(card, "| {measure} | {value} |");
+    }
+    if quality.is_empty() {
+        card.push_str("| quality | not measured |\n");
+    }
+    card.push_str(
+        "\n## Use\n\n    cargo run --release --bin sample -- --weights THIS_FILE --count 16 --out grid.png\n\n\
+         Or put the file in `weights/` of the page. The file holds the network's shape and a check by which a device shows that \
+         it computes this network.\n\n\
+         ## Limits\n\n\
+         It knows nothing but its training pictures, can come close to single ones of them, and its pictures are no evidence of \
+         what any species looks like.\n",
+    );
+    card
+}

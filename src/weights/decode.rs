@@ -1,0 +1,249 @@
+//! From a file's bytes to a model, trusting none of them.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use half::f16;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use thiserror::Error;
+
+use super::description::{Description, LAYOUT};
+use super::encode::{KEY, SCALE};
+use crate::diffusion::Model;
+use crate::unet::{UNet, UNetConfigError};
+
+/// The longest header that is read: a network of a thousand tensors needs a tenth of it.
+const LONGEST_HEADER: u64 = 1 << 20;
+
+/// A model out of a weight file.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    /// The network in its frame, ready to sample.
+    pub model: Model,
+    /// What the file says about it.
+    pub description: Description,
+}
+
+/// What is wrong with a weight file.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// Not even a header.
+    #[error(
+        "the weight file has {found} bytes, too few to be one: it is empty or was cut off; fetch or export it again"
+    )]
+    TooShort {
+        /// Its length.
+        found: usize,
+    },
+    /// The header says that it is longer than headers are, or than the file.
+    #[error(
+        "the weight file's header claims {claimed} bytes, but {most} are possible: it was cut off, or is not a safetensors file"
+    )]
+    HeaderLength {
+        /// What it claims.
+        claimed: u64,
+        /// What could be.
+        most: u64,
+    },
+    /// The header is not one.
+    #[error("the weight file's header cannot be read: {0}")]
+    Header(String),
+    /// The tensors do not fill the file exactly.
+    #[error(
+        "the weight file's length does not match its header ({0}): it was cut off or something was appended; fetch or export it again"
+    )]
+    Length(String),
+    /// A safetensors file of another program.
+    #[error(
+        "the weight file has no '{KEY}' in its metadata: it comes from another program; export one with 'train --export'"
+    )]
+    Foreign,
+    /// The description cannot be understood.
+    #[error("the weight file's description cannot be understood: {0}")]
+    Description(String),
+    /// Written by a later version.
+    #[error("the weight file has layout {found}, and this version reads {LAYOUT}: use a newer version of chrysalis")]
+    Layout {
+        /// Its layout.
+        found: u32,
+    },
+    /// The description holds an impossible number.
+    #[error("the weight file's {field} is {found}, which no model has")]
+    Value {
+        /// Which field.
+        field: &'static str,
+        /// What it holds.
+        found: f64,
+    },
+    /// The description is of no possible network.
+    #[error("the weight file describes an impossible network: {0}")]
+    UNet(#[from] UNetConfigError),
+    /// A tensor is not there.
+    #[error("the weight file has no tensor '{0}', which its network needs")]
+    Missing(String),
+    /// A tensor that the network has no place for.
+    #[error("the weight file has a tensor '{0}', which its network has no place for")]
+    Unknown(String),
+    /// A tensor is of the wrong shape.
+    #[error("the tensor '{name}' has shape {found:?}, but its network needs {expected:?}")]
+    Shape {
+        /// Which tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The network's.
+        expected: Vec<usize>,
+    },
+    /// A tensor is stored in a way this layout does not have.
+    #[error("the tensor '{name}' is stored as {found}, but F32, F16 and I8 are what a weight file holds")]
+    Storage {
+        /// Which tensor.
+        name: String,
+        /// How it is stored.
+        found: String,
+    },
+    /// A tensor holds something that is no number.
+    #[error("the tensor '{name}' holds a value that is not a number: the file is damaged; fetch or export it again")]
+    NotFinite {
+        /// Which tensor.
+        name: String,
+    },
+}
+
+/// Reads a weight file and puts its tensors on `device`.
+///
+/// # Errors
+/// When anything about the file is wrong; the error names it. Nothing is allocated beyond four times the file's own length.
+pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
+    check_header_length(bytes)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(header_error)?;
+    let file = SafeTensors::deserialize(bytes).map_err(header_error)?;
+    let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or(WeightsError::Foreign)?;
+    let description = describe(text)?;
+
+    let unet = UNet::new(&description.unet, 0, device)?;
+    let tensors: BTreeMap<String, TensorView<'_>> = file.iter().map(|(name, view)| (name.to_string(), view)).collect();
+    let mut fill = Fill { path: Vec::new(), tensors, device: device.clone(), error: None };
+    let unet = unet.map(&mut fill);
+    if let Some(error) = fill.error {
+        return Err(error);
+    }
+    if let Some(name) = fill.tensors.into_keys().next() {
+        return Err(WeightsError::Unknown(name));
+    }
+    let preconditioning = description.preconditioning;
+    Ok(Weights { model: Model { unet: unet.assume_folded(), preconditioning }, description })
+}
+
+fn check_header_length(bytes: &[u8]) -> Result<(), WeightsError> {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(WeightsError::TooShort { found: bytes.len() });
+    };
+    let claimed = u64::from_le_bytes(*length);
+    let most = LONGEST_HEADER.min(rest.len() as u64);
+    if claimed > most { Err(WeightsError::HeaderLength { claimed, most }) } else { Ok(()) }
+}
+
+fn header_error(error: SafeTensorError) -> WeightsError {
+    match error {
+        SafeTensorError::MetadataIncompleteBuffer => {
+            WeightsError::Length("the tensors end elsewhere than the file".into())
+        }
+        SafeTensorError::InvalidOffset(name) => WeightsError::Length(format!("tensor '{name}' has impossible offsets")),
+        SafeTensorError::TensorInvalidInfo => WeightsError::Length("a tensor's shape does not fill its bytes".into()),
+        other => WeightsError::Header(other.to_string()),
+    }
+}
+
+fn describe(text: &str) -> Result<Description, WeightsError> {
+    // The layout comes first: a later version may have fields that this one would only call unknown.
+    #[derive(serde::Deserialize)]
+    struct Layout {
+        layout: u32,
+    }
+    let problem = |error: serde_json::Error| WeightsError::Description(error.to_string());
+    let Layout { layout } = serde_json::from_str(text).map_err(problem)?;
+    if layout != LAYOUT {
+        return Err(WeightsError::Layout { found: layout });
+    }
+    let description: Description = serde_json::from_str(text).map_err(problem)?;
+    description.unet.validate()?;
+    let sigma_data = description.preconditioning.sigma_data;
+    if !(sigma_data.is_finite() && sigma_data > 0.0) {
+        return Err(WeightsError::Value { field: "preconditioning.sigma_data", found: sigma_data });
+    }
+    if description.unet.channels != 3 {
+        return Err(WeightsError::Value { field: "unet.channels", found: description.unet.channels as f64 });
+    }
+    Ok(description)
+}
+
+/// Puts each tensor of the file in its place, until something is wrong.
+struct Fill<'a> {
+    path: Vec<String>,
+    tensors: BTreeMap<String, TensorView<'a>>,
+    device: Device,
+    error: Option<WeightsError>,
+}
+
+impl Fill<'_> {
+    fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let view = self.tensors.remove(name).ok_or_else(|| WeightsError::Missing(name.into()))?;
+        if view.shape() != expected {
+            let found = view.shape().to_vec();
+            return Err(WeightsError::Shape { name: name.into(), found, expected: expected.to_vec() });
+        }
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            Dtype::F16 => {
+                view.data().as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect()
+            }
+            Dtype::I8 => self.dequantised(name, &view)?,
+            other => return Err(WeightsError::Storage { name: name.into(), found: format!("{other:?}") }),
+        };
+        if values.iter().all(|value| value.is_finite()) {
+            Ok(values)
+        } else {
+            Err(WeightsError::NotFinite { name: name.into() })
+        }
+    }
+
+    fn dequantised(&mut self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
+        let rows = view.shape().first().copied().unwrap_or(1).max(1);
+        let scale_name = format!("{name}{SCALE}");
+        if self.tensors.get(&scale_name).is_some_and(|scales| scales.dtype() == Dtype::I8) {
+            return Err(WeightsError::Storage { name: scale_name, found: "I8".into() });
+        }
+        let scales = self.take(&scale_name, &[rows])?;
+        let width = (view.data().len() / rows).max(1);
+        let rows = view.data().chunks_exact(width).zip(scales);
+        Ok(rows.flat_map(|(row, scale)| row.iter().map(move |byte| f32::from(*byte as i8) * scale)).collect())
+    }
+}
+
+impl ModuleMapper for Fill<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        let shape = param.lazy_shape();
+        let dims: Vec<usize> = (0..D).map(|dim| shape[dim]).collect();
+        match self.take(&self.path.join("."), &dims) {
+            Ok(values) => Param::initialized(param.id, Tensor::from_data(TensorData::new(values, dims), &self.device)),
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}
