@@ -1,0 +1,97 @@
+//! `export`: a run folder in, a weight file and its model card out.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use clap::{Args, Parser};
+
+use crate::data::DEFAULT_SOURCE;
+use crate::files;
+use crate::train::{Run, RunFolder, TrainConfig, Trained};
+use crate::weights::{DataCard, Description, Probe, Storage, encode, model_card};
+
+/// Turn a run's newest checkpoint into a weight file and a model card.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The run folder
+    #[arg(long, default_value = "runs/butterflies")]
+    run: PathBuf,
+    /// The weight file to write; its model card gets the same name with .md
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    about: About,
+}
+
+/// What a weight file says about itself beyond what the run knows.
+#[derive(Debug, Clone, Args)]
+pub struct About {
+    /// How numbers are stored
+    #[arg(long, default_value = "f16")]
+    pub storage: Storage,
+    /// What to call the model
+    #[arg(long, default_value = "Chrysalis butterflies")]
+    pub name: String,
+    /// What to call the training pictures; without it, as --data named them
+    #[arg(long)]
+    pub data_name: Option<String>,
+    /// The licence of the training pictures
+    #[arg(long)]
+    pub data_licence: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// With what stopped it.
+pub fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let folder = RunFolder::new(&arguments.run);
+    let config = TrainConfig::read(&folder.config())?;
+    let trained = Run::newest(&folder, &config, &Device::flex())?;
+    write(&trained, &config, &arguments.about, &arguments.out)
+}
+
+/// Writes the averaged weights of a run and their model card.
+///
+/// # Errors
+/// When a weight is not a number, or a file cannot be written.
+pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path) -> anyhow::Result<()> {
+    let device = Device::flex();
+    let mut model = trained.model.clone();
+    model.unet = model.unet.to_device(&device);
+    let licence = match &about.data_licence {
+        Some(licence) => licence.clone(),
+        None if config.data == DEFAULT_SOURCE => "CC0-1.0".into(),
+        None => "not stated".into(),
+    };
+    let mut description = Description {
+        layout: crate::weights::LAYOUT,
+        name: about.name.clone(),
+        unet: config.unet.clone(),
+        preconditioning: model.preconditioning,
+        data: DataCard {
+            name: about.data_name.clone().unwrap_or_else(|| config.data.clone()),
+            licence,
+            pictures: trained.pictures,
+        },
+        images_seen: trained.images_seen,
+        seconds: trained.seconds,
+        quality: Default::default(),
+        crate_version: env!("CARGO_PKG_VERSION").into(),
+        probe: Probe { expected: Vec::new() },
+    };
+    // The probe is measured on what a reader of the file will get, rounding included.
+    let rounded = pollster::block_on(encode(&model, &description, about.storage))?;
+    let rounded = crate::weights::decode(&rounded, &device)?.model;
+    description.probe = pollster::block_on(Probe::measure(&rounded, &device))?;
+
+    let bytes = pollster::block_on(encode(&model, &description, about.storage))?;
+    let card = model_card(&description, about.storage, model.unet.num_params(), bytes.len());
+    files::write(out, &bytes)?;
+    files::write(&out.with_extension("md"), card.as_bytes())?;
+    eprintln!("{} ({:.2} MB) and {}", out.display(), bytes.len() as f64 / 1e6, out.with_extension("md").display());
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! `sample`: seeds in, pictures out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::shipped;
+use crate::device::{self, DeviceChoice};
+use crate::diffusion::{BetaSchedule, Denoiser, NoiseLevels, Sampler, Sampling};
+use crate::files;
+use crate::noise::BatchNoise;
+use crate::picture::Picture;
+
+/// Sample pictures from a trained model.
+///
+/// A seed gives the same picture on every machine and in the browser, whichever pictures it is sampled together with.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// A weight file; without it, the shipped butterflies
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// The first seed; the others follow it
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How many pictures
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    count: u64,
+    /// Steps from noise to picture; heun asks the network twice a step
+    #[arg(long, default_value_t = 18, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    steps: u64,
+    /// heun, dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
+    #[arg(long, default_value = "heun")]
+    sampler: Sampler,
+    /// Walk the noise levels of the classic DDPM instead of EDM's
+    #[arg(long, value_name = "SCHEDULE")]
+    schedule: Option<BetaSchedule>,
+    /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a burn server
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Pictures computed together
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    batch_size: u64,
+    /// The PNG to write: a grid of all pictures
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Write the denoising steps in a row for each picture, instead of the pictures alone
+    #[arg(long)]
+    strip: bool,
+    /// Write one PNG a picture, named after its seed, into the folder --out
+    #[arg(long, conflicts_with = "strip")]
+    each: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// With what stopped it.
+pub fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let Some(last) = arguments.seed.checked_add(arguments.count - 1) else {
+        bail!("--seed {} with --count {} goes past the largest seed, {}", arguments.seed, arguments.count, u64::MAX);
+    };
+    let chosen = device::choose(&arguments.device)?;
+    let weights = shipped::load(arguments.weights.as_deref(), &chosen.device)?;
+    pollster::block_on(weights.description.probe.check(&weights.model, &chosen.device))
+        .map_err(|error| anyhow::anyhow!("{} cannot be used: {error}. Try --device cpu", chosen.name))?;
+    eprintln!("{} on {}", weights.description.name, chosen.name);
+
+    let seeds: Vec<u64> = (arguments.seed..=last).collect();
+    let levels = match arguments.schedule {
+        Some(schedule) => NoiseLevels::Ddpm(schedule),
+        None => NoiseLevels::default(),
+    };
+    let size = weights.description.unet.image_size;
+    let bar = progress(seeds.len() as u64 * arguments.steps);
+    let mut rows: Vec<Vec<Picture>> = Vec::new();
+    for seeds in seeds.chunks(arguments.batch_size as usize) {
+        let noise = BatchNoise::new(seeds, [3, size, size], &chosen.device);
+        let sampling = Sampling::new(&weights.model, arguments.sampler, levels.list(arguments.steps as usize), noise);
+        rows.extend(walk(sampling, arguments.strip, seeds.len(), &bar)?);
+    }
+    bar.finish_and_clear();
+    write(&arguments, &seeds, rows)
+}
+
+/// Samples one batch: for each picture its steps if they are wanted, else the finished picture alone.
+fn walk<D: Denoiser>(
+    sampling: Sampling<'_, D>,
+    all_steps: bool,
+    count: usize,
+    bar: &ProgressBar,
+) -> anyhow::Result<Vec<Vec<Picture>>> {
+    let mut rows = vec![Vec::new(); count];
+    for step in sampling {
+        // Reading a step back also keeps the bar honest: until then a GPU has only been told what to do.
+        let finished = step.index == step.of;
+        let shown = if finished { step.x } else { step.denoised };
+        if all_steps || finished {
+            for (row, picture) in rows.iter_mut().zip(pollster::block_on(Picture::from_batch(shown))?) {
+                row.push(picture);
+            }
+        }
+        bar.inc(count as u64);
+    }
+    Ok(rows)
+}
+
+fn write(arguments: &Arguments, seeds: &[u64], rows: Vec<Vec<Picture>>) -> anyhow::Result<()> {
+    if arguments.each {
+        for (seed, picture) in seeds.iter().zip(rows.iter().flatten()) {
+            files::write(&arguments.out.join(format!("{seed:08}.png")), &picture.to_png()?)?;
+        }
+        eprintln!("{} pictures in {}", seeds.len(), arguments.out.display());
+        return Ok(());
+    }
+    let columns = if arguments.strip { arguments.steps as usize } else { square_columns(seeds.len()) };
+    let pictures: Vec<Picture> = rows.into_iter().flatten().collect();
+    write_grid(&arguments.out, &pictures, columns)
+}
+
+fn write_grid(path: &Path, pictures: &[Picture], columns: usize) -> anyhow::Result<()> {
+    files::write(path, &Picture::grid(pictures, columns, 2).to_png()?)?;
+    eprintln!("{}", path.display());
+    Ok(())
+}
+
+/// Columns that make a grid about twice as wide as high, or square for a square number.
+fn square_columns(count: usize) -> usize {
+    let side = (count as f64).sqrt();
+    if side.fract() == 0.0 { side as usize } else { ((count * 2) as f64).sqrt().ceil() as usize }
+}
+
+fn progress(length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {percent}%  {eta_precise} left") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,215 @@
+//! `train`: pictures in, a run folder and weights out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+
+use super::export::{self, About};
+use super::shipped;
+use crate::data::{Dataset, Squaring};
+use crate::device::{self, DeviceChoice};
+use crate::train::{Limits, Outcome, Precision, Run, RunFolder, StopReason, TrainConfig};
+use crate::weights::Description;
+
+/// Train a diffusion model on a folder of pictures.
+///
+/// Everything is written to the run folder: the settings, a log, sample grids, and checkpoints to resume from. Ctrl-C finishes
+/// the step, saves and exits. Flags win over --config, which wins over the defaults.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// A folder of pictures, a Parquet file or folder of them, or a dataset's name on the Hugging Face hub
+    #[arg(long)]
+    data: Option<String>,
+    /// The run folder
+    #[arg(long, default_value = "runs/butterflies")]
+    out: PathBuf,
+    /// Go on with the run in --out from its newest checkpoint
+    #[arg(long)]
+    resume: bool,
+    /// Settings as TOML, in the form of a run folder's config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a burn server (ws://host:3000)
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Share each batch out over this many devices of the kind
+    #[arg(long, default_value_t = 1)]
+    devices: usize,
+    /// Stop after this many steps, over all sessions; the learning rate is planned for them
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Stop after this many pictures, over all sessions
+    #[arg(long)]
+    images: Option<u64>,
+    /// Stop this session after a time such as 90s, 45m or 2h
+    #[arg(long, value_parser = parse_time)]
+    time_limit: Option<Duration>,
+    /// Pictures a step
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// The highest learning rate
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// Seed of everything that is random
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Side of the pictures, in pixels
+    #[arg(long)]
+    image_size: Option<usize>,
+    /// How pictures that are not square become square
+    #[arg(long)]
+    squaring: Option<Squaring>,
+    /// Precision of the convolutions
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// Start from the weights of a file instead of random ones; the network then has the file's shape
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    from: Option<PathBuf>,
+    /// When training ends, write the weights to a file, and a model card beside it
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+    #[command(flatten)]
+    about: About,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// With what stopped it.
+pub fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    // SAFETY: nothing has started a thread yet.
+    unsafe { device::set_default_device(&arguments.device) };
+
+    let folder = RunFolder::new(&arguments.out);
+    let mut config = settings(&arguments, &folder)?;
+    let stop = stop_on_interrupt()?;
+    let chosen = device::choose_many(&arguments.device, arguments.devices)?;
+    for device in &chosen {
+        eprintln!("training on {}", device.name);
+    }
+    let devices: Vec<_> = chosen.into_iter().map(|chosen| chosen.device).collect();
+
+    let from = match &arguments.from {
+        Some(path) => {
+            let weights = shipped::load(Some(path), &devices[0])?;
+            let Description { unet, preconditioning, .. } = weights.description;
+            config.unet = unet;
+            config.prediction = preconditioning.prediction;
+            config.sigma_data = Some(preconditioning.sigma_data);
+            Some(weights.model.unet)
+        }
+        None => None,
+    };
+
+    let size = config.unet.image_size;
+    let dataset = Dataset::load(&config.data, size, config.squaring)?;
+    eprintln!("{}: {} pictures at {size} × {size}", dataset.name(), dataset.len());
+
+    let mut run = if arguments.resume {
+        Run::resume(folder.clone(), config, dataset, &devices)?
+    } else {
+        Run::start(folder.clone(), config, dataset, from, &devices)?
+    };
+    let limits = Limits { time: arguments.time_limit, images: arguments.images };
+    let outcome = run.train(limits, &stop)?;
+    eprintln!("{}", sentence(&outcome, &folder));
+    if let Some(file) = &arguments.export {
+        export::write(&run.trained(), run.config(), &arguments.about, file)?;
+    }
+    Ok(())
+}
+
+/// The run's own settings when resuming, else the file's, with the flags on top.
+fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainConfig> {
+    let mut config = if arguments.resume {
+        if arguments.config.is_some() {
+            bail!("--resume goes on with the settings in {}; leave --config out", folder.config().display());
+        }
+        TrainConfig::read(&folder.config()).context("--resume needs a run folder in --out")?
+    } else {
+        match &arguments.config {
+            Some(path) => TrainConfig::read(path)?,
+            None => TrainConfig::default(),
+        }
+    };
+    if arguments.resume {
+        let fixed = [
+            ("--seed", arguments.seed.is_some_and(|seed| seed != config.seed)),
+            ("--batch-size", arguments.batch_size.is_some_and(|size| size != config.batch_size)),
+            ("--image-size", arguments.image_size.is_some_and(|size| size != config.unet.image_size)),
+        ];
+        if let Some((flag, _)) = fixed.iter().find(|(_, differs)| *differs) {
+            bail!("{flag} cannot change when a run is resumed: start another run for it");
+        }
+    }
+    if let Some(data) = &arguments.data {
+        config.data.clone_from(data);
+    }
+    config.batch_size = arguments.batch_size.unwrap_or(config.batch_size);
+    config.learning_rate = arguments.learning_rate.unwrap_or(config.learning_rate);
+    config.seed = arguments.seed.unwrap_or(config.seed);
+    config.unet.image_size = arguments.image_size.unwrap_or(config.unet.image_size);
+    config.squaring = arguments.squaring.unwrap_or(config.squaring);
+    config.precision = arguments.precision.unwrap_or(config.precision);
+    // A number of pictures without a number of steps plans the learning rate for those pictures.
+    let from_images = arguments.images.map(|images| images.div_ceil(config.batch_size.max(1) as u64));
+    config.steps = arguments.steps.or(from_images.filter(|_| !arguments.resume)).unwrap_or(config.steps);
+    config.validate()?;
+    Ok(config)
+}
+
+/// A flag that Ctrl-C sets; pressed twice, it ends the program at once.
+fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nfinishing this step, then saving (press again to stop at once)");
+    })
+    .context("listening for Ctrl-C")?;
+    Ok(stop)
+}
+
+fn sentence(outcome: &Outcome, folder: &RunFolder) -> String {
+    let why = match outcome.reason {
+        StopReason::Finished => "finished",
+        StopReason::TimeLimit => "time is up",
+        StopReason::ImageLimit => "enough pictures seen",
+        StopReason::Interrupted => "interrupted",
+    };
+    let mut text = format!(
+        "{why} after {} steps, {} pictures and {:.0} s of training; saved in {}",
+        outcome.steps,
+        outcome.images,
+        outcome.seconds,
+        folder.path().display()
+    );
+    if outcome.reason != StopReason::Finished {
+        text.push_str(&format!("\ngo on with: train --resume --out {}", folder.path().display()));
+    }
+    text
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, unit)) if unit.is_ascii_alphabetic() => (&text[..at], unit),
+        _ => (text, 's'),
+    };
+    let seconds = match unit {
+        's' => 1.0,
+        'm' => 60.0,
+        'h' => 3600.0,
+        _ => return Err("a time ends in s, m or h, such as 90s, 45m or 2h".into()),
+    };
+    let number: f64 =
+        number.parse().map_err(|_| format!("'{number}' is no number: a time is such as 90s, 45m or 2h"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+}
