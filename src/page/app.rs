@@ -1,0 +1,296 @@
+//! What the page is doing, and what each event and click changes about it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use gloo_events::{EventListener, EventListenerOptions};
+use web_sys::EventTarget;
+
+use super::address::{self, Address};
+use super::engine::Engine;
+use super::view::{self, View};
+use crate::worker::{DeviceWish, Event, HatchWish, Request, Shown};
+
+/// The page and its engine.
+pub struct App {
+    view: View,
+    engine: Option<Engine>,
+    activity: Activity,
+    device: DeviceWish,
+    weights: Option<String>,
+    /// A butterfly that the address asked for, until the engine is ready for it.
+    asked: Option<HatchWish>,
+    on_gpu: bool,
+    hatched: Option<HatchWish>,
+    steps: Vec<(Shown, Shown, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Activity {
+    Loading,
+    Idle,
+    Hatching(HatchWish),
+    Broken,
+}
+
+impl App {
+    /// Finds the page's elements; the error names one that is missing.
+    pub fn new() -> Result<Self, String> {
+        let Address { butterfly, device, weights } = Address::read();
+        let view = View::find()?;
+        view.set_wish(&butterfly.unwrap_or(address::USUAL));
+        Ok(Self {
+            view,
+            engine: None,
+            activity: Activity::Loading,
+            device,
+            weights,
+            asked: butterfly,
+            on_gpu: false,
+            hatched: None,
+            steps: Vec::new(),
+        })
+    }
+
+    /// Wires everything up and starts the engine.
+    pub fn run(app: Rc<RefCell<Self>>) {
+        Self::listen(&app);
+        Self::start_engine(&app);
+    }
+
+    fn listen(app: &Rc<RefCell<Self>>) {
+        let on = |target: &EventTarget, kind: &'static str, act: fn(&mut Self)| {
+            let app = Rc::clone(app);
+            let options = EventListenerOptions::enable_prevent_default();
+            EventListener::new_with_options(target, kind, options, move |event| {
+                if kind == "submit" {
+                    event.prevent_default();
+                }
+                act(&mut app.borrow_mut());
+            })
+            .forget();
+        };
+        let borrowed = app.borrow();
+        let view = &borrowed.view;
+        on(&view.controls, "submit", Self::hatch);
+        on(&view.cancel, "click", Self::cancel);
+        on(&view.save, "click", Self::save);
+        on(&view.dice, "click", Self::roll);
+        on(&view.steps, "input", |app| app.view.show_steps());
+        on(&view.show_noisy, "change", Self::redraw);
+    }
+
+    fn start_engine(app: &Rc<RefCell<Self>>) {
+        let hear = {
+            let app = Rc::clone(app);
+            move |event: Event| Self::hear(&app, event)
+        };
+        let started = Engine::start(hear);
+        let mut this = app.borrow_mut();
+        match started {
+            Ok(engine) => this.engine = Some(engine),
+            Err(reason) => this.fail(
+                &format!("The engine could not be started: {reason}."),
+                "Try a current Chrome, Edge, Firefox or Safari.",
+            ),
+        }
+    }
+
+    fn hear(app: &Rc<RefCell<Self>>, event: Event) {
+        let retry = matches!(event, Event::Failed { .. }) && app.borrow().may_retry_on_cpu();
+        if retry {
+            {
+                let mut this = app.borrow_mut();
+                this.device = DeviceWish::Cpu;
+                this.on_gpu = false;
+                if let Activity::Hatching(wish) = this.activity {
+                    this.asked = Some(wish);
+                }
+                this.activity = Activity::Loading;
+                this.engine = None;
+                this.view.say("Your GPU gave up; starting again on the CPU…");
+                this.update_buttons();
+            }
+            Self::start_engine(app);
+        } else {
+            app.borrow_mut().take(event);
+        }
+    }
+
+    /// A GPU that fails while hatching (a lost device, say) is given up for the CPU, once.
+    fn may_retry_on_cpu(&self) -> bool {
+        self.on_gpu && self.device == DeviceWish::Best
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Started => self.load(),
+            Event::Loading { bytes, of } => {
+                self.view.set_progress(of.filter(|of| *of > 0.0).map(|of| (bytes / of).min(1.0)));
+                let megabytes = |bytes: f64| format!("{:.1}", bytes / 1e6);
+                self.view.say(&match of {
+                    Some(of) => format!("Loading the model: {} of {} MB", megabytes(bytes), megabytes(of)),
+                    None => format!("Loading the model: {} MB", megabytes(bytes)),
+                });
+            }
+            Event::Warming { what } => {
+                self.view.set_progress(None);
+                self.view.say(&format!("Almost there: {what}…"));
+            }
+            Event::Ready { device, gpu, step_ms, model, image_size } => {
+                self.on_gpu = gpu;
+                self.activity = Activity::Idle;
+                self.view.set_progress(Some(0.0));
+                self.view.device.set_text_content(Some(&format!(
+                    "{}, {step_ms:.0} ms a look · {model}, {image_size} × {image_size}",
+                    capitalised(&device)
+                )));
+                self.view.say("Ready.");
+                if let Some(wish) = self.asked.take() {
+                    self.hatch_this(wish);
+                }
+            }
+            Event::Step { index, of, sigma, noisy, clean } => self.show_step(index, of, sigma, noisy, clean),
+            Event::Hatched { picture, total_ms } => self.show_hatched(&picture, total_ms),
+            Event::Cancelled => {
+                self.activity = Activity::Idle;
+                self.view.set_progress(Some(0.0));
+                self.view.say("Cancelled.");
+            }
+            Event::Failed { message, mend, fatal } => {
+                if fatal {
+                    self.engine = None;
+                }
+                self.fail(&message, &mend);
+            }
+        }
+        self.update_buttons();
+    }
+
+    fn load(&mut self) {
+        let named = self.weights.clone().or_else(|| self.view.weights());
+        let address = named.as_deref().and_then(address::beside_page);
+        match (address, &self.engine) {
+            (Some(weights), Some(engine)) => engine.send(&Request::Load { weights, device: self.device }),
+            _ => self.fail(
+                "The page does not say which weights to load, or they are on another server.",
+                "Reload it without ?weights= in its address.",
+            ),
+        }
+    }
+
+    fn hatch(&mut self) {
+        match self.view.wish() {
+            Ok(wish) => self.hatch_this(wish),
+            Err(sentence) => self.view.say(&sentence),
+        }
+        self.update_buttons();
+    }
+
+    fn hatch_this(&mut self, wish: HatchWish) {
+        if self.activity != Activity::Idle {
+            return;
+        }
+        let Some(engine) = &self.engine else { return };
+        view::clear_failure();
+        engine.send(&Request::Hatch(wish));
+        Address::write(&wish);
+        self.activity = Activity::Hatching(wish);
+        self.hatched = None;
+        self.steps.clear();
+        self.view.clear_strip();
+        self.view.set_progress(Some(0.0));
+        self.view.say(&format!("Hatching number {}…", wish.seed));
+    }
+
+    fn cancel(&mut self) {
+        if let (Activity::Hatching(_), Some(engine)) = (self.activity, &self.engine) {
+            engine.send(&Request::Cancel);
+            self.view.say("Cancelling…");
+        }
+    }
+
+    fn roll(&mut self) {
+        // Six digits: easy to read out, and more butterflies than anybody will look at.
+        let seed = (js_sys::Math::random() * 1e6) as u64;
+        self.view.seed.set_value(&seed.to_string());
+        self.hatch();
+    }
+
+    fn save(&mut self) {
+        let Some(HatchWish { seed, steps, sampler }) = self.hatched else { return };
+        let sampler = sampler.to_string().replace(':', "-");
+        if self.view.save_picture(&format!("butterfly-{seed}-{sampler}-{steps}.png")).is_err() {
+            self.view.say("The browser did not let the picture be saved.");
+        }
+    }
+
+    fn show_step(&mut self, index: usize, of: usize, sigma: f64, noisy: Shown, clean: Shown) {
+        let Activity::Hatching(wish) = self.activity else { return };
+        self.view.set_progress(Some(index as f64 / of.max(1) as f64));
+        self.view.say(&format!("Hatching number {}: step {index} of {of}", wish.seed));
+        let caption = format!("σ {}", short(sigma));
+        let chosen = if self.view.show_noisy.checked() { &noisy } else { &clean };
+        view::draw(&self.view.picture, chosen);
+        self.view.add_to_strip(chosen, &caption);
+        self.view.caption.set_text_content(Some(&format!("What the network sees at {caption}")));
+        self.steps.push((noisy, clean, caption));
+    }
+
+    fn show_hatched(&mut self, picture: &Shown, total_ms: f64) {
+        let Activity::Hatching(wish) = self.activity else { return };
+        self.activity = Activity::Idle;
+        self.hatched = Some(wish);
+        view::draw(&self.view.picture, picture);
+        let HatchWish { seed, steps, sampler } = wish;
+        // The label cannot be refused: the attribute's name is valid.
+        let _ = self.view.picture.set_attribute("aria-label", &format!("Butterfly number {seed}"));
+        self.view.caption.set_text_content(Some(&format!("Number {seed}, {steps} steps of {sampler}")));
+        self.view.set_progress(Some(1.0));
+        self.view.say(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
+    }
+
+    fn redraw(&mut self) {
+        self.view.clear_strip();
+        let noisy_too = self.view.show_noisy.checked();
+        for (noisy, clean, caption) in &self.steps {
+            self.view.add_to_strip(if noisy_too { noisy } else { clean }, caption);
+        }
+    }
+
+    fn fail(&mut self, message: &str, mend: &str) {
+        // A failure while hatching leaves the model loaded, unless it took the engine along; before that there is nothing to
+        // hatch with.
+        self.activity = match self.activity {
+            Activity::Hatching(_) | Activity::Idle if self.engine.is_some() => Activity::Idle,
+            _ => Activity::Broken,
+        };
+        self.view.set_progress(Some(0.0));
+        self.view.say(if self.activity == Activity::Broken { "Not ready." } else { "Stopped." });
+        view::tell_failure(message, mend);
+        self.update_buttons();
+    }
+
+    fn update_buttons(&self) {
+        let hatching = matches!(self.activity, Activity::Hatching(_));
+        self.view.hatch.set_disabled(self.activity != Activity::Idle);
+        self.view.dice.set_disabled(self.activity != Activity::Idle);
+        self.view.cancel.set_disabled(!hatching);
+        self.view.save.set_disabled(hatching || self.hatched.is_none());
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn short(sigma: f64) -> String {
+    if sigma >= 10.0 {
+        format!("{sigma:.0}")
+    } else if sigma >= 1.0 || sigma == 0.0 {
+        format!("{sigma:.1}")
+    } else {
+        format!("{sigma:.3}")
+    }
+}

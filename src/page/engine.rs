@@ -1,0 +1,71 @@
+//! The worker as the page sees it.
+
+use serde::Serialize;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::*;
+use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
+
+use crate::worker::{Event, Request};
+
+/// The script that trunk makes for the worker, relative to the page: this works under any path.
+const SCRIPT: &str = "./worker_loader.js";
+
+/// A running worker.
+pub struct Engine {
+    worker: Worker,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_error: Closure<dyn FnMut(web_sys::Event)>,
+}
+
+impl Engine {
+    /// Starts a worker. `on_event` hears its events, a crash as [`Event::Failed`] among them.
+    pub fn start(on_event: impl Fn(Event) + Clone + 'static) -> Result<Self, String> {
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = Worker::new_with_options(SCRIPT, &options).map_err(|error| format!("{error:?}"))?;
+
+        let hear = on_event.clone();
+        let on_message =
+            Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| match serde_wasm_bindgen::from_value(
+                message.data(),
+            ) {
+                Ok(event) => hear(event),
+                Err(error) => hear(crashed(&format!("it said something the page does not understand ({error})"))),
+            });
+        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+
+        let on_error = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
+            let reason = event.dyn_ref::<web_sys::ErrorEvent>().map(web_sys::ErrorEvent::message);
+            on_event(crashed(
+                &reason.filter(|reason| !reason.is_empty()).unwrap_or_else(|| "its files could not be loaded".into()),
+            ));
+        });
+        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        Ok(Self { worker, _on_message: on_message, _on_error: on_error })
+    }
+
+    /// Sends a request.
+    pub fn send(&self, request: &Request) {
+        let serializer = serde_wasm_bindgen::Serializer::new();
+        if let Ok(message) = request.serialize(&serializer) {
+            // Fails only for values that cannot be cloned, which requests do not hold.
+            let _ = self.worker.post_message(&message);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.worker.set_onmessage(None);
+        self.worker.set_onerror(None);
+        self.worker.terminate();
+    }
+}
+
+fn crashed(reason: &str) -> Event {
+    Event::Failed {
+        message: format!("The engine could not go on: {reason}."),
+        mend: "Reload the page; a current Chrome, Edge, Firefox or Safari has what it needs.".into(),
+        fatal: true,
+    }
+}

@@ -1,0 +1,189 @@
+//! The elements of the page, and what can be shown in them.
+
+use wasm_bindgen::{Clamped, JsCast, JsValue};
+use web_sys::{
+    CanvasRenderingContext2d, Document, Element, HtmlAnchorElement, HtmlButtonElement, HtmlCanvasElement, HtmlElement,
+    HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
+};
+
+use crate::worker::{HatchWish, Shown};
+
+/// All elements that change.
+pub struct View {
+    document: Document,
+    pub picture: HtmlCanvasElement,
+    pub caption: HtmlElement,
+    pub controls: HtmlElement,
+    pub seed: HtmlInputElement,
+    pub dice: HtmlButtonElement,
+    pub steps: HtmlInputElement,
+    pub steps_shown: HtmlElement,
+    pub sampler: HtmlSelectElement,
+    pub hatch: HtmlButtonElement,
+    pub cancel: HtmlButtonElement,
+    pub save: HtmlButtonElement,
+    pub progress: HtmlProgressElement,
+    pub status: HtmlElement,
+    pub device: HtmlElement,
+    pub show_noisy: HtmlInputElement,
+    pub strip: HtmlElement,
+}
+
+impl View {
+    /// Finds every element; the error is the name of the first that is missing.
+    pub fn find() -> Result<Self, String> {
+        let document = web_sys::window().and_then(|window| window.document()).ok_or("document")?;
+        Ok(Self {
+            picture: get(&document, "picture")?,
+            caption: get(&document, "caption")?,
+            controls: get(&document, "controls")?,
+            seed: get(&document, "seed")?,
+            dice: get(&document, "dice")?,
+            steps: get(&document, "steps")?,
+            steps_shown: get(&document, "steps-shown")?,
+            sampler: get(&document, "sampler")?,
+            hatch: get(&document, "hatch")?,
+            cancel: get(&document, "cancel")?,
+            save: get(&document, "save")?,
+            progress: get(&document, "progress")?,
+            status: get(&document, "status")?,
+            device: get(&document, "device")?,
+            show_noisy: get(&document, "show-noisy")?,
+            strip: get(&document, "strip")?,
+            document,
+        })
+    }
+
+    /// The weight file that the page names, relative to it.
+    pub fn weights(&self) -> Option<String> {
+        self.document.query_selector("meta[name=chrysalis-weights]").ok()??.get_attribute("content")
+    }
+
+    /// What the controls say; the error is a sentence for people.
+    pub fn wish(&self) -> Result<HatchWish, String> {
+        let seed = self.seed.value();
+        let seed =
+            seed.trim().parse().map_err(|_| format!("The seed '{seed}' is no whole number from 0 to {}.", u64::MAX))?;
+        let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
+        let sampler = self.sampler.value().parse().map_err(|error| format!("{error}."))?;
+        Ok(HatchWish { seed, steps, sampler })
+    }
+
+    /// Sets the controls. A sampler that the list does not offer, such as ddim:0.5, is added to it.
+    pub fn set_wish(&self, wish: &HatchWish) {
+        self.seed.set_value(&wish.seed.to_string());
+        self.steps.set_value(&wish.steps.to_string());
+        self.show_steps();
+        let name = wish.sampler.to_string();
+        self.sampler.set_value(&name);
+        if self.sampler.value() != name
+            && let Ok(option) = self.document.create_element("option")
+        {
+            option.set_text_content(Some(&name));
+            if self.sampler.append_child(&option).is_ok() {
+                self.sampler.set_value(&name);
+            }
+        }
+    }
+
+    /// Shows the number that the slider stands at.
+    pub fn show_steps(&self) {
+        self.steps_shown.set_text_content(Some(&self.steps.value()));
+    }
+
+    /// Shows how far something has come, from 0 to 1; None for "nobody knows".
+    pub fn set_progress(&self, share: Option<f64>) {
+        match share {
+            Some(share) => self.progress.set_value(share),
+            // Without a value the bar shows that something is going on. Removing an attribute cannot fail.
+            None => {
+                let _ = self.progress.remove_attribute("value");
+            }
+        }
+    }
+
+    /// Says what is going on.
+    pub fn say(&self, sentence: &str) {
+        self.status.set_text_content(Some(sentence));
+    }
+
+    /// Empties the strip of steps.
+    pub fn clear_strip(&self) {
+        self.strip.set_text_content(None);
+    }
+
+    /// Adds a step to the strip, and keeps it in sight.
+    pub fn add_to_strip(&self, picture: &Shown, caption: &str) {
+        let Some((item, canvas)) = self.strip_item() else { return };
+        draw(&canvas, picture);
+        if let Ok(text) = self.document.create_element("span") {
+            text.set_text_content(Some(caption));
+            let _ = item.append_child(&text);
+        }
+        if self.strip.append_child(&item).is_ok() {
+            self.strip.set_scroll_left(self.strip.scroll_width());
+        }
+    }
+
+    fn strip_item(&self) -> Option<(Element, HtmlCanvasElement)> {
+        let item = self.document.create_element("li").ok()?;
+        let canvas: HtmlCanvasElement = self.document.create_element("canvas").ok()?.dyn_into().ok()?;
+        item.append_child(&canvas).ok()?;
+        Some((item, canvas))
+    }
+
+    /// Hands the picture to the visitor as a PNG file.
+    pub fn save_picture(&self, name: &str) -> Result<(), JsValue> {
+        let address = self.picture.to_data_url_with_type("image/png")?;
+        let link: HtmlAnchorElement = self.document.create_element("a")?.unchecked_into();
+        link.set_href(&address);
+        link.set_download(name);
+        link.click();
+        Ok(())
+    }
+}
+
+/// Draws a picture over the whole of a canvas, whose size becomes the picture's.
+pub fn draw(canvas: &HtmlCanvasElement, picture: &Shown) {
+    if (canvas.width(), canvas.height()) != (picture.width, picture.height) {
+        canvas.set_width(picture.width);
+        canvas.set_height(picture.height);
+    }
+    let context =
+        canvas.get_context("2d").ok().flatten().and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());
+    let data = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&picture.rgba), picture.width, picture.height);
+    if let (Some(context), Ok(data)) = (context, data) {
+        // Fails only for data from elsewhere, which this is not.
+        let _ = context.put_image_data(&data, 0.0, 0.0);
+    }
+}
+
+/// Shows a failure above everything else; works even when nothing else does.
+pub fn tell_failure(message: &str, mend: &str) {
+    let Some(document) = web_sys::window().and_then(|window| window.document()) else { return };
+    for (id, text) in [("failure-message", message), ("failure-mend", mend)] {
+        if let Some(element) = document.get_element_by_id(id) {
+            element.set_text_content(Some(text));
+        }
+    }
+    set_failure_hidden(&document, false);
+}
+
+/// Takes the failure away again.
+pub fn clear_failure() {
+    if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+        set_failure_hidden(&document, true);
+    }
+}
+
+fn set_failure_hidden(document: &Document, hidden: bool) {
+    if let Some(failure) =
+        document.get_element_by_id("failure").and_then(|element| element.dyn_into::<HtmlElement>().ok())
+    {
+        failure.set_hidden(hidden);
+    }
+}
+
+fn get<T: JsCast>(document: &Document, id: &str) -> Result<T, String> {
+    document.get_element_by_id(id).and_then(|element| element.dyn_into().ok()).ok_or_else(|| id.to_string())
+}

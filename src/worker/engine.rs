@@ -1,0 +1,126 @@
+//! Loading a model and hatching pictures from it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::device::{self, Failure, Sound};
+use super::protocol::{DeviceWish, Event, HatchWish, Shown};
+use super::{fetch, scope};
+use crate::diffusion::{NoiseLevels, Sampling};
+use crate::noise::BatchNoise;
+use crate::picture::Picture;
+
+/// The most steps a page may ask for.
+const MOST_STEPS: usize = 1000;
+/// Progress is posted at most every so many bytes.
+const PROGRESS_EVERY: usize = 64 << 10;
+
+/// What the worker holds between requests.
+#[derive(Default)]
+pub struct Engine {
+    sound: Option<Rc<Sound>>,
+    /// Counts hatchings and cancellations: a hatching that finds another number than its own stops.
+    turn: u64,
+}
+
+impl Engine {
+    /// Stops whatever hatches.
+    pub fn cancel(&mut self) {
+        self.turn += 1;
+    }
+}
+
+/// Fetches the weights and chooses a device.
+pub async fn load(engine: Rc<RefCell<Engine>>, address: String, wish: DeviceWish) {
+    match try_load(&address, wish).await {
+        Ok(sound) => {
+            let description = &sound.weights.description;
+            scope::post(&Event::Ready {
+                device: sound.sentence.clone(),
+                gpu: sound.gpu,
+                step_ms: sound.step_ms,
+                model: description.name.clone(),
+                image_size: description.unet.image_size,
+            });
+            engine.borrow_mut().sound = Some(Rc::new(sound));
+        }
+        Err((message, mend)) => scope::post(&Event::Failed { message, mend, fatal: false }),
+    }
+}
+
+async fn try_load(address: &str, wish: DeviceWish) -> Result<Sound, (String, String)> {
+    let mut posted = 0;
+    let progress = |bytes: usize, of: Option<usize>| {
+        if bytes == 0 || bytes >= posted + PROGRESS_EVERY || Some(bytes) == of {
+            posted = bytes;
+            scope::post(&Event::Loading { bytes: bytes as f64, of: of.map(|of| of as f64) });
+        }
+    };
+    let bytes = fetch::fetch(address, progress)
+        .await
+        .map_err(|message| (format!("{message}."), "Check your connection and reload the page.".to_string()))?;
+    device::choose(&bytes, wish).await.map_err(|failure| match failure {
+        Failure::Weights(error) => (
+            format!("The weights at {address} cannot be used: {error}."),
+            "Reload the page; if it stays, the file on the server is damaged.".to_string(),
+        ),
+        Failure::Device(reason) => (
+            format!("No device can be used: {reason}."),
+            "Try another browser, or add ?device=cpu to the page's address.".to_string(),
+        ),
+    })
+}
+
+/// Hatches one picture, telling the page of every step.
+pub async fn hatch(engine: Rc<RefCell<Engine>>, wish: HatchWish) {
+    let (sound, turn) = {
+        let mut engine = engine.borrow_mut();
+        engine.turn += 1;
+        (engine.sound.clone(), engine.turn)
+    };
+    let still_wanted = || engine.borrow().turn == turn;
+    let event = match sound {
+        Some(sound) => try_hatch(&sound, wish, still_wanted).await.unwrap_or_else(|message| Event::Failed {
+            message,
+            mend: "Hatch again; if it stays, add ?device=cpu to the page's address and reload.".into(),
+            fatal: false,
+        }),
+        None => Event::Failed {
+            message: "The model is not loaded yet.".into(),
+            mend: "Wait until the page says that it is ready.".into(),
+            fatal: false,
+        },
+    };
+    scope::post(&event);
+}
+
+async fn try_hatch(sound: &Sound, wish: HatchWish, still_wanted: impl Fn() -> bool) -> Result<Event, String> {
+    if !(1..=MOST_STEPS).contains(&wish.steps) {
+        return Err(format!("A butterfly takes from 1 to {MOST_STEPS} steps, not {}.", wish.steps));
+    }
+    let before = scope::now_ms();
+    let size = sound.weights.description.unet.image_size;
+    let noise = BatchNoise::new(&[wish.seed], [3, size, size], &sound.device);
+    let levels = NoiseLevels::default().list(wish.steps);
+    let mut finished = None;
+    for step in Sampling::new(&sound.weights.model, wish.sampler, levels, noise) {
+        let noisy = shown(step.x).await?;
+        let clean = shown(step.denoised).await?;
+        if step.index == step.of {
+            finished = Some(noisy.clone());
+        }
+        scope::post(&Event::Step { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
+        scope::give_way().await;
+        if !still_wanted() {
+            return Ok(Event::Cancelled);
+        }
+    }
+    let picture = finished.ok_or("No step was taken.")?;
+    Ok(Event::Hatched { picture, total_ms: scope::now_ms() - before })
+}
+
+async fn shown(batch: burn::tensor::Tensor<4>) -> Result<Shown, String> {
+    let pictures = Picture::from_batch(batch).await.map_err(|error| format!("The picture was lost: {error}."))?;
+    let picture = pictures.first().ok_or("The device returned no picture.")?;
+    Ok(Shown { width: picture.width() as u32, height: picture.height() as u32, rgba: picture.rgba() })
+}

@@ -1,0 +1,41 @@
+//! The engine off the main thread: typed requests in, typed events out.
+//!
+//! The page never computes and the worker never touches the page. They speak [`Request`] and [`Event`] and nothing else.
+
+mod device;
+mod engine;
+mod fetch;
+mod protocol;
+mod scope;
+
+pub use protocol::{DeviceWish, Event, HatchWish, Request, Shown};
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use engine::Engine;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::MessageEvent;
+
+/// Starts the worker: listens for requests, and reports every failure, a panic included, as an event.
+pub fn start() {
+    scope::report_panics();
+    let engine = Rc::new(RefCell::new(Engine::default()));
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+        match serde_wasm_bindgen::from_value::<Request>(message.data()) {
+            Ok(Request::Load { weights, device }) => spawn_local(engine::load(Rc::clone(&engine), weights, device)),
+            Ok(Request::Hatch(wish)) => spawn_local(engine::hatch(Rc::clone(&engine), wish)),
+            Ok(Request::Cancel) => engine.borrow_mut().cancel(),
+            Err(error) => scope::post(&Event::Failed {
+                message: format!("The page sent something the engine does not understand: {error}."),
+                mend: "Reload the page.".into(),
+                fatal: false,
+            }),
+        }
+    });
+    scope::global().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    on_message.forget();
+    scope::post(&Event::Started);
+}

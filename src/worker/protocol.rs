@@ -1,0 +1,131 @@
+//! What page and worker say to each other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::diffusion::Sampler;
+
+/// From the page to the worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Fetch the weights from an address and choose a device.
+    Load {
+        /// The address of the weight file.
+        weights: String,
+        /// Which devices may be used.
+        device: DeviceWish,
+    },
+    /// Turn a seed into a picture.
+    Hatch(HatchWish),
+    /// Stop hatching after the step at hand.
+    Cancel,
+}
+
+/// Which devices the worker may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceWish {
+    /// The fastest sound one.
+    Best,
+    /// WebGPU even if it is slow, for tests and the curious.
+    Gpu,
+    /// The CPU even if there is a GPU.
+    Cpu,
+}
+
+/// What to hatch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HatchWish {
+    /// The seed; it crosses as text because a JavaScript number holds only 53 bits.
+    #[serde(with = "text")]
+    pub seed: u64,
+    /// Steps from noise to picture.
+    pub steps: usize,
+    /// How to get from one noise level to the next.
+    pub sampler: Sampler,
+}
+
+/// From the worker to the page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The worker runs and listens.
+    Started,
+    /// The weights are on their way.
+    Loading {
+        /// Bytes that have arrived.
+        bytes: f64,
+        /// Bytes in all, where the server says so.
+        of: Option<f64>,
+    },
+    /// The weights are here; devices are being tried.
+    Warming {
+        /// What is being tried, for people.
+        what: String,
+    },
+    /// Ready to hatch.
+    Ready {
+        /// The device and why, as a sentence for people.
+        device: String,
+        /// Whether it is a GPU.
+        gpu: bool,
+        /// How long it takes to ask the network once, in milliseconds.
+        step_ms: f64,
+        /// The model's name.
+        model: String,
+        /// Side of its pictures, in pixels.
+        image_size: usize,
+    },
+    /// One step is done.
+    Step {
+        /// Which step, from 1 up.
+        index: usize,
+        /// How many steps there are.
+        of: usize,
+        /// The noise level that it reached.
+        sigma: f64,
+        /// The noisy picture.
+        noisy: Shown,
+        /// The clean picture that the network sees in it.
+        clean: Shown,
+    },
+    /// The picture is finished.
+    Hatched {
+        /// The picture.
+        picture: Shown,
+        /// How long it took, in milliseconds.
+        total_ms: f64,
+    },
+    /// Hatching stopped because the page asked for it.
+    Cancelled,
+    /// Something went wrong.
+    Failed {
+        /// What, as a sentence for people.
+        message: String,
+        /// What to do about it, as a sentence for people.
+        mend: String,
+        /// Whether the worker is gone, and would not hear another request.
+        fatal: bool,
+    },
+}
+
+/// A picture on its way to a canvas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// RGBA bytes, row by row.
+    #[serde(with = "serde_bytes")]
+    pub rgba: Vec<u8>,
+}
+
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(seed: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&seed.to_string())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,51 @@
+//! The worker's own global scope: posting events, telling the time, giving way.
+
+use gloo_timers::future::TimeoutFuture;
+use js_sys::Reflect;
+use serde::Serialize;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::DedicatedWorkerGlobalScope;
+
+use super::protocol::Event;
+
+/// The worker's global object.
+pub fn global() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+/// Sends an event to the page.
+pub fn post(event: &Event) {
+    let serializer = serde_wasm_bindgen::Serializer::new().serialize_missing_as_null(true);
+    match event.serialize(&serializer) {
+        Ok(message) => {
+            // Fails only for values that cannot be cloned, which events do not hold.
+            let _ = global().post_message(&message);
+        }
+        Err(error) => web_sys::console::error_1(&error.into()),
+    }
+}
+
+/// Milliseconds since the worker started.
+pub fn now_ms() -> f64 {
+    Reflect::get(&js_sys::global(), &JsValue::from_str("performance"))
+        .ok()
+        .and_then(|performance| performance.dyn_into::<web_sys::Performance>().ok())
+        .map_or_else(js_sys::Date::now, |performance| performance.now())
+}
+
+/// Lets waiting messages, such as a cancellation, in.
+pub async fn give_way() {
+    TimeoutFuture::new(0).await;
+}
+
+/// Turns a panic into an event before the worker dies of it.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        post(&Event::Failed {
+            message: format!("The engine stopped unexpectedly: {info}."),
+            mend: "Reload the page; if it happens again, add ?device=cpu to its address.".into(),
+            fatal: true,
+        });
+        console_error_panic_hook::hook(info);
+    }));
+}
