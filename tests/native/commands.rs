@@ -1,0 +1,242 @@
+//! The programs as people run them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use chrysalis::picture::Picture;
+
+use crate::support::{fixture, folder_of_discs, text};
+
+fn run(program: &str, arguments: &[&str], folder: &Path) -> Output {
+    Command::new(program).args(arguments).current_dir(folder).env("HF_ENDPOINT", "http://127.0.0.1:9").output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn picture(path: &Path) -> Picture {
+    Picture::from_png(&std::fs::read(path).unwrap()).unwrap()
+}
+
+const SAMPLE: &str = env!("CARGO_BIN_EXE_sample");
+const TRAIN: &str = env!("CARGO_BIN_EXE_train");
+const EXPORT: &str = env!("CARGO_BIN_EXE_export");
+
+#[test]
+fn sample_writes_grids_strips_and_single_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiny = text(&fixture("tiny.safetensors"));
+    let sample = |more: &[&str]| {
+        let mut arguments = vec!["--weights", &tiny, "--device", "cpu", "--steps", "8", "--seed", "7"];
+        arguments.extend(more);
+        let output = run(SAMPLE, &arguments, folder.path());
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    sample(&["--count", "4", "--out", "deep/grid.png"]);
+    let grid = picture(&folder.path().join("deep/grid.png"));
+    assert_eq!((grid.width(), grid.height()), (38, 38));
+
+    sample(&["--count", "2", "--strip", "--out", "strip.png"]);
+    let strip = picture(&folder.path().join("strip.png"));
+    assert_eq!((strip.width(), strip.height()), (2 + 8 * 18, 2 + 2 * 18));
+
+    sample(&["--count", "3", "--each", "--out", "each", "--batch-size", "2"]);
+    let golden = picture(&fixture("golden.png"));
+    assert!(picture(&folder.path().join("each/00000007.png")).largest_difference(&golden).unwrap() <= 1);
+    assert!(folder.path().join("each/00000009.png").exists());
+}
+
+#[test]
+fn sample_works_with_the_shipped_weights_and_every_sampler() {
+    let folder = tempfile::tempdir().unwrap();
+    for sampler in ["heun", "dpm", "ddim:0.5", "ddpm"] {
+        let name = format!("{}.png", sampler.replace(':', "-"));
+        let output = run(
+            SAMPLE,
+            &["--count", "1", "--steps", "2", "--sampler", sampler, "--device", "cpu", "--out", &name],
+            folder.path(),
+        );
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(picture(&folder.path().join(name)).width(), 68);
+    }
+}
+
+#[test]
+fn sample_explains_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = |arguments: &[&str]| {
+        let output = run(SAMPLE, arguments, folder.path());
+        assert!(!output.status.success(), "{arguments:?} succeeded");
+        stderr(&output)
+    };
+    assert!(
+        error(&["--weights", "nowhere.safetensors", "--out", "a.png", "--device", "cpu"])
+            .contains("nowhere.safetensors: reading failed")
+    );
+    std::fs::write(folder.path().join("bad.safetensors"), b"bad").unwrap();
+    let message = error(&["--weights", "bad.safetensors", "--out", "a.png", "--device", "cpu"]);
+    assert!(message.contains("bad.safetensors: the weight file has 3 bytes"), "{message}");
+    assert!(error(&["--sampler", "euler", "--out", "a.png"]).contains("choose heun, dpm"));
+    assert!(error(&["--device", "abacus", "--out", "a.png"]).contains("choose auto, gpu, cpu"));
+    assert!(error(&["--steps", "0", "--out", "a.png"]).contains("--steps"));
+    assert!(
+        error(&["--seed", "18446744073709551615", "--count", "2", "--out", "a.png"]).contains("past the largest seed")
+    );
+    assert!(error(&["--device", "cuda", "--out", "a.png"]).contains("--features cuda"));
+}
+
+#[test]
+fn train_export_and_sample_work_hand_in_hand() {
+    let pictures = folder_of_discs(6, 16);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("small.toml"),
+        "sample_count = 1\nsample_steps = 2\nbatch_size = 4\n[unet]\nimage_size = 16\nwidths = [8, 16]\ndepth = 1\nhead_width = 8\nembedding = 16\n",
+    )
+    .unwrap();
+    let data = text(pictures.path());
+    let start = [
+        "--config",
+        "small.toml",
+        "--data",
+        &data,
+        "--out",
+        "runs/a",
+        "--device",
+        "cpu",
+        "--steps",
+        "3",
+        "--seed",
+        "5",
+    ];
+    let output = run(TRAIN, &start, folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("6 pictures at 16 × 16") && stderr(&output).contains("finished after 3 steps"),
+        "{}",
+        stderr(&output)
+    );
+
+    let again = run(TRAIN, &start, folder.path());
+    assert!(!again.status.success() && stderr(&again).contains("continue it with --resume"), "{}", stderr(&again));
+
+    let more = [
+        "--out",
+        "runs/a",
+        "--resume",
+        "--steps",
+        "5",
+        "--device",
+        "cpu",
+        "--export",
+        "a.safetensors",
+        "--storage",
+        "int8",
+        "--name",
+        "Discs",
+    ];
+    let output = run(TRAIN, &more, folder.path());
+    assert!(output.status.success() && stderr(&output).contains("after 5 steps"), "{}", stderr(&output));
+    assert!(std::fs::read_to_string(folder.path().join("a.md")).unwrap().contains("# Discs"));
+
+    let output =
+        run(EXPORT, &["--run", "runs/a", "--out", "b.safetensors", "--data-licence", "CC BY 4.0"], folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(std::fs::read_to_string(folder.path().join("b.md")).unwrap().contains("CC BY 4.0"));
+
+    let output = run(
+        SAMPLE,
+        &["--weights", "b.safetensors", "--count", "2", "--steps", "2", "--device", "cpu", "--out", "b.png"],
+        folder.path(),
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let further = [
+        "--from",
+        "b.safetensors",
+        "--data",
+        &data,
+        "--out",
+        "runs/b",
+        "--device",
+        "cpu",
+        "--steps",
+        "1",
+        "--batch-size",
+        "2",
+    ];
+    let output = run(TRAIN, &further, folder.path());
+    assert!(output.status.success() && stderr(&output).contains("16 × 16"), "{}", stderr(&output));
+}
+
+#[test]
+fn train_off_line_names_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(TRAIN)
+        .args(["--device", "cpu", "--out", "runs/a"])
+        .current_dir(folder.path())
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .env("HF_HOME", folder.path().join("cache"))
+        .output()
+        .unwrap();
+    let message = stderr(&output);
+    assert!(!output.status.success());
+    assert!(
+        message.contains("huggan/smithsonian_butterflies_subset") && message.contains("--data FOLDER"),
+        "{message}"
+    );
+    assert!(!folder.path().join("runs/a/config.toml").exists(), "nothing is started");
+}
+
+#[test]
+fn a_cached_dataset_serves_off_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = folder.path().join("hub/datasets--somebody--discs/snapshots/abc/data");
+    std::fs::create_dir_all(&snapshot).unwrap();
+    for index in 0..3 {
+        std::fs::write(snapshot.join(format!("{index}.png")), crate::support::disc(index, 16).to_png().unwrap())
+            .unwrap();
+    }
+    std::fs::write(folder.path().join("small.toml"), "sample_count = 0\nbatch_size = 2\nsteps = 1\n[unet]\nimage_size = 16\nwidths = [8]\ndepth = 1\nhead_width = 8\nembedding = 16\n").unwrap();
+    let output = Command::new(TRAIN)
+        .args(["--device", "cpu", "--out", "runs/a", "--data", "somebody/discs", "--config", "small.toml"])
+        .current_dir(folder.path())
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .env("HF_HOME", folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success() && stderr(&output).contains("3 pictures"), "{}", stderr(&output));
+}
+
+#[test]
+fn interrupting_finishes_the_step_saves_and_exits_well() {
+    let pictures = folder_of_discs(6, 16);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.toml"), "sample_count = 0\nbatch_size = 4\nlog_every = 1\n[unet]\nimage_size = 16\nwidths = [8]\ndepth = 1\nhead_width = 8\nembedding = 16\n").unwrap();
+    let mut child = Command::new(TRAIN)
+        .args([
+            "--config",
+            "small.toml",
+            "--data",
+            &text(pictures.path()),
+            "--out",
+            "runs/a",
+            "--device",
+            "cpu",
+            "--steps",
+            "1000000",
+        ])
+        .current_dir(folder.path())
+        .spawn()
+        .unwrap();
+    let log = folder.path().join("runs/a/log.csv");
+    let rows = || std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while rows() < 3 && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(std::fs::read_dir(folder.path().join("runs/a/checkpoints")).unwrap().count(), 1);
+}

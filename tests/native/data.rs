@@ -1,0 +1,204 @@
+//! Pictures from folders, Parquet files and the hub, good ones and bad.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrysalis::data::{BatchPlan, DataError, Dataset, Squaring};
+use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+
+use crate::support::{disc, folder_of_discs, text};
+
+fn load(path: &Path, size: usize) -> Result<Dataset, DataError> {
+    Dataset::load(&text(path), size, Squaring::Pad)
+}
+
+#[test]
+fn a_folder_is_read_with_its_subfolders_in_all_three_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("a/b")).unwrap();
+    let picture = DynamicImage::ImageRgb8(RgbImage::from_pixel(40, 40, Rgb([10, 200, 90])));
+    picture.save(folder.path().join("one.PNG")).unwrap();
+    picture.save(folder.path().join("a/two.jpeg")).unwrap();
+    picture.save(folder.path().join("a/b/three.webp")).unwrap();
+    fs::write(folder.path().join("notes.txt"), "not a picture").unwrap();
+    fs::create_dir(folder.path().join(".hidden")).unwrap();
+    picture.save(folder.path().join(".hidden/four.png")).unwrap();
+    let dataset = load(folder.path(), 32).unwrap();
+    assert_eq!((dataset.len(), dataset.skipped().len(), dataset.size()), (3, 0, 32));
+    for index in 0..3 {
+        let found = dataset.picture(index).unwrap();
+        assert!(
+            found.rgb().as_chunks::<3>().0.iter().all(|p| p[0].abs_diff(10) < 4 && p[1].abs_diff(200) < 4),
+            "picture {index}"
+        );
+    }
+}
+
+#[test]
+fn broken_and_tiny_pictures_are_left_out_counted_and_named() {
+    let folder = folder_of_discs(3, 32);
+    fs::write(folder.path().join("broken.png"), &disc(1, 32).to_png().unwrap()[..60]).unwrap();
+    fs::write(folder.path().join("garbage.jpg"), b"garbage").unwrap();
+    fs::write(folder.path().join("empty.webp"), b"").unwrap();
+    fs::write(folder.path().join("tiny.png"), disc(1, 15).to_png().unwrap()).unwrap();
+    let dataset = load(folder.path(), 32).unwrap();
+    assert_eq!(dataset.len(), 3);
+    let names: Vec<&str> = dataset.skipped().iter().map(|s| s.name.rsplit('/').next().unwrap()).collect();
+    assert_eq!(names, ["broken.png", "empty.webp", "garbage.jpg", "tiny.png"]);
+    assert!(
+        dataset.skipped()[3].reason.contains("15 × 15 pixels are too few: at least 16"),
+        "{:?}",
+        dataset.skipped()[3]
+    );
+}
+
+#[test]
+fn nothing_to_train_on_is_an_error_that_says_so() {
+    let empty = tempfile::tempdir().unwrap();
+    assert!(load(empty.path(), 32).unwrap_err().to_string().contains("no usable picture (0 looked at"));
+
+    let useless = tempfile::tempdir().unwrap();
+    fs::write(useless.path().join("a.png"), b"garbage").unwrap();
+    let message = load(useless.path(), 32).unwrap_err().to_string();
+    assert!(message.contains("1 looked at, 1 skipped; the first,") && message.contains("a.png"), "{message}");
+
+    let missing = load(Path::new("/no/such/folder"), 32).unwrap_err();
+    assert!(matches!(missing, DataError::NoSuchSource(_)), "{missing}");
+    assert!(missing.to_string().contains("Give a folder of pictures"), "{missing}");
+}
+
+#[test]
+fn transparency_becomes_white() {
+    let folder = tempfile::tempdir().unwrap();
+    let half = RgbaImage::from_fn(32, 32, |x, _| if x < 16 { Rgba([0, 0, 0, 0]) } else { Rgba([0, 0, 0, 128]) });
+    half.save(folder.path().join("a.png")).unwrap();
+    let picture = load(folder.path(), 32).unwrap().picture(0).unwrap();
+    assert_eq!(picture.rgb()[0..3], [255, 255, 255]);
+    assert_eq!(picture.rgb()[20 * 3..20 * 3 + 3], [127, 127, 127]);
+}
+
+#[test]
+fn pictures_are_squared_by_padding_or_cropping() {
+    // A red field with a green stripe down the left edge of its middle third, on a wide picture.
+    let wide =
+        RgbImage::from_fn(96, 32, |x, _| if (32..64).contains(&x) { Rgb([0, 255, 0]) } else { Rgb([200, 10, 10]) });
+    let folder = tempfile::tempdir().unwrap();
+    wide.save(folder.path().join("a.png")).unwrap();
+    let source = text(folder.path());
+    let middle = |squaring, row: usize| {
+        let picture = Dataset::load(&source, 32, squaring).unwrap().picture(0).unwrap();
+        let at = (row * 32 + 16) * 3;
+        [picture.rgb()[at], picture.rgb()[at + 1], picture.rgb()[at + 2]]
+    };
+    assert_eq!(middle(Squaring::Crop, 1), [0, 255, 0], "cropped: only the middle third is left");
+    assert_eq!(middle(Squaring::Pad, 16), [0, 255, 0], "padded: the middle is as it was");
+    assert_eq!(middle(Squaring::Pad, 1), [200, 10, 10], "padded: the border's colour above it");
+}
+
+/// A Parquet file with a struct column `image` of `bytes` and `path`, and a column beside it.
+fn write_parquet(path: &Path, pictures: &[Option<Vec<u8>>]) {
+    let schema = "message schema {
+        optional binary name (UTF8);
+        optional group image { optional binary bytes; optional binary path (UTF8); }
+    }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::builder().build())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let present: Vec<ByteArray> = pictures.iter().flatten().cloned().map(ByteArray::from).collect();
+    let names: Vec<ByteArray> =
+        (0..pictures.len()).map(|i| ByteArray::from(format!("specimen {i}").into_bytes())).collect();
+    let levels: Vec<i16> = pictures.iter().map(|p| if p.is_some() { 2 } else { 1 }).collect();
+    for column in 0..3 {
+        let mut writer = group.next_column().unwrap().unwrap();
+        let typed = writer.typed::<ByteArrayType>();
+        match column {
+            0 => typed.write_batch(&names, Some(&vec![1; names.len()]), None).unwrap(),
+            1 => typed.write_batch(&present, Some(&levels), None).unwrap(),
+            _ => typed.write_batch(&[], Some(&vec![1; names.len()]), None).unwrap(),
+        };
+        writer.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn parquet_in_the_hub_layout_is_read_from_a_file_and_from_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoded = |i| Some(disc(i, 24).to_png().unwrap());
+    let one = folder.path().join("train-00000.parquet");
+    write_parquet(&one, &[encoded(1), None, encoded(2), Some(b"garbage".to_vec())]);
+    let dataset = load(&one, 24).unwrap();
+    assert_eq!((dataset.len(), dataset.picture(1).unwrap()), (2, disc(2, 24)));
+    let reasons: Vec<&str> = dataset.skipped().iter().map(|s| s.name.rsplit('/').next().unwrap()).collect();
+    assert_eq!(reasons, ["train-00000.parquet, row 1", "train-00000.parquet, row 3"]);
+
+    write_parquet(&folder.path().join("train-00001.parquet"), &[encoded(3)]);
+    assert_eq!(load(folder.path(), 24).unwrap().len(), 3);
+}
+
+#[test]
+fn parquet_of_another_layout_or_cut_off_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    write_parquet(&path, &[Some(disc(1, 24).to_png().unwrap())]);
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let message = load(&path, 24).unwrap_err().to_string();
+    assert!(message.contains("a.parquet: this is no readable Parquet file"), "{message}");
+
+    let schema = Arc::new(parse_message_type("message schema { optional binary picture; }").unwrap());
+    let writer = SerializedFileWriter::new(
+        fs::File::create(&path).unwrap(),
+        schema,
+        Arc::new(WriterProperties::builder().build()),
+    );
+    writer.unwrap().close().unwrap();
+    let message = load(&path, 24).unwrap_err().to_string();
+    assert!(message.contains("no struct column 'image' among the columns picture"), "{message}");
+}
+
+#[test]
+fn batches_walk_through_every_picture_once_an_epoch_in_a_new_order() {
+    let plan = BatchPlan { batch_size: 4, seed: 9, flip: true };
+    let epoch = |number: u64| -> Vec<usize> {
+        (0..5).flat_map(|step| plan.choose(20, number * 5 + step)).map(|(index, _)| index).collect()
+    };
+    let (first, second) = (epoch(0), epoch(1));
+    let mut sorted = first.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..20).collect::<Vec<_>>());
+    assert_ne!(first, second);
+    assert_eq!(first, epoch(0), "any step can be drawn again");
+    // A batch may straddle two epochs.
+    let straddling = BatchPlan { batch_size: 7, ..plan.clone() };
+    let all: Vec<usize> = (0..20).flat_map(|step| straddling.choose(20, step)).map(|(index, _)| index).collect();
+    for picture in 0..20 {
+        assert_eq!(all.iter().filter(|&&index| index == picture).count(), 7);
+    }
+}
+
+#[test]
+fn about_half_of_the_pictures_are_flipped_and_none_when_told_so() {
+    let plan = BatchPlan { batch_size: 1000, seed: 1, flip: true };
+    let flipped = plan.choose(10, 0).iter().filter(|(_, flip)| *flip).count();
+    assert!((430..570).contains(&flipped), "{flipped}");
+    let still = BatchPlan { flip: false, ..plan };
+    assert!(still.choose(10, 0).iter().all(|(_, flip)| !flip));
+}
+
+#[test]
+fn root_mean_square_is_that_of_the_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    RgbImage::from_fn(32, 32, |x, _| if x < 16 { Rgb([255; 3]) } else { Rgb([127; 3]) })
+        .save(folder.path().join("a.png"))
+        .unwrap();
+    let found = load(folder.path(), 32).unwrap().root_mean_square();
+    assert!((found - 0.5f64.sqrt()).abs() < 1e-4, "{found}");
+}

@@ -1,0 +1,13 @@
+//! Everything that is tested without a browser, in one binary so that it links once.
+#![cfg(not(target_family = "wasm"))]
+
+mod commands;
+mod data;
+mod diffusion;
+mod golden;
+mod noise;
+mod picture;
+mod support;
+mod training;
+mod unet;
+mod weights;

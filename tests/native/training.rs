@@ -1,0 +1,233 @@
+//! Training: it learns, it stops and goes on as if it had not, and it loses nothing.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use burn::tensor::Device;
+use chrysalis::data::{Dataset, Squaring};
+use chrysalis::train::{Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trainer};
+
+use crate::support::{folder_of_discs, small_config, text};
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+fn discs() -> Dataset {
+    let folder = folder_of_discs(12, 16);
+    Dataset::load(&text(folder.path()), 16, Squaring::Pad).unwrap()
+}
+
+fn start(folder: &Path, config: TrainConfig) -> Run {
+    Run::start(RunFolder::new(folder), config, discs(), None, &[Device::flex()]).unwrap()
+}
+
+fn resume(folder: &Path, config: TrainConfig) -> Run {
+    Run::resume(RunFolder::new(folder), config, discs(), &[Device::flex()]).unwrap()
+}
+
+/// The bytes of a run's newest checkpoint but for the time it took.
+fn newest(folder: &Path) -> Vec<Vec<u8>> {
+    let checkpoints = RunFolder::new(folder).checkpoints();
+    let mut places: Vec<_> = std::fs::read_dir(checkpoints).unwrap().map(|entry| entry.unwrap().path()).collect();
+    places.sort();
+    let newest = places.pop().unwrap();
+    ["model.bpk", "average.bpk"].iter().map(|name| std::fs::read(newest.join(name)).unwrap()).collect()
+}
+
+#[test]
+fn a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = small_config();
+    let outcome = start(whole.path(), config.clone()).train(Limits::default(), &GO).unwrap();
+    assert_eq!((outcome.reason, outcome.steps, outcome.images), (StopReason::Finished, 6, 48));
+
+    // Two steps by the limit of pictures, then the rest by another process's worth of state.
+    let limits = Limits { images: Some(16), time: None };
+    let outcome = start(parts.path(), config.clone()).train(limits, &GO).unwrap();
+    assert_eq!((outcome.reason, outcome.steps), (StopReason::ImageLimit, 2));
+    let outcome = resume(parts.path(), config).train(Limits::default(), &GO).unwrap();
+    assert_eq!((outcome.reason, outcome.steps, outcome.images), (StopReason::Finished, 6, 48));
+
+    let values = |bytes: &[Vec<u8>]| bytes.iter().map(|part| tensor_bytes(part)).collect::<Vec<_>>();
+    assert!(values(&newest(whole.path())) == values(&newest(parts.path())), "weights or their average differ");
+    let losses = |folder: &Path| {
+        let text = std::fs::read_to_string(RunFolder::new(folder).log()).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(losses(whole.path()), losses(parts.path()));
+    assert_eq!(losses(whole.path()).len(), 6);
+}
+
+/// The tensors of a record in order of path; parameter ids differ from process to process and are not compared.
+fn tensor_bytes(record: &[u8]) -> Vec<(String, Vec<u8>)> {
+    use burn::module::Module;
+    let record = burn::store::ModuleRecord::from_bytes(burn::tensor::Bytes::from_bytes_vec(record.to_vec())).unwrap();
+    let unet =
+        chrysalis::unet::UNet::new(&small_config().unet, 0, &Device::flex()).unwrap().try_load_record(record).unwrap();
+    let mut collect = Collect::default();
+    unet.visit(&mut collect);
+    collect.0
+}
+
+#[derive(Default)]
+struct Collect(Vec<(String, Vec<u8>)>);
+
+impl burn::module::ModuleVisitor for Collect {
+    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<burn::tensor::Tensor<D>>) {
+        let data = param.val().into_data();
+        self.0.push((format!("{:?}", data.shape()), data.as_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn training_learns() {
+    let config = TrainConfig { steps: 200, warmup_steps: 5, ..small_config() };
+    let dataset = discs();
+    let mut trainer = Trainer::new(&config, dataset.root_mean_square(), &[Device::flex()]).unwrap();
+    let losses: Vec<f64> = (0..200).map(|_| trainer.step(&dataset).unwrap().loss).collect();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let (before, after) = (mean(&losses[..5]), mean(&losses[180..]));
+    assert!((0.7..1.4).contains(&before), "an untrained network's loss is the target's variance, one: {before}");
+    assert!(after < 0.8 * before, "from {before} to {after}");
+}
+
+#[test]
+fn two_devices_compute_the_gradient_of_one() {
+    let dataset = discs();
+    let config = small_config();
+    let losses = |devices: &[Device]| {
+        let mut trainer = Trainer::new(&config, 0.8, devices).unwrap();
+        (0..4)
+            .map(|_| trainer.step(&dataset).unwrap())
+            .map(|report| (report.loss, report.gradient_norm))
+            .collect::<Vec<_>>()
+    };
+    let (one, two) = (losses(&[Device::flex()]), losses(&[Device::flex(), Device::flex()]));
+    for (a, b) in one.iter().zip(&two) {
+        assert!((a.0 - b.0).abs() < 1e-4 * a.0 && (a.1 - b.1).abs() < 2e-3 * a.1, "{one:?} and {two:?}");
+    }
+}
+
+#[test]
+fn a_run_keeps_its_last_three_checkpoints_and_everything_else_it_should() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig { checkpoint_every: 1, sample_every: 3, ..small_config() };
+    start(folder.path(), config.clone()).train(Limits::default(), &GO).unwrap();
+    let names = |path: &Path| {
+        let mut names: Vec<_> =
+            std::fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(folder.path()), ["checkpoints", "config.toml", "log.csv", "samples"]);
+    assert_eq!(names(&folder.path().join("checkpoints")), ["step-00000004", "step-00000005", "step-00000006"]);
+    assert_eq!(names(&folder.path().join("samples")), ["step-00000003.png", "step-00000006.png"]);
+    let grid =
+        chrysalis::picture::Picture::from_png(&std::fs::read(folder.path().join("samples/step-00000006.png")).unwrap());
+    assert_eq!((grid.as_ref().unwrap().width(), grid.unwrap().height()), (2 + 2 * 18, 2 + 2 * 18));
+
+    let read = TrainConfig::read(&folder.path().join("config.toml")).unwrap();
+    assert!(read.sigma_data.is_some(), "the measured σ_data is written down");
+    assert_eq!(TrainConfig { sigma_data: None, ..read }, config);
+}
+
+#[test]
+fn a_folder_in_use_is_not_overwritten_and_an_empty_one_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Run::resume(RunFolder::new(folder.path()), small_config(), discs(), &[Device::flex()]).err().unwrap();
+    assert!(error.to_string().contains("no checkpoint to resume from"), "{error}");
+    start(folder.path(), small_config());
+    let again = Run::start(RunFolder::new(folder.path()), small_config(), discs(), None, &[Device::flex()]);
+    assert!(matches!(again, Err(TrainError::FolderInUse(_))));
+}
+
+#[test]
+fn stopping_saves_and_a_limit_of_time_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = start(folder.path(), small_config()).train(Limits::default(), &AtomicBool::new(true)).unwrap();
+    assert_eq!((outcome.reason, outcome.steps), (StopReason::Interrupted, 0));
+    assert_eq!(newest(folder.path()).len(), 2);
+    let limits = Limits { time: Some(Duration::ZERO), images: None };
+    let outcome = resume(folder.path(), small_config()).train(limits, &GO).unwrap();
+    assert_eq!(outcome.reason, StopReason::TimeLimit);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_with_the_last_checkpoint_intact() {
+    let folder = tempfile::tempdir().unwrap();
+    // Weights may not grow, but gains may: a learning rate this large drives them past every number.
+    let config = TrainConfig {
+        learning_rate: 1e38,
+        warmup_steps: 0,
+        steps: 1000,
+        checkpoint_every: 1,
+        gradient_clip: 1e30,
+        sample_count: 0,
+        ..small_config()
+    };
+    let error = start(folder.path(), config.clone()).train(Limits::default(), &GO).unwrap_err();
+    let TrainError::NotANumber { step, .. } = error else { panic!("{error}") };
+    assert!(step > 1 && error.to_string().contains(&format!("at step {step}")), "{error}");
+    let mut run = resume(folder.path(), TrainConfig { learning_rate: 1e-3, ..config });
+    let again = run.train(Limits { images: Some(8 * step), time: None }, &GO);
+    assert!(again.is_ok() || matches!(again, Err(TrainError::NotANumber { .. })));
+    assert_eq!(run.trained().images_seen % 8, 0);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig { sample_count: 0, ..small_config() };
+    start(folder.path(), config.clone()).train(Limits { images: Some(8), time: None }, &GO).unwrap();
+    let model = folder.path().join("checkpoints/step-00000001/model.bpk");
+    let whole = std::fs::read(&model).unwrap();
+    std::fs::write(&model, &whole[..whole.len() / 2]).unwrap();
+    let error =
+        Run::resume(RunFolder::new(folder.path()), config, discs(), &[Device::flex()]).err().unwrap().to_string();
+    assert!(error.contains("model.bpk") && error.contains("resume from the one before"), "{error}");
+}
+
+#[test]
+fn weights_of_a_file_can_be_trained_further() {
+    let dataset = discs();
+    let config = TrainConfig { steps: 150, ..small_config() };
+    let mut trainer = Trainer::new(&config, 0.8, &[Device::flex()]).unwrap();
+    let fresh = trainer.step(&dataset).unwrap().loss;
+    for _ in 1..150 {
+        trainer.step(&dataset).unwrap();
+    }
+    let learned = trainer.sampler_model().unet;
+    let mut again = Trainer::new(&config, 0.8, &[Device::flex()]).unwrap().continue_from(learned);
+    let first = again.step(&dataset).unwrap().loss;
+    assert!(first < 0.8 * fresh, "starts from what was learned: {first} against {fresh}");
+    assert!(again.step(&dataset).unwrap().loss.is_finite());
+}
+
+#[test]
+fn learning_rate_and_average_follow_their_schedules() {
+    let config = TrainConfig { steps: 1000, warmup_steps: 9, learning_rate: 1.0, ema_decay: 0.99, ..small_config() };
+    assert!((config.learning_rate_at(0) - 0.1).abs() < 1e-9);
+    assert!((config.learning_rate_at(9) - 1.0).abs() < 1e-9);
+    assert!((config.learning_rate_at(9 + 991 / 2) - 0.5).abs() < 2e-3);
+    assert!(config.learning_rate_at(1000) < 1e-9);
+    assert_eq!((config.ema_decay_at(0), config.ema_decay_at(10)), (0.1, 11.0 / 20.0));
+    assert_eq!(config.ema_decay_at(100_000), 0.99);
+}
+
+#[test]
+fn settings_that_no_run_can_use_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.toml");
+    let error = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        TrainConfig::read(&path).unwrap_err().to_string()
+    };
+    assert!(error("batch_size = 0").contains("batch_size is 0"));
+    assert!(error("learning_rate = -1.0").contains("learning_rate is -1"));
+    assert!(error("learning_rate = nan").contains("learning_rate is NaN"));
+    assert!(error("ema_decay = 1.0").contains("ema_decay is 1"));
+    assert!(error("colour = 'blue'").contains("unknown field `colour`"));
+    assert!(error("batch_size = ").contains("a.toml"));
+    std::fs::write(&path, "seed = 5\n[noise_density]\nmean = 0.0\ndeviation = 1.0\n").unwrap();
+    assert_eq!(TrainConfig::read(&path).unwrap().seed, 5, "what is not named keeps its default");
+}

@@ -1,0 +1,145 @@
+//! The network: shapes, sizes, and what its blocks promise.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use chrysalis::noise::BatchNoise;
+use chrysalis::unet::{UNet, UNetConfig, UNetConfigError};
+
+fn config(image_size: usize, patch: usize, widths: &[usize], depth: usize, head_width: usize) -> UNetConfig {
+    UNetConfig { image_size, channels: 3, patch, widths: widths.to_vec(), depth, head_width, embedding: 32 }
+}
+
+/// How many numbers a configuration needs, from the drawing of the network.
+fn parameters(config: &UNetConfig) -> usize {
+    let block = |encoder: bool, inputs: usize, outputs: usize, coarsest: bool| {
+        let first = if encoder { outputs } else { inputs };
+        let shortcut = if inputs == outputs { 0 } else { inputs * outputs };
+        let attention = if coarsest && config.head_width > 0 { 4 * outputs * outputs } else { 0 };
+        9 * first * outputs + 9 * outputs * outputs + config.embedding * outputs + 1 + shortcut + attention
+    };
+    let patch = config.channels * config.patch * config.patch;
+    let last = config.widths.len() - 1;
+    let mut sum =
+        9 * (patch + 1) * config.widths[0] + config.embedding * config.embedding + 9 * config.widths[0] * patch + 1;
+    let mut width = config.widths[0];
+    for (level, &outputs) in config.widths.iter().enumerate() {
+        for _ in 0..config.depth {
+            sum += block(true, width, outputs, level == last);
+            width = outputs;
+        }
+    }
+    sum += block(false, width, width, true);
+    for (level, &outputs) in config.widths.iter().enumerate().rev() {
+        for _ in 0..config.depth {
+            sum += block(false, width + outputs, outputs, level == last);
+            width = outputs;
+        }
+    }
+    sum
+}
+
+#[test]
+fn shapes_and_parameter_counts_of_several_networks() {
+    let device = Device::flex();
+    for config in [
+        config(16, 2, &[8, 16], 1, 8),
+        config(16, 1, &[8], 2, 0),
+        config(20, 2, &[6, 10], 2, 5),
+        config(24, 4, &[12, 20], 1, 10),
+        config(48, 2, &[4, 6, 8, 10], 1, 2),
+    ] {
+        let unet = UNet::new(&config, 1, &device).unwrap();
+        assert_eq!(unet.num_params(), parameters(&config), "{config:?}");
+        let size = config.image_size;
+        let x = BatchNoise::new(&[1, 2], [3, size, size], &device).draw();
+        assert_eq!(unet.forward(x, &[0.1, -0.4]).dims(), [2, 3, size, size], "{config:?}");
+    }
+}
+
+#[test]
+fn the_shipped_network_has_the_size_that_the_readme_says() {
+    let config = UNetConfig::shipped(64);
+    let millions = parameters(&config) as f64 / 1e6;
+    assert!((6.0..7.5).contains(&millions), "{millions} million parameters");
+}
+
+#[test]
+fn impossible_networks_are_named() {
+    let error = |config: UNetConfig| UNet::new(&config, 0, &Device::flex()).unwrap_err();
+    match error(config(50, 2, &[8, 8, 8], 1, 0)) {
+        UNetConfigError::CannotHalve { multiple: 8, suggestion: 56, halvings: 2, .. } => {}
+        other => panic!("{other}"),
+    }
+    assert!(error(config(50, 2, &[8, 8, 8], 1, 0)).to_string().contains("multiple of 8, such as 56"));
+    assert!(matches!(error(config(16, 2, &[8, 12], 1, 8)), UNetConfigError::UnevenHeads { width: 12, head_width: 8 }));
+    for impossible in [
+        config(0, 2, &[8], 1, 0),
+        config(16, 0, &[8], 1, 0),
+        config(16, 2, &[], 1, 0),
+        config(16, 2, &[0], 1, 0),
+        config(16, 2, &[usize::MAX], 1, 0),
+        config(16, 2, &[8], usize::MAX, 0),
+        config(usize::MAX, 2, &[8], 1, 0),
+        config(16, 2, &[8; 100], 1, 0),
+    ] {
+        assert!(matches!(error(impossible.clone()), UNetConfigError::OutOfRange { .. }), "{impossible:?}");
+    }
+}
+
+#[test]
+fn a_fresh_network_predicts_nothing_and_the_same_seed_gives_the_same_weights() {
+    let device = Device::flex();
+    let config = config(16, 2, &[8, 16], 1, 8);
+    let x = BatchNoise::new(&[1], [3, 16, 16], &device).draw();
+    let output = UNet::new(&config, 1, &device).unwrap().forward(x, &[0.0]);
+    assert_eq!(output.abs().max().into_scalar::<f32>(), 0.0);
+
+    let weights = |seed| {
+        let record = UNet::new(&config, seed, &device).unwrap().into_record().into_bytes().unwrap();
+        record.to_vec().len()
+    };
+    assert_eq!(weights(4), weights(4));
+}
+
+#[test]
+fn folding_changes_no_output() {
+    let device = Device::flex();
+    let unet = crate::support::lively_unet(&config(16, 2, &[8, 16], 1, 8), &device);
+    let x = BatchNoise::new(&[3], [3, 16, 16], &device).draw();
+    let before = unet.forward(x.clone(), &[0.2]);
+    let off: f32 = (unet.folded().forward(x, &[0.2]) - before.clone()).abs().max().into_scalar();
+    let scale: f32 = before.abs().max().into_scalar();
+    assert!(scale > 0.1, "the test needs an output to compare, got {scale}");
+    assert!(off < 1e-5 * scale.max(1.0), "off by {off}");
+}
+
+#[test]
+fn every_picture_of_a_batch_is_computed_for_itself() {
+    let device = Device::flex();
+    let unet = crate::support::lively_unet(&config(16, 2, &[8, 16], 1, 8), &device);
+    let x = BatchNoise::new(&[3, 4, 5], [3, 16, 16], &device).draw();
+    let together = unet.forward(x.clone(), &[0.2, -0.3, 0.5]).narrow(0, 1, 1);
+    let alone = unet.forward(x.narrow(0, 1, 1), &[-0.3]);
+    let off: f32 = (together - alone).abs().max().into_scalar();
+    assert!(off < 1e-5, "off by {off}");
+}
+
+#[test]
+fn the_network_listens_to_the_noise_level() {
+    let device = Device::flex();
+    let unet = crate::support::lively_unet(&config(16, 2, &[8, 16], 1, 8), &device);
+    let x = BatchNoise::new(&[3], [3, 16, 16], &device).draw();
+    let off: f32 = (unet.forward(x.clone(), &[-1.0]) - unet.forward(x, &[-0.95])).abs().max().into_scalar();
+    assert!(off > 1e-3, "σ made no difference: {off}");
+}
+
+#[test]
+fn unit_variance_goes_through_the_whole_network() {
+    // What "magnitude-preserving" promises: at the start of training no layer blows up or dies.
+    let device = Device::flex();
+    let unet = crate::support::with_gains(UNet::new(&UNetConfig::shipped(64), 9, &device).unwrap(), 1.0, 0.0);
+    let x: Tensor<4> = BatchNoise::new(&[3], [3, 64, 64], &device).draw();
+    let output = unet.forward(x, &[0.0]);
+    let variance: f32 = output.square().mean().into_scalar();
+    assert!((0.3..3.0).contains(&variance), "variance {variance}");
+}

@@ -1,0 +1,246 @@
+//! Weight files: there and back, and every way they can be wrong.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
+use chrysalis::diffusion::{Denoiser, Model};
+use chrysalis::noise::BatchNoise;
+use chrysalis::unet::UNetConfig;
+use chrysalis::weights::{
+    DataCard, Description, LAYOUT, Probe, ProbeError, Storage, WeightsError, decode, encode, model_card,
+};
+use proptest::prelude::*;
+
+use crate::support::small_model;
+
+fn description(model: &Model, unet: UNetConfig) -> Description {
+    Description {
+        layout: LAYOUT,
+        name: "discs".into(),
+        unet,
+        preconditioning: model.preconditioning,
+        data: DataCard { name: "discs".into(), licence: "CC0-1.0".into(), pictures: 3 },
+        images_seen: 12,
+        seconds: 1.5,
+        quality: BTreeMap::from([("KID × 1000".into(), 8.5)]),
+        crate_version: "0.1.0".into(),
+        probe: pollster::block_on(Probe::measure(model, &Device::flex())).unwrap(),
+    }
+}
+
+fn file(storage: Storage) -> Vec<u8> {
+    let (model, config) = small_model(&Device::flex());
+    pollster::block_on(encode(&model, &description(&model, config), storage)).unwrap()
+}
+
+fn fails(bytes: &[u8]) -> WeightsError {
+    match decode(bytes, &Device::flex()) {
+        Ok(_) => panic!("a wrong file was read"),
+        Err(error) => error,
+    }
+}
+
+/// The same file with another header.
+fn with_header(bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    change(&mut header);
+    let header = serde_json::to_vec(&header).unwrap();
+    [&(header.len() as u64).to_le_bytes(), header.as_slice(), &bytes[8 + length..]].concat()
+}
+
+/// The same file with another description.
+fn with_description(bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    with_header(bytes, |header| {
+        let text = header["__metadata__"]["chrysalis"].as_str().unwrap();
+        let mut description: serde_json::Value = serde_json::from_str(text).unwrap();
+        change(&mut description);
+        header["__metadata__"]["chrysalis"] = description.to_string().into();
+    })
+}
+
+fn denoised(model: &Model) -> Tensor<4> {
+    let x = BatchNoise::new(&[4], [3, 16, 16], &Device::flex()).draw();
+    model.denoise(x, 0.7)
+}
+
+#[test]
+fn a_model_survives_the_file_in_every_storage() {
+    let device = Device::flex();
+    let (model, config) = small_model(&device);
+    let wanted = description(&model, config);
+    for (storage, most) in [(Storage::F32, 1e-6), (Storage::F16, 5e-3), (Storage::Int8, 0.12)] {
+        let read = decode(&file(storage), &device).unwrap();
+        assert_eq!(read.description, wanted);
+        let off: f32 = (denoised(&read.model) - denoised(&model)).abs().max().into_scalar();
+        assert!(off <= most, "{storage:?}: off by {off}");
+        assert!(storage == Storage::F32 || off > 0.0, "{storage:?} rounds nothing");
+    }
+    let sizes = [Storage::F32, Storage::F16, Storage::Int8].map(|storage| file(storage).len() as f64);
+    assert!((1.8..2.1).contains(&(sizes[0] / sizes[1])) && sizes[0] / sizes[2] > 3.0, "{sizes:?}");
+}
+
+#[test]
+fn the_probe_passes_on_a_sound_model_and_fails_on_another() {
+    let device = Device::flex();
+    let read = decode(&file(Storage::F32), &device).unwrap();
+    pollster::block_on(read.description.probe.check(&read.model, &device)).unwrap();
+
+    let mut other = read.clone();
+    other.model.unet = crate::support::with_gains(other.model.unet, 0.5, 0.0);
+    let error = pollster::block_on(read.description.probe.check(&other.model, &device)).unwrap_err();
+    assert!(matches!(error, ProbeError::Wrong { off } if off > 0.02), "{error}");
+
+    for expected in [vec![], vec![f32::NAN; read.description.probe.expected.len()]] {
+        assert!(pollster::block_on(Probe { expected }.check(&read.model, &device)).is_err());
+    }
+}
+
+#[test]
+fn cut_off_files_are_named_at_every_length() {
+    let whole = file(Storage::F16);
+    let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize + 8;
+    for length in [0, 1, 7] {
+        assert!(matches!(fails(&whole[..length]), WeightsError::TooShort { .. }));
+    }
+    for length in [8, 100, header - 1] {
+        assert!(matches!(fails(&whole[..length]), WeightsError::HeaderLength { .. }));
+    }
+    for length in [header, header + 1, whole.len() - 1] {
+        assert!(matches!(fails(&whole[..length]), WeightsError::Length(_)), "{}", fails(&whole[..length]));
+    }
+    let longer = [whole.as_slice(), &[0; 16]].concat();
+    assert!(matches!(fails(&longer), WeightsError::Length(_)));
+}
+
+#[test]
+fn hostile_header_lengths_allocate_nothing() {
+    for claimed in [u64::MAX, u64::MAX / 2, 1 << 40, 1 << 31, (1 << 20) + 1] {
+        let bytes = [&claimed.to_le_bytes(), [b' '; 64].as_slice()].concat();
+        assert!(matches!(fails(&bytes), WeightsError::HeaderLength { .. }));
+    }
+    // A header of the greatest allowed length that holds nothing.
+    let long = [&(1u64 << 20).to_le_bytes(), vec![b' '; 1 << 20].as_slice()].concat();
+    assert!(matches!(fails(&long), WeightsError::Header(_)));
+}
+
+#[test]
+fn foreign_and_later_files_are_named() {
+    let whole = file(Storage::F16);
+    let foreign = with_header(&whole, |header| {
+        header.as_object_mut().unwrap().remove("__metadata__");
+    });
+    assert!(matches!(fails(&foreign), WeightsError::Foreign));
+    let other = with_header(&whole, |header| header["__metadata__"] = serde_json::json!({"format": "pt"}));
+    assert!(fails(&other).to_string().contains("comes from another program"));
+    let later = with_description(&whole, |description| {
+        description["layout"] = 99.into();
+        description["a field of the future"] = 1.into();
+    });
+    assert!(matches!(fails(&later), WeightsError::Layout { found: 99 }));
+    let strange = with_description(&whole, |description| description["colour"] = "blue".into());
+    assert!(matches!(fails(&strange), WeightsError::Description(_)));
+}
+
+#[test]
+fn impossible_descriptions_are_named_before_anything_is_built() {
+    let whole = file(Storage::F16);
+    let changed = |path: &str, value: serde_json::Value| {
+        fails(&with_description(&whole, |description| *description.pointer_mut(path).unwrap() = value))
+    };
+    assert!(matches!(changed("/unet/widths", serde_json::json!([1_000_000_000, 8])), WeightsError::UNet(_)));
+    assert!(matches!(changed("/unet/depth", 1_000_000.into()), WeightsError::UNet(_)));
+    assert!(matches!(changed("/unet/image_size", 17.into()), WeightsError::UNet(_)));
+    assert!(matches!(
+        changed("/preconditioning/sigma_data", 0.0.into()),
+        WeightsError::Value { field: "preconditioning.sigma_data", .. }
+    ));
+    assert!(matches!(changed("/preconditioning/sigma_data", (-1.0).into()), WeightsError::Value { .. }));
+    assert!(matches!(changed("/unet/channels", 4.into()), WeightsError::Value { field: "unet.channels", .. }));
+    // A large but possible network: its tensors are looked for, and not made.
+    assert!(matches!(changed("/unet/widths", serde_json::json!([4096, 4096])), WeightsError::Shape { .. }));
+}
+
+#[test]
+fn wrong_tensors_are_named() {
+    let whole = file(Storage::F32);
+    let name = "stem.weight";
+    let missing = with_header(&whole, |header| {
+        let tensor = header.as_object_mut().unwrap().remove(name).unwrap();
+        header["another"] = tensor;
+    });
+    assert!(matches!(fails(&missing), WeightsError::Missing(missing) if missing == name));
+    let reshaped = with_header(&whole, |header| {
+        let shape = header[name]["shape"].as_array_mut().unwrap();
+        shape.reverse();
+    });
+    assert!(matches!(fails(&reshaped), WeightsError::Shape { name: found, .. } if found == name));
+    let retyped = with_header(&whole, |header| header[name]["dtype"] = "I32".into());
+    assert!(fails(&retyped).to_string().contains("'stem.weight' is stored as I32"));
+    let halved = with_header(&whole, |header| header[name]["dtype"] = "F16".into());
+    assert!(matches!(fails(&halved), WeightsError::Length(_)));
+
+    let extra = with_description(&file(Storage::F32), |description| description["unet"]["head_width"] = 0.into());
+    assert!(fails(&extra).to_string().contains("attention"), "{}", fails(&extra));
+
+    let mut poisoned = whole.clone();
+    let last = poisoned.len() - 4;
+    poisoned[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert!(matches!(fails(&poisoned), WeightsError::NotFinite { .. }));
+}
+
+#[test]
+fn a_diverged_model_is_not_exported() {
+    let (model, config) = small_model(&Device::flex());
+    let about = description(&model, config);
+    let broken = Model { unet: crate::support::with_gains(model.unet, f64::NAN, 0.0), ..model };
+    let error = pollster::block_on(encode(&broken, &about, Storage::F16)).unwrap_err().to_string();
+    assert!(error.contains("head_gain") && error.contains("diverged"), "{error}");
+}
+
+#[test]
+fn the_model_card_says_what_the_file_is() {
+    let (model, config) = small_model(&Device::flex());
+    let card = model_card(&description(&model, config), Storage::F16, 123_456, 250_000);
+    for needed in [
+        "# discs",
+        "16 × 16",
+        "0.12 million",
+        "f16, 0.25 MB",
+        "CC0-1.0",
+        "12 pictures seen (4 passes)",
+        "KID × 1000 | 8.5",
+    ] {
+        assert!(card.contains(needed), "{needed} is missing in:\n{card}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever happens to a file, reading it ends in a model or an error, never in a panic.
+    #[test]
+    fn mutated_files_never_panic(
+        storage in prop_oneof![Just(Storage::F16), Just(Storage::Int8)],
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        in_header in any::<bool>(),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        thread_local! {
+            static FILES: [Vec<u8>; 2] = [file(Storage::F16), file(Storage::Int8)];
+        }
+        let mut bytes = FILES.with(|files| files[usize::from(storage == Storage::Int8)].clone());
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize + 8;
+        for (place, value) in edits {
+            let range = if in_header { header } else { bytes.len() };
+            let at = place.index(range);
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Err(error) = decode(&bytes, &Device::flex()) {
+            prop_assert!(error.to_string().len() < 4000);
+        }
+    }
+}

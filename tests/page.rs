@@ -1,0 +1,364 @@
+//! The page in a real browser, as a visitor meets it.
+//!
+//! Needs chromedriver, Chromium and a built page: `make test` brings all three. The page is served under a sub-path and without
+//! any special header, as static hosts do.
+#![cfg(not(target_family = "wasm"))]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chrysalis::picture::Picture;
+use thirtyfour::prelude::*;
+use tiny_http::{Header, Response, Server};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// A butterfly of the tiny model: the golden picture.
+const GOLDEN: &str = "seed=7&steps=8&sampler=heun&weights=weights/tiny.safetensors";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(root().join("tests/fixtures").join(name)).unwrap()
+}
+
+/// What is wrong with a server or a browser.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    /// A file is missing.
+    Without(&'static str),
+    /// `navigator.gpu` is not there, as in browsers older than WebGPU.
+    NoWebGpu,
+}
+
+/// Serves the built page below /a/sub/path/, with weight files of every kind beside it. Returns the page's address.
+fn serve(fault: Fault) -> String {
+    let dist = std::env::var_os("CHRYSALIS_DIST").map_or_else(|| root().join("dist"), PathBuf::from);
+    assert!(dist.join("index.html").exists(), "there is no built page in {}: run make test", dist.display());
+    let server = Server::http("127.0.0.1:0").unwrap();
+    let port = server.server_addr().to_ip().unwrap().port();
+    std::thread::spawn(move || {
+        for request in server.incoming_requests() {
+            let path = request.url().split('?').next().unwrap_or("").to_string();
+            let file = path.strip_prefix("/a/sub/path/").map(|file| if file.is_empty() { "index.html" } else { file });
+            let body = match file {
+                Some(file) if fault == Fault::Without(file) => None,
+                Some("worker_loader.js") if fault == Fault::NoWebGpu => {
+                    std::fs::read(dist.join("worker_loader.js")).ok().map(|script| {
+                        [b"Object.defineProperty(navigator, 'gpu', {value: undefined});".as_slice(), &script].concat()
+                    })
+                }
+                Some("weights/tiny.safetensors") => Some(fixture("tiny.safetensors")),
+                Some("weights/truncated.safetensors") => Some(fixture("tiny.safetensors")[..100_000].to_vec()),
+                Some("weights/garbage.safetensors") => Some(vec![0x5a; 50_000]),
+                Some(file) if !file.contains("..") => std::fs::read(dist.join(file)).ok(),
+                _ => None,
+            };
+            let kind = match path.rsplit_once('.').map(|(_, end)| end) {
+                Some("wasm") => "application/wasm",
+                Some("js") => "text/javascript",
+                Some("css") => "text/css",
+                Some("safetensors") => "application/octet-stream",
+                _ => "text/html",
+            };
+            // A visitor who leaves in the middle of a file is no fault of the server.
+            let _ = match body {
+                Some(body) => request
+                    .respond(Response::from_data(body).with_header(Header::from_bytes("Content-Type", kind).unwrap())),
+                None => request.respond(Response::from_string("not found").with_status_code(404)),
+            };
+        }
+    });
+    format!("http://127.0.0.1:{port}/a/sub/path/")
+}
+
+/// A browser and its driver; both end with it.
+struct Browser {
+    driver: WebDriver,
+    process: Child,
+    downloads: tempfile::TempDir,
+}
+
+impl Browser {
+    async fn start(web_gpu: bool) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".into());
+        let process = Command::new(&program)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{program} could not be started ({error}): run make test, which installs it")
+            });
+        let downloads = tempfile::tempdir().unwrap();
+        let mut caps = DesiredCapabilities::chrome();
+        for flag in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            "--disable-quic",
+            "--window-size=1000,1400",
+        ] {
+            caps.add_arg(flag).unwrap();
+        }
+        let flags: &[&str] = if web_gpu {
+            // WebGPU on SwiftShader, Chromium's own Vulkan in software.
+            &[
+                "--enable-unsafe-webgpu",
+                "--enable-unsafe-swiftshader",
+                "--use-webgpu-adapter=swiftshader",
+                "--enable-features=Vulkan",
+                "--use-vulkan=swiftshader",
+                "--use-angle=swiftshader",
+                "--ignore-gpu-blocklist",
+            ]
+        } else {
+            &["--disable-features=WebGPU", "--disable-blink-features=WebGPU", "--disable-gpu"]
+        };
+        for flag in flags {
+            caps.add_arg(flag).unwrap();
+        }
+        caps.add_experimental_option("prefs", serde_json::json!({"download.default_directory": downloads.path()}))
+            .unwrap();
+        if let Ok(chrome) = std::env::var("CHROME") {
+            caps.set_binary(&chrome).unwrap();
+        }
+        let address = format!("http://127.0.0.1:{port}");
+        let started = Instant::now();
+        let driver = loop {
+            match WebDriver::new(&address, caps.clone()).await {
+                Ok(driver) => break driver,
+                Err(error) if started.elapsed() > Duration::from_secs(60) => panic!("no browser: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        };
+        driver.set_script_timeout(TIMEOUT).await.unwrap();
+        Self { driver, process, downloads }
+    }
+
+    async fn open(&self, address: &str) {
+        self.driver.goto(address).await.unwrap();
+    }
+
+    async fn text(&self, id: &str) -> String {
+        self.driver.find(By::Id(id)).await.unwrap().text().await.unwrap()
+    }
+
+    async fn click(&self, id: &str) {
+        self.driver.find(By::Id(id)).await.unwrap().click().await.unwrap();
+    }
+
+    async fn enabled(&self, id: &str) -> bool {
+        self.driver.find(By::Id(id)).await.unwrap().is_enabled().await.unwrap()
+    }
+
+    /// Waits until an element's text fulfils a condition, and returns it.
+    async fn wait_for(&self, id: &str, what: &str, fulfilled: impl Fn(&str) -> bool) -> String {
+        let started = Instant::now();
+        loop {
+            let text = self.text(id).await;
+            if fulfilled(&text) {
+                return text;
+            }
+            if started.elapsed() > TIMEOUT {
+                let (status, failure) = (self.text("status").await, self.text("failure").await);
+                self.screenshot("timeout").await;
+                panic!("waited for {what} in #{id}, which says '{text}'; status '{status}', failure '{failure}'");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn wait_hatched(&self) -> String {
+        self.wait_for("status", "Hatched", |text| text.starts_with("Hatched")).await
+    }
+
+    /// The canvas's own pixels.
+    async fn picture(&self) -> Picture {
+        let script = "const c = document.getElementById('picture');
+            return [c.width, c.height, Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)];";
+        let value = self.driver.execute(script, Vec::new()).await.unwrap();
+        let (width, height, rgba): (usize, usize, Vec<u8>) = value.convert().unwrap();
+        let rgb = rgba.as_chunks::<4>().0.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]).collect();
+        Picture::from_rgb(width, height, rgb).unwrap()
+    }
+
+    /// Keeps a screenshot when SCREENSHOTS names a folder for them.
+    async fn screenshot(&self, name: &str) {
+        if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+            self.driver.screenshot(&Path::new(&folder).join(format!("{name}.png"))).await.unwrap();
+        }
+    }
+
+    async fn end(mut self) {
+        // The driver's own process is ended either way.
+        let _ = self.driver.clone().quit().await;
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn golden() -> Picture {
+    Picture::from_png(&fixture("golden.png")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn an_address_gives_the_golden_butterfly_on_the_cpu_and_the_page_stays_responsive() {
+    let browser = Browser::start(true).await;
+    browser.open(&format!("{}?{GOLDEN}&device=cpu", serve(Fault::None))).await;
+    browser.wait_hatched().await;
+    let off = browser.picture().await.largest_difference(&golden()).unwrap();
+    assert!(off <= 1, "off by {off}/255");
+    assert!(browser.text("device").await.contains("The CPU, as asked for"), "{}", browser.text("device").await);
+    browser.screenshot("hatched").await;
+
+    // Long tasks are those over 50 ms; none over 100 ms may happen while the worker samples.
+    let observe = "window.longest = 0; new PerformanceObserver(list => { for (const entry of list.getEntries())
+        window.longest = Math.max(window.longest, entry.duration); }).observe({entryTypes: ['longtask']});
+        document.getElementById('steps').value = 64; document.getElementById('hatch').click();";
+    browser.driver.execute(observe, Vec::new()).await.unwrap();
+    browser.wait_for("status", "step", |text| text.contains("step")).await;
+    browser.wait_hatched().await;
+    let longest: f64 = browser.driver.execute("return window.longest;", Vec::new()).await.unwrap().convert().unwrap();
+    assert!(longest <= 100.0, "a task of {longest} ms on the main thread");
+    assert!(browser.text("caption").await.contains("64 steps of heun"), "{}", browser.text("caption").await);
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn web_gpu_gives_the_golden_butterfly() {
+    let browser = Browser::start(true).await;
+    browser.open(&format!("{}?{GOLDEN}&device=gpu", serve(Fault::None))).await;
+    browser.wait_hatched().await;
+    assert!(browser.text("device").await.contains("Your GPU"), "{}", browser.text("device").await);
+    let psnr = browser.picture().await.psnr(&golden()).unwrap();
+    assert!(psnr >= 40.0, "{psnr:.1} dB");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_software_adapter_is_named_and_not_used() {
+    let browser = Browser::start(true).await;
+    browser.open(&format!("{}?weights=weights/tiny.safetensors", serve(Fault::None))).await;
+    browser.wait_for("status", "Ready", |text| text == "Ready.").await;
+    let device = browser.text("device").await;
+    assert!(device.contains("Software adapter") && device.contains("using the CPU instead"), "{device}");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_browser_without_web_gpu_hatches_on_the_cpu_and_says_so() {
+    let browser = Browser::start(false).await;
+    // Switched off in the browser, where navigator.gpu stays and lends nothing; and not there at all.
+    for (fault, needed) in [
+        (Fault::None, "WebGPU offers no device (it may be switched off, or the driver be too old): using the CPU"),
+        (Fault::NoWebGpu, "This browser has no WebGPU: using the CPU"),
+    ] {
+        browser.open(&format!("{}?{GOLDEN}", serve(fault))).await;
+        browser.wait_hatched().await;
+        let device = browser.text("device").await;
+        assert!(device.contains(needed), "{device}");
+        assert!(browser.picture().await.largest_difference(&golden()).unwrap() <= 1);
+    }
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn hatching_can_be_cancelled_repeated_saved_and_shared() {
+    let browser = Browser::start(false).await;
+    let page = serve(Fault::None);
+    browser.open(&format!("{page}?weights=weights/tiny.safetensors")).await;
+    browser.wait_for("status", "Ready", |text| text == "Ready.").await;
+    assert!(!browser.enabled("cancel").await && !browser.enabled("save").await);
+
+    browser.driver.execute("document.getElementById('steps').value = 64;", Vec::new()).await.unwrap();
+    browser.click("hatch").await;
+    browser.driver.execute("document.getElementById('cancel').click();", Vec::new()).await.unwrap();
+    browser.wait_for("status", "Cancelled", |text| text == "Cancelled.").await;
+    assert!(browser.enabled("hatch").await && !browser.enabled("save").await);
+
+    // Another seed, typed in; the address bar follows.
+    browser
+        .driver
+        .execute(
+            "document.getElementById('steps').value = 5; document.getElementById('sampler').value = 'dpm';
+        document.getElementById('seed').value = '18446744073709551615';",
+            Vec::new(),
+        )
+        .await
+        .unwrap();
+    browser.click("hatch").await;
+    browser.wait_hatched().await;
+    let address = browser.driver.current_url().await.unwrap().to_string();
+    for part in ["seed=18446744073709551615", "steps=5", "sampler=dpm", "weights=weights"] {
+        assert!(address.contains(part), "{part} is not in {address}");
+    }
+    let first = browser.picture().await;
+    assert_eq!(browser.driver.find_all(By::Css("#strip li")).await.unwrap().len(), 5);
+
+    browser.click("save").await;
+    let file = browser.downloads.path().join("butterfly-18446744073709551615-dpm-5.png");
+    let started = Instant::now();
+    while !file.exists() && started.elapsed() < TIMEOUT {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(Picture::from_png(&std::fs::read(&file).unwrap()).unwrap(), first, "the saved file is the picture");
+
+    browser.open("about:blank").await;
+    browser.open(&address).await;
+    browser.wait_hatched().await;
+    assert_eq!(browser.picture().await, first, "the address gives the same butterfly");
+
+    browser.driver.execute("document.getElementById('seed').value = 'seven';", Vec::new()).await.unwrap();
+    browser.driver.execute("document.getElementById('controls').noValidate = true;", Vec::new()).await.unwrap();
+    browser.click("hatch").await;
+    browser.wait_for("status", "the seed's fault", |text| text.contains("'seven' is no whole number")).await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn bad_weights_are_explained() {
+    let browser = Browser::start(false).await;
+    let page = serve(Fault::None);
+    for (name, needed) in [
+        ("missing", "the server answered 404"),
+        ("truncated", "cut off"),
+        ("garbage", "cannot be used: the weight file's header claims"),
+    ] {
+        browser.open(&format!("{page}?weights=weights/{name}.safetensors")).await;
+        let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
+        assert!(said.contains(needed) && said.contains("eload"), "{name}: {said}");
+        assert!(!browser.enabled("hatch").await);
+        browser.screenshot(name).await;
+    }
+    browser.open(&format!("{page}?weights=https://example.org/other.safetensors")).await;
+    let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
+    assert!(said.contains("on another server"), "{said}");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn an_engine_that_does_not_start_is_explained() {
+    let browser = Browser::start(false).await;
+    for file in ["worker_loader.js", "worker_bg.wasm"] {
+        browser.open(&serve(Fault::Without(file))).await;
+        let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
+        assert!(said.contains("could not"), "{file}: {said}");
+    }
+    browser.end().await;
+}
