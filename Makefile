@@ -1,0 +1,19 @@
+# The two commands of this project are `make web` and `make test`. Everything they need, they install themselves.
+
+.DEFAULT_GOAL := help
+.PHONY: help web test dist check
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+web: ## Build the page and serve it on http://127.0.0.1:8080
+	@scripts/web.sh serve
+
+test: ## Run all tests: native, wasm in a headless browser, and the page from end to end
+	@scripts/test.sh
+
+dist: ## Build the page for a static host into dist/ (optimised: 10 to 20 minutes)
+	@scripts/web.sh dist
+
+check: ## Formatting, clippy (native and wasm) and documentation, all without warnings
+	@scripts/check.sh

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Makes sure that some compiler on this machine can build for wasm32-unknown-unknown.
+# First choice: `rustup target add`. Where rustup cannot reach its server but a Debian mirror answers: Debian's
+# rustc-web, with the standard library built once from rust-web-src (about two minutes).
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+have rustc || fail "there is no rustc: install Rust from https://rustup.rs, then start again."
+use_wasm_compiler && exit 0
+
+if have rustup; then
+  say "Adding the wasm32-unknown-unknown target with rustup (seconds)"
+  # --force-non-host and a short time-out are rustup's own business; a closed network fails at once.
+  if rustup target add wasm32-unknown-unknown && holds_wasm rustc; then exit 0; fi
+  say "rustup could not fetch it; trying Debian's packages instead"
+fi
+
+have apt-get || fail "the wasm32-unknown-unknown target is missing: run 'rustup target add wasm32-unknown-unknown' with a network that reaches static.rust-lang.org."
+
+say "Installing Debian's rustc-web, cargo-web and rust-web-src (one minute)"
+apt_install rustc-web cargo-web rust-web-src
+
+lld=$(rust_lld_folder) || fail "no rust-lld on this machine: reinstall Rust with rustup (its default profile has it)."
+sysroot=$(/usr/bin/rustc --print sysroot)
+target_lib=$sysroot/lib/rustlib/wasm32-unknown-unknown/lib
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+say "Building the standard library for wasm32-unknown-unknown (about two minutes)"
+mkdir "$work/src"
+printf '[package]\nname = "sysroot"\nversion = "0.0.0"\nedition = "2021"\n' > "$work/Cargo.toml"
+: > "$work/src/lib.rs"
+# embed-bitcode: without it a build with link-time optimisation stops at "Can't find section .llvmbc".
+(
+  cd "$work"
+  env -u CARGO_TARGET_DIR PATH="/usr/bin:$lld:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+    CARGO_ENCODED_RUSTFLAGS=-Cembed-bitcode=yes /usr/bin/cargo build --quiet --release \
+    -Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test --target wasm32-unknown-unknown
+) || fail "Debian's compiler could not build the wasm standard library: see the lines above; 'apt-get install --reinstall rustc-web cargo-web rust-web-src' may mend it."
+
+as_root mkdir -p "$target_lib"
+deps=$work/target/wasm32-unknown-unknown/release/deps
+rm -f "$deps"/libsysroot-*
+as_root cp "$deps"/*.rlib "$deps"/*.rmeta "$target_lib/"
+holds_wasm /usr/bin/rustc || fail "the wasm standard library did not arrive in $target_lib."
+say "The wasm target is ready in Debian's compiler ($(/usr/bin/rustc --version))"
