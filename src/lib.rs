@@ -1,20 +1,43 @@
 //! A diffusion model that trains on your pictures natively and hatches new ones in any visitor's browser.
+//!
+//! One crate, five small programs. Natively, `train` turns a folder of pictures into a weight file, `export` turns a run into one,
+//! and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees and `worker` the engine behind it.
+//!
+//! The tour, from the mathematics outwards:
+//!
+//! - [`diffusion`]: noise levels, the frame around the network, the loss, and samplers as streams of steps.
+//! - [`unet`]: the network.
+//! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
+//! - [`picture`]: between pixels and tensors.
+//! - [`weights`]: the compact file that a model travels in.
+//! - [`device`]: which device computes, why, and its name for people.
+//! - `data`, `train`, `command`: pictures to learn from, the training run, the command line (native only).
+//! - `protocol`, `page`, `worker`: what page and engine say to each other, and both of them (in browsers only).
+//!
+//! The feature `engine`, on by default, is everything that computes. The page is built without it and stays small.
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod data;
+#[cfg(feature = "engine")]
 pub mod device;
 pub mod diffusion;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod files;
+#[cfg(feature = "engine")]
 pub mod noise;
 #[cfg(target_family = "wasm")]
 pub mod page;
+#[cfg(feature = "engine")]
 pub mod picture;
-#[cfg(not(target_family = "wasm"))]
-pub mod train;
-pub mod unet;
-pub mod weights;
 #[cfg(target_family = "wasm")]
+pub mod protocol;
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
+pub mod train;
+#[cfg(feature = "engine")]
+pub mod unet;
+#[cfg(feature = "engine")]
+pub mod weights;
+#[cfg(all(feature = "engine", target_family = "wasm"))]
 pub mod worker;

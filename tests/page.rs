@@ -46,7 +46,7 @@ fn serve(fault: Fault) -> String {
             let path = request.url().split('?').next().unwrap_or("").to_string();
             let file = path.strip_prefix("/a/sub/path/").map(|file| if file.is_empty() { "index.html" } else { file });
             let body = match file {
-                Some(file) if fault == Fault::Without(file) => None,
+                Some(file) if matches!(fault, Fault::Without(missing) if missing == file) => None,
                 Some("worker_loader.js") if fault == Fault::NoWebGpu => {
                     std::fs::read(dist.join("worker_loader.js")).ok().map(|script| {
                         [b"Object.defineProperty(navigator, 'gpu', {value: undefined});".as_slice(), &script].concat()

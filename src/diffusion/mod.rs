@@ -12,16 +12,27 @@
 //! Nothing here knows a device, a file, a page or a thread. The tests hold every formula against a Gaussian data distribution,
 //! for which the best denoiser is known in closed form.
 
+#[cfg(feature = "engine")]
 mod ddpm;
+#[cfg(feature = "engine")]
 mod levels;
+mod method;
+#[cfg(feature = "engine")]
 mod model;
+#[cfg(feature = "engine")]
 mod precondition;
+#[cfg(feature = "engine")]
 mod sampler;
+#[cfg(feature = "engine")]
 mod training;
 
-pub use ddpm::BetaSchedule;
-pub use levels::NoiseLevels;
-pub use model::Model;
-pub use precondition::{Preconditioning, Prediction};
-pub use sampler::{Denoiser, ParseSamplerError, Sampler, Sampling, Step};
-pub use training::NoiseDensity;
+#[cfg(feature = "engine")]
+pub use self::{
+    ddpm::BetaSchedule,
+    levels::NoiseLevels,
+    model::Model,
+    precondition::{Preconditioning, Prediction},
+    sampler::{Denoiser, Sampling, Step},
+    training::NoiseDensity,
+};
+pub use method::{ParseSamplerError, Sampler};

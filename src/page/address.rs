@@ -3,7 +3,7 @@
 use web_sys::{Url, UrlSearchParams};
 
 use crate::diffusion::Sampler;
-use crate::worker::{DeviceWish, HatchWish};
+use crate::protocol::{DeviceWish, HatchWish};
 
 /// What an address asks for.
 pub struct Address {

@@ -9,7 +9,7 @@ use web_sys::EventTarget;
 use super::address::{self, Address};
 use super::engine::Engine;
 use super::view::{self, View};
-use crate::worker::{DeviceWish, Event, HatchWish, Request, Shown};
+use crate::protocol::{DeviceWish, Event, HatchWish, Request, Shown};
 
 /// The page and its engine.
 pub struct App {

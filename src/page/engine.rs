@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use crate::worker::{Event, Request};
+use crate::protocol::{Event, Request};
 
 /// The script that trunk makes for the worker, relative to the page: this works under any path.
 const SCRIPT: &str = "./worker_loader.js";

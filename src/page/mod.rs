@@ -1,6 +1,6 @@
 //! What the visitor sees: the only place that touches the DOM.
 //!
-//! The page keeps no model and computes nothing. It sends [`crate::worker::Request`]s, and every [`crate::worker::Event`] that
+//! The page keeps no model and computes nothing. It sends [`crate::protocol::Request`]s, and every [`crate::protocol::Event`] that
 //! comes back changes what is shown.
 
 mod address;

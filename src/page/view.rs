@@ -6,7 +6,7 @@ use web_sys::{
     HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
 };
 
-use crate::worker::{HatchWish, Shown};
+use crate::protocol::{HatchWish, Shown};
 
 /// All elements that change.
 pub struct View {

@@ -2,9 +2,9 @@
 
 use burn::tensor::Device;
 
-use super::protocol::{DeviceWish, Event};
 use super::scope;
 use crate::device::{Adapter, open_gpu};
+use crate::protocol::{DeviceWish, Event};
 use crate::weights::{Weights, WeightsError, decode};
 
 /// A model on a device that was shown to be sound, with its measured speed.

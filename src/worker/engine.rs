@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::device::{self, Failure, Sound};
-use super::protocol::{DeviceWish, Event, HatchWish, Shown};
 use super::{fetch, scope};
 use crate::diffusion::{NoiseLevels, Sampling};
 use crate::noise::BatchNoise;
 use crate::picture::Picture;
+use crate::protocol::{DeviceWish, Event, HatchWish, Shown};
 
 /// The most steps a page may ask for.
 const MOST_STEPS: usize = 1000;

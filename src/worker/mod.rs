@@ -1,14 +1,11 @@
 //! The engine off the main thread: typed requests in, typed events out.
 //!
-//! The page never computes and the worker never touches the page. They speak [`Request`] and [`Event`] and nothing else.
+//! The page never computes and the worker never touches the page. They speak [`crate::protocol`] and nothing else.
 
 mod device;
 mod engine;
 mod fetch;
-mod protocol;
 mod scope;
-
-pub use protocol::{DeviceWish, Event, HatchWish, Request, Shown};
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,6 +15,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::MessageEvent;
+
+use crate::protocol::{Event, Request};
 
 /// Starts the worker: listens for requests, and reports every failure, a panic included, as an event.
 pub fn start() {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::DedicatedWorkerGlobalScope;
 
-use super::protocol::Event;
+use crate::protocol::Event;
 
 /// The worker's global object.
 pub fn global() -> DedicatedWorkerGlobalScope {

@@ -1,0 +1,83 @@
+//! The samplers' names: all that the page needs to know of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// How to get from one noise level to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Sampler {
+    /// Ancestral sampling: the posterior of the forward process, fresh noise at each step (Ho et al. 2020, algorithm 2).
+    Ddpm,
+    /// DDIM (Song et al. 2021, eq. 12): η = 0 follows the probability flow by Euler's method, η = 1 is ancestral sampling.
+    Ddim {
+        /// Share of fresh noise, from 0 to 1.
+        eta: f64,
+    },
+    /// Heun's second-order method on the probability flow (Karras et al. 2022, algorithm 1): two evaluations a step but the last.
+    Heun,
+    /// DPM-Solver++(2M): second order from the previous step's guess, one evaluation a step (Lu et al. 2022, algorithm 2).
+    DpmSolver,
+}
+
+/// A sampler's name that is none of the known ones.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no sampler '{0}': choose heun, dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm")]
+pub struct ParseSamplerError(String);
+
+impl FromStr for Sampler {
+    type Err = ParseSamplerError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || ParseSamplerError(text.chars().take(40).collect());
+        match text {
+            "ddpm" => Ok(Self::Ddpm),
+            "ddim" => Ok(Self::Ddim { eta: 0.0 }),
+            "heun" => Ok(Self::Heun),
+            "dpm" => Ok(Self::DpmSolver),
+            _ => {
+                let eta = text.strip_prefix("ddim:").and_then(|eta| eta.parse().ok()).ok_or_else(unknown)?;
+                if (0.0..=1.0).contains(&eta) { Ok(Self::Ddim { eta }) } else { Err(unknown()) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ddpm => write!(f, "ddpm"),
+            Self::Ddim { eta: 0.0 } => write!(f, "ddim"),
+            Self::Ddim { eta } => write!(f, "ddim:{eta}"),
+            Self::Heun => write!(f, "heun"),
+            Self::DpmSolver => write!(f, "dpm"),
+        }
+    }
+}
+
+impl TryFrom<String> for Sampler {
+    type Error = ParseSamplerError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Sampler> for String {
+    fn from(sampler: Sampler) -> Self {
+        sampler.to_string()
+    }
+}
+
+impl Sampler {
+    /// How often the denoiser is asked in `steps` steps that end at σ = 0 (the number of function evaluations, NFE).
+    pub fn evaluations(self, steps: usize) -> usize {
+        match self {
+            Self::Heun => (2 * steps).saturating_sub(1),
+            _ => steps,
+        }
+    }
+}
