@@ -12,7 +12,7 @@ web: ## Build the page and serve it on http://127.0.0.1:8080
 test: ## Run all tests: native, wasm in a headless browser, and the page from end to end
 	@scripts/test.sh
 
-dist: ## Build the page for a static host into dist/ (optimised: 10 to 20 minutes)
+dist: ## Build the page for a static host into dist/, optimised with wasm-opt
 	@scripts/web.sh dist
 
 check: ## Formatting, clippy (native and wasm) and documentation, all without warnings

@@ -22,10 +22,18 @@ if ! trunk --version >/dev/null 2>&1; then
   cargo_install trunk --version "$TRUNK" --locked
 fi
 
-if ! have wasm-opt; then
-  say "Installing wasm-opt (half a minute)"
-  if have apt-get; then apt_install binaryen
-  elif have brew; then brew install binaryen
-  else fail "there is no wasm-opt: install your system's 'binaryen' package, then start again."
+# Older ones, such as Debian 12's 108, do not know the table instructions that wasm-bindgen emits.
+wasm_opt_version=$(wasm-opt --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+if [ "${wasm_opt_version:-0}" -lt 120 ]; then
+  say "Installing wasm-opt (one minute)"
+  if have brew; then
+    brew install binaryen
+  else
+    have npm || { have apt-get && apt_install nodejs npm; }
+    have npm || fail "wasm-opt is missing or older than version 120: install your system's 'binaryen' or 'npm' package, then start again."
+    npm install --silent --no-audit --no-fund --prefix "$TOOLS/node" binaryen@132.0.0 >/dev/null \
+      || fail "npm could not install 'binaryen': check that it reaches its registry, or install wasm-opt 120 or later by hand."
+    mkdir -p "$TOOLS/bin"
+    ln -sf "$TOOLS/node/node_modules/.bin/wasm-opt" "$TOOLS/bin/wasm-opt"
   fi
 fi

@@ -14,7 +14,7 @@ case "${1:-serve}" in
     exec trunk serve --port "${PORT:-8080}"
     ;;
   dist)
-    say "Building the page for a static host (10 to 20 minutes on two cores)"
+    say "Building the page for a static host (the first time 10 to 15 minutes on two cores, then three)"
     trunk build --release || fail "the page could not be built: see the lines above."
     say "Put the contents of dist/ on any static host, under any path"
     ;;

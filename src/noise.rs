@@ -8,21 +8,22 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// What a stream of noise is for. Streams of different purpose never overlap, whatever their seeds.
+/// What a stream of noise is for. Streams of different purpose never overlap, whatever their seeds. The numbers are part of
+/// what a seed means: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The start of a picture and the fresh noise of stochastic samplers.
-    Picture,
+    Picture = 0,
     /// The noise levels and the noise of one training step.
-    Training,
+    Training = 1,
     /// The order of pictures in one epoch.
-    Order,
+    Order = 2,
     /// Which pictures of a batch are flipped.
-    Augmentation,
+    Augmentation = 3,
     /// The starting weights of a network.
-    Weights,
+    Weights = 4,
     /// The known input of the check after loading.
-    Probe,
+    Probe = 5,
 }
 
 /// A stream of random numbers, fixed by its seed, purpose and index.

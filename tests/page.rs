@@ -33,6 +33,23 @@ enum Fault {
     Without(&'static str),
     /// `navigator.gpu` is not there, as in browsers older than WebGPU.
     NoWebGpu,
+    /// `navigator.gpu` lends an adapter that throws whatever is asked of it.
+    BrokenGpu,
+}
+
+impl Fault {
+    /// What to run in the worker before anything else.
+    fn script(self) -> &'static str {
+        match self {
+            Self::NoWebGpu => "Object.defineProperty(navigator, 'gpu', {value: undefined});",
+            Self::BrokenGpu => {
+                "const broken = new Proxy({}, {get(_, name) { if (name === 'info') return {vendor: 'broken'};
+                    if (name === 'then' || name === 'isFallbackAdapter') return undefined; throw new Error('broken'); }});
+                Object.defineProperty(navigator, 'gpu', {value: {requestAdapter: async () => broken}});"
+            }
+            _ => "",
+        }
+    }
 }
 
 /// Serves the built page below /a/sub/path/, with weight files of every kind beside it. Returns the page's address.
@@ -47,11 +64,9 @@ fn serve(fault: Fault) -> String {
             let file = path.strip_prefix("/a/sub/path/").map(|file| if file.is_empty() { "index.html" } else { file });
             let body = match file {
                 Some(file) if matches!(fault, Fault::Without(missing) if missing == file) => None,
-                Some("worker_loader.js") if fault == Fault::NoWebGpu => {
-                    std::fs::read(dist.join("worker_loader.js")).ok().map(|script| {
-                        [b"Object.defineProperty(navigator, 'gpu', {value: undefined});".as_slice(), &script].concat()
-                    })
-                }
+                Some("worker_loader.js") => std::fs::read(dist.join("worker_loader.js"))
+                    .ok()
+                    .map(|script| [fault.script().as_bytes(), &script].concat()),
                 Some("weights/tiny.safetensors") => Some(fixture("tiny.safetensors")),
                 Some("weights/truncated.safetensors") => Some(fixture("tiny.safetensors")[..100_000].to_vec()),
                 Some("weights/garbage.safetensors") => Some(vec![0x5a; 50_000]),
@@ -360,5 +375,22 @@ async fn an_engine_that_does_not_start_is_explained() {
         let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
         assert!(said.contains("could not"), "{file}: {said}");
     }
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_gpu_that_takes_the_engine_down_is_given_up_for_the_cpu_or_explained() {
+    let browser = Browser::start(false).await;
+    let page = serve(Fault::BrokenGpu);
+    browser.open(&format!("{page}?{GOLDEN}")).await;
+    browser.wait_hatched().await;
+    assert!(browser.text("device").await.contains("CPU"), "{}", browser.text("device").await);
+    assert!(browser.picture().await.largest_difference(&golden()).unwrap() <= 1);
+
+    browser.open(&format!("{page}?{GOLDEN}&device=gpu")).await;
+    let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
+    assert!(said.contains("device=cpu"), "{said}");
+    assert!(!browser.enabled("hatch").await);
     browser.end().await;
 }

@@ -2,6 +2,8 @@
 
 pub mod export;
 pub mod sample;
+#[cfg(feature = "remote")]
+pub mod serve;
 mod shipped;
 pub mod train;
 

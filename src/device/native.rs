@@ -25,7 +25,7 @@ pub enum DeviceChoice {
     Rocm,
     /// LibTorch on the CPU; with the feature `libtorch`.
     LibTorch,
-    /// A device of another machine that runs burn's server; with the feature `remote`.
+    /// Devices of other machines that run `serve`, their addresses parted by commas; with the feature `remote`.
     Remote(String),
 }
 
@@ -34,7 +34,7 @@ pub enum DeviceChoice {
 pub enum DeviceError {
     /// No such word.
     #[error(
-        "there is no device '{0}': choose auto, gpu, cpu, cuda, rocm, libtorch or a server's address such as ws://host:3000"
+        "there is no device '{0}': choose auto, gpu, cpu, cuda, rocm, libtorch or the address of a 'serve', such as ws://host:3000"
     )]
     Unknown(String),
     /// Not in this build.
@@ -118,11 +118,14 @@ pub fn choose(choice: &DeviceChoice) -> Result<Chosen, DeviceError> {
     }
 }
 
-/// Opens several devices of one kind. On the CPU they share its cores, which serves only to try the mechanism.
+/// Opens several devices of one kind; remote ones are as many as there are addresses. On the CPU they share its cores, which serves only to try the mechanism.
 ///
 /// # Errors
 /// When there are not as many, or one cannot be opened.
 pub fn choose_many(choice: &DeviceChoice, wanted: usize) -> Result<Vec<Chosen>, DeviceError> {
+    if let DeviceChoice::Remote(addresses) = choice {
+        return addresses.split(',').map(remote).collect();
+    }
     let first = choose(choice)?;
     if wanted <= 1 {
         return Ok(vec![first]);

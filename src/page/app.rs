@@ -97,7 +97,7 @@ impl App {
     }
 
     fn hear(app: &Rc<RefCell<Self>>, event: Event) {
-        let retry = matches!(event, Event::Failed { .. }) && app.borrow().may_retry_on_cpu();
+        let retry = matches!(event, Event::Failed { fatal, .. } if app.borrow().may_retry_on_cpu(fatal));
         if retry {
             {
                 let mut this = app.borrow_mut();
@@ -117,9 +117,9 @@ impl App {
         }
     }
 
-    /// A GPU that fails while hatching (a lost device, say) is given up for the CPU, once.
-    fn may_retry_on_cpu(&self) -> bool {
-        self.on_gpu && self.device == DeviceWish::Best
+    /// A GPU that fails while hatching (a lost device, say), or takes the engine along, is given up for the CPU, once.
+    fn may_retry_on_cpu(&self, fatal: bool) -> bool {
+        self.device == DeviceWish::Best && (self.on_gpu || fatal)
     }
 
     fn take(&mut self, event: Event) {

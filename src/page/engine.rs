@@ -65,7 +65,7 @@ impl Drop for Engine {
 fn crashed(reason: &str) -> Event {
     Event::Failed {
         message: format!("The engine could not go on: {reason}."),
-        mend: "Reload the page; a current Chrome, Edge, Firefox or Safari has what it needs.".into(),
+        mend: "Reload the page. If it happens again, add ?device=cpu to its address, or try a current Chrome, Edge, Firefox or Safari.".into(),
         fatal: true,
     }
 }

@@ -20,7 +20,7 @@ use crate::protocol::{Event, Request};
 
 /// Starts the worker: listens for requests, and reports every failure, a panic included, as an event.
 pub fn start() {
-    scope::report_panics();
+    scope::report_crashes();
     let engine = Rc::new(RefCell::new(Engine::default()));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
         match serde_wasm_bindgen::from_value::<Request>(message.data()) {

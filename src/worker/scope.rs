@@ -38,14 +38,24 @@ pub async fn give_way() {
     TimeoutFuture::new(0).await;
 }
 
-/// Turns a panic into an event before the worker dies of it.
-pub fn report_panics() {
+/// Turns what would otherwise end the worker in silence into an event: a panic, and an exception that a browser's function
+/// throws where none is expected.
+pub fn report_crashes() {
     std::panic::set_hook(Box::new(|info| {
-        post(&Event::Failed {
-            message: format!("The engine stopped unexpectedly: {info}."),
-            mend: "Reload the page; if it happens again, add ?device=cpu to its address.".into(),
-            fatal: true,
-        });
+        post(&crashed(&info.to_string()));
         console_error_panic_hook::hook(info);
     }));
+    gloo_events::EventListener::new(&global(), "unhandledrejection", |event| {
+        let reason = Reflect::get(event, &JsValue::from_str("reason")).unwrap_or(JsValue::UNDEFINED);
+        post(&crashed(&format!("{reason:?}")));
+    })
+    .forget();
+}
+
+fn crashed(reason: &str) -> Event {
+    Event::Failed {
+        message: format!("The engine stopped unexpectedly: {reason}."),
+        mend: "Reload the page; if it happens again, add ?device=cpu to its address.".into(),
+        fatal: true,
+    }
 }

@@ -7,6 +7,8 @@ mod diffusion;
 mod golden;
 mod noise;
 mod picture;
+#[cfg(feature = "remote")]
+mod remote;
 mod support;
 mod training;
 mod unet;
