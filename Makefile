@@ -4,7 +4,7 @@
 .PHONY: help web test dist check
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 web: ## Build the page and serve it on http://127.0.0.1:8080
 	@scripts/web.sh serve

@@ -40,6 +40,14 @@ holds_wasm() {
   ls "$lib"/libstd-*.rlib >/dev/null 2>&1
 }
 
+# debian_is_ready: Debian's compiler has the standard library that wasm-toolchain.sh built, and with this very version.
+debian_is_ready() {
+  local lib
+  [ -x /usr/bin/rustc ] || return 1
+  lib=$(/usr/bin/rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown/lib
+  [ "$(cat "$lib/.chrysalis" 2>/dev/null)" = "$(/usr/bin/rustc --version)" ]
+}
+
 # rust_lld_folder: where some Rust installation on this machine keeps its rust-lld.
 rust_lld_folder() {
   local candidate
@@ -51,8 +59,8 @@ rust_lld_folder() {
 
 # use_wasm_compiler: rustup's compiler where it has the wasm target, else Debian's, prepared by wasm-toolchain.sh.
 use_wasm_compiler() {
-  holds_wasm rustc && return 0
-  if [ -x /usr/bin/rustc ] && holds_wasm /usr/bin/rustc; then
+  [ "${CHRYSALIS_WASM_COMPILER:-}" != debian ] && holds_wasm rustc && return 0
+  if debian_is_ready; then
     local lld
     lld=$(rust_lld_folder) || fail "no rust-lld on this machine: reinstall Rust with rustup (its default profile has it)."
     export PATH="$TOOLS/bin:/usr/bin:$lld:$PATH" RUSTC=/usr/bin/rustc

@@ -4,20 +4,21 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 "$ROOT/scripts/web-tools.sh"
 
-if ! wasm-pack --version >/dev/null 2>&1; then
+if ! have wasm-pack || ! wasm-pack --version >/dev/null 2>&1; then
   say "Building wasm-pack (two to four minutes)"
   cargo_install wasm-pack --version 0.15.1 --locked
 fi
 
 if ! have chromedriver || [ -z "$(chrome)" ]; then
   say "Installing Chromium and its driver (one minute)"
-  if have apt-get; then
+  if have brew; then
+    [ -n "$(chrome)" ] || brew install --cask google-chrome || true
+    have chromedriver || brew install --cask chromedriver || true
+  elif have apt-get && apt-cache show chromium-driver >/dev/null 2>&1; then
     apt_install chromium chromium-driver
-  elif have brew; then
-    brew install --cask google-chrome chromedriver
-  else
-    fail "there is no Chromium or no chromedriver: install both from your system's packages, in the same version, then start again."
   fi
+  have chromedriver && [ -n "$(chrome)" ] \
+    || fail "there is no Chromium or no chromedriver: install Google Chrome and the chromedriver of its version, then start again."
 fi
 
 if have apt-get && ! ls /usr/share/vulkan/icd.d/*.json >/dev/null 2>&1; then

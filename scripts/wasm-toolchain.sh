@@ -7,9 +7,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 have rustc || fail "there is no rustc: install Rust from https://rustup.rs, then start again."
 use_wasm_compiler && exit 0
 
-if have rustup; then
+if have rustup && [ "${CHRYSALIS_WASM_COMPILER:-}" != debian ]; then
   say "Adding the wasm32-unknown-unknown target with rustup (seconds)"
-  # --force-non-host and a short time-out are rustup's own business; a closed network fails at once.
   if rustup target add wasm32-unknown-unknown && holds_wasm rustc; then exit 0; fi
   say "rustup could not fetch it; trying Debian's packages instead"
 fi
@@ -40,6 +39,10 @@ printf '[package]\nname = "sysroot"\nversion = "0.0.0"\nedition = "2021"\n' > "$
 as_root mkdir -p "$target_lib"
 deps=$work/target/wasm32-unknown-unknown/release/deps
 rm -f "$deps"/libsysroot-*
-as_root cp "$deps"/*.rlib "$deps"/*.rmeta "$target_lib/"
-holds_wasm /usr/bin/rustc || fail "the wasm standard library did not arrive in $target_lib."
+# Whatever an older version left goes first, and the mark that all is there comes last.
+as_root sh -c 'rm -f "$1"/*.rlib "$1"/*.rmeta "$1"/.chrysalis && cp "$2"/*.rlib "$2"/*.rmeta "$1"/ && /usr/bin/rustc --version > "$1"/.chrysalis' \
+  sh "$target_lib" "$deps"
+debian_is_ready || fail "the wasm standard library did not arrive in $target_lib."
+# Cargo does not notice that the standard library has changed under it.
+rm -rf "${CARGO_TARGET_DIR:-$ROOT/target}/wasm32-unknown-unknown"
 say "The wasm target is ready in Debian's compiler ($(/usr/bin/rustc --version))"

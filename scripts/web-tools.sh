@@ -17,7 +17,7 @@ if [ "$(wasm-bindgen --version 2>/dev/null)" != "wasm-bindgen $bindgen" ]; then
   cargo_install wasm-bindgen-cli --version "$bindgen"
 fi
 
-if ! trunk --version >/dev/null 2>&1; then
+if [ "$(trunk --version 2>/dev/null)" != "trunk $TRUNK" ]; then
   say "Building trunk $TRUNK (four to eight minutes)"
   cargo_install trunk --version "$TRUNK" --locked
 fi

@@ -8,6 +8,9 @@ cd "$ROOT"
 
 case "${1:-serve}" in
   serve)
+    if (exec 3<>"/dev/tcp/127.0.0.1/${PORT:-8080}") 2>/dev/null; then
+      fail "port ${PORT:-8080} is taken: end the program that listens there, or choose another with 'PORT=8081 make web'."
+    fi
     say "Building the page (the first time 10 to 15 minutes on two cores, then seconds)"
     trunk build || fail "the page could not be built: see the lines above."
     say "Open http://127.0.0.1:${PORT:-8080}/ (Ctrl-C ends)"

@@ -1,6 +1,6 @@
 //! Files that are whole or not there: written aside, then renamed.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -48,6 +48,21 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// When it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(FileError::at(path, "reading"))
+}
+
+/// Reads a file of at most `most` bytes.
+///
+/// # Errors
+/// When it cannot be read, or is larger.
+pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(FileError::at(path, "opening"))?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(FileError::at(path, "reading"))?;
+    if bytes.len() as u64 > most {
+        let source = std::io::Error::other(format!("it is larger than {} MB", most >> 20));
+        return Err(FileError { path: path.into(), doing: "reading", source });
+    }
+    Ok(bytes)
 }
 
 /// The folder that a path lies in.

@@ -1,6 +1,6 @@
 //! A diffusion model that trains on your pictures natively and hatches new ones in any visitor's browser.
 //!
-//! One crate, five small programs. Natively, `train` turns a folder of pictures into a weight file, `export` turns a run into one,
+//! One crate, a few small programs. Natively, `train` turns a folder of pictures into a weight file, `export` turns a run into one,
 //! and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees and `worker` the engine behind it.
 //!
 //! The tour, from the mathematics outwards:

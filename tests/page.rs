@@ -360,6 +360,9 @@ async fn bad_weights_are_explained() {
         assert!(!browser.enabled("hatch").await);
         browser.screenshot(name).await;
     }
+    browser.open(&format!("{page}?weights=weights/tiny.safetensors&seed=7&steps=65")).await;
+    browser.wait_for("status", "the address's fault", |text| text.contains("'65' steps")).await;
+    assert!(browser.enabled("hatch").await, "the rest of the page works");
     browser.open(&format!("{page}?weights=https://example.org/other.safetensors")).await;
     let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
     assert!(said.contains("on another server"), "{said}");

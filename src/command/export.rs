@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use clap::{Args, Parser};
 
 use crate::data::DEFAULT_SOURCE;
+use crate::device::{self, DeviceChoice};
 use crate::files;
 use crate::train::{Run, RunFolder, TrainConfig, Trained};
 use crate::weights::{DataCard, Description, Probe, Storage, encode, model_card};
@@ -48,6 +49,8 @@ pub struct About {
 /// With what stopped it.
 pub fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    // SAFETY: nothing has started a thread yet.
+    unsafe { device::set_default_device(&DeviceChoice::Cpu) };
     let folder = RunFolder::new(&arguments.run);
     let config = TrainConfig::read(&folder.config())?;
     let trained = Run::newest(&folder, &config, &Device::flex())?;

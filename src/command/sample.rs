@@ -34,7 +34,7 @@ struct Arguments {
     /// heun, dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
     #[arg(long, default_value = "heun")]
     sampler: Sampler,
-    /// Walk the noise levels of the classic DDPM instead of EDM's
+    /// Walk the noise levels of the classic DDPM instead of EDM's; cosine starts far above what the shipped model has seen
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<BetaSchedule>,
     /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a burn server
@@ -80,7 +80,15 @@ pub fn main() -> anyhow::Result<()> {
     for seeds in seeds.chunks(arguments.batch_size as usize) {
         let noise = BatchNoise::new(seeds, [3, size, size], &chosen.device);
         let sampling = Sampling::new(&weights.model, arguments.sampler, levels.list(arguments.steps as usize), noise);
-        rows.extend(walk(sampling, arguments.strip, seeds.len(), &bar)?);
+        let finished = walk(sampling, arguments.strip, seeds.len(), &bar)?;
+        if arguments.each {
+            // Written as they come: hours of work are not lost to an interruption.
+            for (seed, picture) in seeds.iter().zip(finished.iter().flatten()) {
+                files::write(&arguments.out.join(format!("{seed:08}.png")), &picture.to_png()?)?;
+            }
+        } else {
+            rows.extend(finished);
+        }
     }
     bar.finish_and_clear();
     write(&arguments, &seeds, rows)
@@ -110,9 +118,6 @@ fn walk<D: Denoiser>(
 
 fn write(arguments: &Arguments, seeds: &[u64], rows: Vec<Vec<Picture>>) -> anyhow::Result<()> {
     if arguments.each {
-        for (seed, picture) in seeds.iter().zip(rows.iter().flatten()) {
-            files::write(&arguments.out.join(format!("{seed:08}.png")), &picture.to_png()?)?;
-        }
         eprintln!("{} pictures in {}", seeds.len(), arguments.out.display());
         return Ok(());
     }

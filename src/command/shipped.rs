@@ -11,6 +11,9 @@ use crate::weights::{self, Weights};
 /// The shipped weights, below the repository.
 pub const SHIPPED: &str = "weights/butterflies-64.safetensors";
 
+/// The largest weight file that is read: a network of 130 million parameters in f32.
+const LARGEST: u64 = 512 << 20;
+
 /// Reads a weight file, or the shipped one.
 ///
 /// # Errors
@@ -20,7 +23,7 @@ pub fn load(path: Option<&Path>, device: &Device) -> anyhow::Result<Weights> {
         Some(path) => path.to_path_buf(),
         None => find_shipped()?,
     };
-    let bytes = files::read(&path)?;
+    let bytes = files::read_at_most(&path, LARGEST)?;
     weights::decode(&bytes, device).with_context(|| path.display().to_string())
 }
 

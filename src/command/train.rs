@@ -68,7 +68,7 @@ struct Arguments {
     #[arg(long)]
     precision: Option<Precision>,
     /// Start from the weights of a file instead of random ones; the network then has the file's shape
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "image_size"])]
     from: Option<PathBuf>,
     /// When training ends, write the weights to a file, and a model card beside it
     #[arg(long, value_name = "FILE")]
@@ -90,6 +90,13 @@ pub fn main() -> anyhow::Result<()> {
     let mut config = settings(&arguments, &folder)?;
     let stop = stop_on_interrupt()?;
     let chosen = device::choose_many(&arguments.device, arguments.devices)?;
+    if !config.batch_size.is_multiple_of(chosen.len()) {
+        bail!(
+            "a batch of {} cannot be shared evenly by {} devices: choose another --batch-size",
+            config.batch_size,
+            chosen.len()
+        );
+    }
     for device in &chosen {
         eprintln!("training on {}", device.name);
     }
@@ -159,7 +166,11 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
     config.precision = arguments.precision.unwrap_or(config.precision);
     // A number of pictures without a number of steps plans the learning rate for those pictures.
     let from_images = arguments.images.map(|images| images.div_ceil(config.batch_size.max(1) as u64));
-    config.steps = arguments.steps.or(from_images.filter(|_| !arguments.resume)).unwrap_or(config.steps);
+    config.steps = match (arguments.steps, from_images) {
+        (Some(steps), _) => steps,
+        (None, Some(steps)) if arguments.resume => config.steps.max(steps),
+        (None, steps) => steps.unwrap_or(config.steps),
+    };
     config.validate()?;
     Ok(config)
 }

@@ -39,13 +39,18 @@ pub fn square(bytes: &[u8], size: usize, squaring: Squaring) -> Result<Vec<u8>, 
         ));
     }
     let squared = match squaring {
-        Squaring::Pad => pad(&image),
-        Squaring::Crop => crop(&image),
+        Squaring::Pad => pad(image, size as u32),
+        Squaring::Crop => scaled(crop(&image), size as u32, size as u32),
     };
-    let size = size as u32;
-    let scaled =
-        if squared.width() == size { squared } else { imageops::resize(&squared, size, size, FilterType::CatmullRom) };
-    Ok(scaled.into_raw())
+    Ok(squared.into_raw())
+}
+
+fn scaled(image: RgbImage, width: u32, height: u32) -> RgbImage {
+    if (image.width(), image.height()) == (width, height) {
+        image
+    } else {
+        imageops::resize(&image, width, height, FilterType::CatmullRom)
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
@@ -78,11 +83,14 @@ fn on_white(image: DynamicImage) -> RgbImage {
     })
 }
 
-fn pad(image: &RgbImage) -> RgbImage {
+/// Scales first and pads then: the square around a long strip may be too large for memory.
+fn pad(image: RgbImage, size: u32) -> RgbImage {
     let side = image.width().max(image.height());
-    let mut square = RgbImage::from_pixel(side, side, border_colour(image));
-    let (left, top) = ((side - image.width()) / 2, (side - image.height()) / 2);
-    imageops::replace(&mut square, image, i64::from(left), i64::from(top));
+    let short = |length: u32| ((f64::from(length) * f64::from(size) / f64::from(side)).round() as u32).max(1);
+    let mut square = RgbImage::from_pixel(size, size, border_colour(&image));
+    let (width, height) = (short(image.width()), short(image.height()));
+    let image = scaled(image, width, height);
+    imageops::replace(&mut square, &image, i64::from((size - width) / 2), i64::from((size - height) / 2));
     square
 }
 

@@ -36,7 +36,11 @@ pub async fn open_gpu() -> Result<Adapter, GpuError> {
     let gpu = navigator_gpu().ok_or(GpuError::NoWebGpu)?;
     // Asked for first by hand: wgpu's message for "none" is about its own back ends.
     let request = Reflect::get(&gpu, &"requestAdapter".into()).ok().and_then(|f| f.dyn_into::<js_sys::Function>().ok());
-    let promise = request.and_then(|f| f.call0(&gpu).ok()).map(js_sys::Promise::from).ok_or(GpuError::NoWebGpu)?;
+    // The same wish that burn's runtime has, so that the adapter that is named is the one that computes.
+    let options = js_sys::Object::new();
+    Reflect::set(&options, &"powerPreference".into(), &"high-performance".into()).map_err(|_| GpuError::NoWebGpu)?;
+    let promise =
+        request.and_then(|f| f.call1(&gpu, &options).ok()).map(js_sys::Promise::from).ok_or(GpuError::NoWebGpu)?;
     let adapter = wasm_bindgen_futures::JsFuture::from(promise)
         .await
         .map_err(|error| GpuError::NoAdapter(format!("{error:?}")))?;

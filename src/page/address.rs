@@ -7,40 +7,65 @@ use crate::protocol::{DeviceWish, HatchWish};
 
 /// What an address asks for.
 pub struct Address {
-    /// The butterfly, if it names one by its seed.
-    pub butterfly: Option<HatchWish>,
+    /// What to put into the controls.
+    pub wish: HatchWish,
+    /// Whether to hatch it at once: the address names a butterfly by its seed.
+    pub hatch: bool,
+    /// What in the address makes no sense, as a sentence for people.
+    pub fault: Option<String>,
     /// Which devices may be used.
     pub device: DeviceWish,
     /// Another weight file of the same server than the page's own.
     pub weights: Option<String>,
 }
 
-/// Steps and sampler when the address does not name them.
-pub const USUAL: HatchWish = HatchWish { seed: 7, steps: 18, sampler: Sampler::Heun };
+/// Seed, steps and sampler when the address does not name them.
+const USUAL: HatchWish = HatchWish { seed: 7, steps: 18, sampler: Sampler::Heun };
 /// The most steps that the page offers.
-pub const MOST_STEPS: usize = 64;
+const MOST_STEPS: usize = 64;
 
 impl Address {
-    /// Reads the page's address. What makes no sense in it counts as not there.
+    /// Reads the page's address.
     pub fn read() -> Self {
         let search = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
         let get = |name: &str| UrlSearchParams::new_with_str(&search).ok().and_then(|params| params.get(name));
-        let steps = get("steps").and_then(|steps| steps.parse().ok()).filter(|steps| (1..=MOST_STEPS).contains(steps));
-        let sampler = get("sampler").and_then(|sampler| sampler.parse().ok());
-        let seed = get("seed").and_then(|seed| seed.parse().ok());
-        Self {
-            butterfly: seed.map(|seed| HatchWish {
-                seed,
-                steps: steps.unwrap_or(USUAL.steps),
-                sampler: sampler.unwrap_or(USUAL.sampler),
-            }),
+        let mut address = Self {
+            wish: USUAL,
+            hatch: false,
+            fault: None,
             device: match get("device").as_deref() {
                 Some("cpu") => DeviceWish::Cpu,
                 Some("gpu") => DeviceWish::Gpu,
                 _ => DeviceWish::Best,
             },
             weights: get("weights"),
+        };
+        let mut fault = None;
+        if let Some(text) = get("steps") {
+            match text.parse() {
+                Ok(steps) if (1..=MOST_STEPS).contains(&steps) => address.wish.steps = steps,
+                _ => {
+                    fault =
+                        Some(format!("The address asks for '{text}' steps, and the page takes from 1 to {MOST_STEPS}."))
+                }
+            }
         }
+        if let Some(text) = get("sampler") {
+            match text.parse() {
+                Ok(sampler) => address.wish.sampler = sampler,
+                Err(error) => fault = Some(format!("In the address, {error}.")),
+            }
+        }
+        if let Some(text) = get("seed") {
+            match text.parse() {
+                Ok(seed) => (address.wish.seed, address.hatch) = (seed, true),
+                Err(_) => fault = Some(format!("The address asks for the seed '{text}', which is no whole number.")),
+            }
+        }
+        // Another butterfly than the one asked for would be worse than none.
+        address.hatch &= fault.is_none();
+        address.fault = fault;
+        address
     }
 
     /// Puts a butterfly into the address bar, leaving everything else in it.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use gloo_events::{EventListener, EventListenerOptions};
+use gloo_timers::callback::Timeout;
 use web_sys::EventTarget;
 
 use super::address::{self, Address};
@@ -20,10 +21,17 @@ pub struct App {
     weights: Option<String>,
     /// A butterfly that the address asked for, until the engine is ready for it.
     asked: Option<HatchWish>,
+    /// What in the address makes no sense, until the visitor has been told.
+    fault: Option<String>,
+    /// Rings when the engine has been silent for too long.
+    alarm: Option<Timeout>,
     on_gpu: bool,
     hatched: Option<HatchWish>,
     steps: Vec<(Shown, Shown, String)>,
 }
+
+/// How long a cancellation may take: the slowest CPUs need a few seconds for the step at hand.
+const PATIENCE_MS: u32 = 15_000;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Activity {
@@ -36,16 +44,18 @@ enum Activity {
 impl App {
     /// Finds the page's elements; the error names one that is missing.
     pub fn new() -> Result<Self, String> {
-        let Address { butterfly, device, weights } = Address::read();
+        let Address { wish, hatch, fault, device, weights } = Address::read();
         let view = View::find()?;
-        view.set_wish(&butterfly.unwrap_or(address::USUAL));
+        view.set_wish(&wish);
         Ok(Self {
             view,
             engine: None,
             activity: Activity::Loading,
             device,
             weights,
-            asked: butterfly,
+            asked: hatch.then_some(wish),
+            fault,
+            alarm: None,
             on_gpu: false,
             hatched: None,
             steps: Vec::new(),
@@ -74,10 +84,44 @@ impl App {
         let view = &borrowed.view;
         on(&view.controls, "submit", Self::hatch);
         on(&view.cancel, "click", Self::cancel);
+        Self::listen_for_silence(app, &view.cancel);
         on(&view.save, "click", Self::save);
         on(&view.dice, "click", Self::roll);
         on(&view.steps, "input", |app| app.view.show_steps());
         on(&view.show_noisy, "change", Self::redraw);
+    }
+
+    /// A GPU can fall silent for good. If a cancellation is not heard, the engine is ended and a new one started.
+    fn listen_for_silence(app: &Rc<RefCell<Self>>, cancel: &EventTarget) {
+        let app = Rc::clone(app);
+        EventListener::new(cancel, "click", move |_| {
+            let ring = {
+                let app = Rc::clone(&app);
+                move || {
+                    if matches!(app.borrow().activity, Activity::Hatching(_)) {
+                        Self::restart(&app, "The engine did not answer; starting it again…");
+                    }
+                }
+            };
+            app.borrow_mut().alarm = Some(Timeout::new(PATIENCE_MS, ring));
+        })
+        .forget();
+    }
+
+    /// Ends the engine, wherever it hangs, and starts a new one; on the CPU if the old one was on a GPU.
+    fn restart(app: &Rc<RefCell<Self>>, sentence: &str) {
+        {
+            let mut this = app.borrow_mut();
+            if this.on_gpu && this.device == DeviceWish::Best {
+                this.device = DeviceWish::Cpu;
+            }
+            this.on_gpu = false;
+            this.activity = Activity::Loading;
+            this.engine = None;
+            this.view.announce(sentence);
+            this.update_buttons();
+        }
+        Self::start_engine(app);
     }
 
     fn start_engine(app: &Rc<RefCell<Self>>) {
@@ -102,16 +146,11 @@ impl App {
             {
                 let mut this = app.borrow_mut();
                 this.device = DeviceWish::Cpu;
-                this.on_gpu = false;
                 if let Activity::Hatching(wish) = this.activity {
                     this.asked = Some(wish);
                 }
-                this.activity = Activity::Loading;
-                this.engine = None;
-                this.view.say("Your GPU gave up; starting again on the CPU…");
-                this.update_buttons();
             }
-            Self::start_engine(app);
+            Self::restart(app, "Your GPU gave up; starting again on the CPU…");
         } else {
             app.borrow_mut().take(event);
         }
@@ -123,6 +162,9 @@ impl App {
     }
 
     fn take(&mut self, event: Event) {
+        if matches!(event, Event::Cancelled | Event::Hatched { .. } | Event::Failed { .. } | Event::Ready { .. }) {
+            self.alarm = None;
+        }
         match event {
             Event::Started => self.load(),
             Event::Loading { bytes, of } => {
@@ -145,7 +187,7 @@ impl App {
                     "{}, {step_ms:.0} ms a look · {model}, {image_size} × {image_size}",
                     capitalised(&device)
                 )));
-                self.view.say("Ready.");
+                self.view.announce(self.fault.take().as_deref().unwrap_or("Ready."));
                 if let Some(wish) = self.asked.take() {
                     self.hatch_this(wish);
                 }
@@ -155,7 +197,7 @@ impl App {
             Event::Cancelled => {
                 self.activity = Activity::Idle;
                 self.view.set_progress(Some(0.0));
-                self.view.say("Cancelled.");
+                self.view.announce("Cancelled.");
             }
             Event::Failed { message, mend, fatal } => {
                 if fatal {
@@ -182,7 +224,7 @@ impl App {
     fn hatch(&mut self) {
         match self.view.wish() {
             Ok(wish) => self.hatch_this(wish),
-            Err(sentence) => self.view.say(&sentence),
+            Err(sentence) => self.view.announce(&sentence),
         }
         self.update_buttons();
     }
@@ -197,10 +239,12 @@ impl App {
         Address::write(&wish);
         self.activity = Activity::Hatching(wish);
         self.hatched = None;
+        // The label cannot be refused: the attribute's name is valid.
+        let _ = self.view.picture.set_attribute("aria-label", "A butterfly on its way");
         self.steps.clear();
         self.view.clear_strip();
         self.view.set_progress(Some(0.0));
-        self.view.say(&format!("Hatching number {}…", wish.seed));
+        self.view.announce(&format!("Hatching number {}…", wish.seed));
     }
 
     fn cancel(&mut self) {
@@ -247,7 +291,7 @@ impl App {
         let _ = self.view.picture.set_attribute("aria-label", &format!("Butterfly number {seed}"));
         self.view.caption.set_text_content(Some(&format!("Number {seed}, {steps} steps of {sampler}")));
         self.view.set_progress(Some(1.0));
-        self.view.say(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
+        self.view.announce(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
     }
 
     fn redraw(&mut self) {
@@ -273,10 +317,21 @@ impl App {
 
     fn update_buttons(&self) {
         let hatching = matches!(self.activity, Activity::Hatching(_));
-        self.view.hatch.set_disabled(self.activity != Activity::Idle);
-        self.view.dice.set_disabled(self.activity != Activity::Idle);
+        let idle = self.activity == Activity::Idle;
+        // A button that is disabled loses the keyboard's focus: it goes to the one that is of use now.
+        let focus = match self.view.focused().as_str() {
+            "hatch" | "dice" if hatching => Some(&self.view.cancel),
+            "cancel" if idle => Some(&self.view.hatch),
+            _ => None,
+        };
+        self.view.hatch.set_disabled(!idle);
+        self.view.dice.set_disabled(!idle);
         self.view.cancel.set_disabled(!hatching);
         self.view.save.set_disabled(hatching || self.hatched.is_none());
+        if let Some(button) = focus {
+            // Fails only for elements that cannot have it.
+            let _ = button.focus();
+        }
     }
 }
 

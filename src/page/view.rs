@@ -24,6 +24,7 @@ pub struct View {
     pub save: HtmlButtonElement,
     pub progress: HtmlProgressElement,
     pub status: HtmlElement,
+    pub announcement: HtmlElement,
     pub device: HtmlElement,
     pub show_noisy: HtmlInputElement,
     pub strip: HtmlElement,
@@ -47,6 +48,7 @@ impl View {
             save: get(&document, "save")?,
             progress: get(&document, "progress")?,
             status: get(&document, "status")?,
+            announcement: get(&document, "announcement")?,
             device: get(&document, "device")?,
             show_noisy: get(&document, "show-noisy")?,
             strip: get(&document, "strip")?,
@@ -102,9 +104,20 @@ impl View {
         }
     }
 
-    /// Says what is going on.
+    /// Says what is going on, without interrupting a screen reader: progress, many times a second.
     pub fn say(&self, sentence: &str) {
         self.status.set_text_content(Some(sentence));
+    }
+
+    /// Says what has happened, to screen readers too.
+    pub fn announce(&self, sentence: &str) {
+        self.say(sentence);
+        self.announcement.set_text_content(Some(sentence));
+    }
+
+    /// The id of the element that has the keyboard's focus.
+    pub fn focused(&self) -> String {
+        self.document.active_element().map(|element| element.id()).unwrap_or_default()
     }
 
     /// Empties the strip of steps.

@@ -103,8 +103,6 @@ pub enum Precision {
     F32,
     /// 16 bits with f32's range: for CUDA, ROCm and LibTorch.
     Bf16,
-    /// 16 bits with a range that the network's bounded activations fit into: for GPUs with f16 shaders.
-    F16,
 }
 
 impl From<Precision> for FloatDType {
@@ -112,7 +110,6 @@ impl From<Precision> for FloatDType {
         match precision {
             Precision::F32 => Self::F32,
             Precision::Bf16 => Self::BF16,
-            Precision::F16 => Self::F16,
         }
     }
 }
@@ -192,8 +189,11 @@ impl TrainConfig {
         check(betas_fine, "betas", format!("{:?}", self.betas), "two numbers from 0 to below 1")?;
         let deviation = self.noise_density.deviation;
         check(positive(deviation), "noise_density.deviation", deviation.to_string(), "above 0")?;
+        let mean = self.noise_density.mean;
+        check(mean.abs() < 20.0, "noise_density.mean", mean.to_string(), "from -20 to 20: it is the mean of ln sigma")?;
+        check(self.sample_count <= 4096, "sample_count", self.sample_count.to_string(), "at most 4096")?;
         check(self.log_every > 0, "log_every", self.log_every.to_string(), "at least 1")?;
-        check(self.sample_steps > 0, "sample_steps", self.sample_steps.to_string(), "at least 1")
+        check((1..=1000).contains(&self.sample_steps), "sample_steps", self.sample_steps.to_string(), "from 1 to 1000")
     }
 
     /// The learning rate of a step, counted from zero: a linear rise, then half a cosine down to zero at the last step.

@@ -36,6 +36,25 @@ impl ModuleVisitor for Gather {
     }
 }
 
+/// The norm of all weights of a model, `[1]`, without gradients.
+pub fn norm(model: &UNet) -> Tensor<1> {
+    let mut squares = Squares(None);
+    model.visit(&mut squares);
+    squares.0.unwrap_or_else(|| Tensor::zeros([1], &Device::flex())).sqrt()
+}
+
+struct Squares(Option<Tensor<1>>);
+
+impl ModuleVisitor for Squares {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let squares = param.val().inner().square().sum();
+        self.0 = Some(match self.0.take() {
+            Some(total) => total + squares,
+            None => squares,
+        });
+    }
+}
+
 /// Scales all gradients by one factor, `[1]`.
 pub fn scale(model: &UNet, gradients: GradientsParams, factor: Tensor<1>) -> GradientsParams {
     let mut scale = Scale { gradients, factor };

@@ -81,7 +81,7 @@ pub enum StopReason {
 pub enum TrainError {
     /// The loss is no number any more.
     #[error(
-        "the loss became {loss} at step {step}; the weights of that step are not kept, and the last checkpoint is as it was. \
+        "the loss or the weights became {loss} at step {step}; they are not kept, and the last checkpoint is as it was. \
          Resume from it with a lower --learning-rate or with --precision f32"
     )]
     NotANumber {
@@ -93,6 +93,17 @@ pub enum TrainError {
     /// A run folder that is in use.
     #[error("{0} already holds a run: continue it with --resume, or choose another --out")]
     FolderInUse(String),
+    /// Other pictures than the run began with.
+    #[error(
+        "the run began with {began} pictures and now there are {found}: a run goes on with the pictures it began with. \
+         Export it, and start another with --from"
+    )]
+    DatasetChanged {
+        /// How many there were.
+        began: usize,
+        /// How many there are.
+        found: usize,
+    },
     /// The device failed.
     #[error("step {step}: the device returned no result: {reason}")]
     Device {
@@ -138,7 +149,7 @@ impl Run {
         devices: &[Device],
     ) -> Result<Self, TrainError> {
         config.validate()?;
-        if folder.config().exists() {
+        if folder.config().exists() && checkpoint::latest_state(&folder.checkpoints()).is_ok() {
             return Err(TrainError::FolderInUse(folder.path().display().to_string()));
         }
         let sigma_data = config.sigma_data.unwrap_or_else(|| dataset.root_mean_square());
@@ -167,6 +178,9 @@ impl Run {
         let sigma_data = checkpoint::latest_state(&folder.checkpoints())?.sigma_data;
         let fresh = Trainer::new(&config, sigma_data, devices)?;
         let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
+        if state.pictures != dataset.len() {
+            return Err(TrainError::DatasetChanged { began: state.pictures, found: dataset.len() });
+        }
         files::write(&folder.config(), config.to_toml()?.as_bytes())?;
         let log = Log::open(&folder.log(), state.step)?;
         Ok(Self { folder, config, trainer, dataset, state, log })
@@ -206,14 +220,14 @@ impl Run {
                 progress.show(&row);
             }
             if due(self.config.checkpoint_every) {
-                checkpoint::save(&self.folder.checkpoints(), &self.trainer, self.state)?;
+                self.save()?;
             }
             if due(self.config.sample_every) {
                 self.write_grid(&progress)?;
             }
         };
         progress.finish();
-        checkpoint::save(&self.folder.checkpoints(), &self.trainer, self.state)?;
+        self.save()?;
         if reason != StopReason::Interrupted && !self.folder.grid(self.state.step).exists() {
             self.write_grid(&progress)?;
         }
@@ -240,6 +254,17 @@ impl Run {
         let fresh = Trainer::new(config, sigma_data, std::slice::from_ref(device))?;
         let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
         Ok(Trained::from(&trainer, state))
+    }
+
+    /// Writes a checkpoint, unless the last step itself left weights that are no numbers: a loss tells only a step later.
+    fn save(&self) -> Result<(), TrainError> {
+        let step = self.state.step;
+        let size = self.trainer.weight_norm().map_err(|reason| TrainError::Device { step, reason })?;
+        if !size.is_finite() {
+            return Err(TrainError::NotANumber { step, loss: size });
+        }
+        checkpoint::save(&self.folder.checkpoints(), &self.trainer, self.state)?;
+        Ok(())
     }
 
     fn reason_to_stop(&self, limits: Limits, started: Instant, stop: &AtomicBool) -> Option<StopReason> {

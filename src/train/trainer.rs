@@ -77,6 +77,14 @@ impl Trainer {
         }
     }
 
+    /// The norm of all weights and of their average together: finite as long as every one of them is a number.
+    ///
+    /// # Errors
+    /// With the message of the device, when it cannot be read back.
+    pub fn weight_norm(&self) -> Result<f64, String> {
+        read(gradients::norm(&self.model) + gradients::norm(&self.average))
+    }
+
     /// The device that keeps the weights.
     pub fn main_device(&self) -> Device {
         self.devices[0].clone()
@@ -109,7 +117,7 @@ impl Trainer {
     /// With the message of the device, when the loss cannot be read back.
     pub fn step(&mut self, dataset: &Dataset) -> Result<Report, String> {
         let learning_rate = self.config.learning_rate_at(self.step);
-        let (losses, gradients) = self.gradients(dataset);
+        let (losses, gradients) = self.gradients(dataset)?;
         let (gradients, norm) = gradients::mean(&self.model, gradients, &self.devices[0]);
 
         // min(1, clip / norm); what is no number stays none and shows in the report.
@@ -131,7 +139,7 @@ impl Trainer {
     }
 
     /// Loss and gradient on each device, for its share of the batch.
-    fn gradients(&self, dataset: &Dataset) -> (Vec<Tensor<1>>, MultiGradientsParams) {
+    fn gradients(&self, dataset: &Dataset) -> Result<(Vec<Tensor<1>>, MultiGradientsParams), String> {
         let share = BatchShare { batch_size: self.config.batch_size, parts: self.devices.len() };
         let parts: Vec<_> = if let [device] = self.devices.as_slice() {
             vec![self.gradient_on(&self.model, dataset, device, share.range(0))]
@@ -148,11 +156,14 @@ impl Trainer {
                         scope.spawn(move || self.gradient_on(&model, dataset, device, range))
                     })
                     .collect();
-                threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
-            })
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().map_err(|_| "a device's thread stopped".to_string()))
+                    .collect::<Result<_, _>>()
+            })?
         };
         let (losses, grads) = parts.into_iter().map(|(loss, gradient, device)| (loss, (gradient, device))).unzip();
-        (losses, MultiGradientsParams { grads })
+        Ok((losses, MultiGradientsParams { grads }))
     }
 
     fn gradient_on(

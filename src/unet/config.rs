@@ -147,6 +147,13 @@ impl UNetConfig {
                 suggestion,
             });
         }
+        // What a forward pass allocates grows with these, not with the size of a weight file.
+        let attention_side = if self.head_width > 0 { self.latent_size() >> halvings } else { 1 };
+        within("side at the attention level", attention_side, 1, 64)?;
+        for (level, &width) in self.widths.iter().enumerate() {
+            let side = self.latent_size() >> level;
+            within("number of activations of a level", width * side * side, 1, 1 << 25)?;
+        }
         match self.widths.last() {
             Some(&width) if self.head_width > 0 && !width.is_multiple_of(self.head_width) => {
                 Err(UNetConfigError::UnevenHeads { width, head_width: self.head_width })

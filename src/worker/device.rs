@@ -30,7 +30,7 @@ pub async fn choose(bytes: &[u8], wish: DeviceWish) -> Result<Sound, Failure> {
         DeviceWish::Cpu => Err("the CPU, as asked for".to_string()),
         DeviceWish::Best | DeviceWish::Gpu => {
             scope::post(&Event::Warming { what: "looking for a GPU".into() });
-            open_gpu().await.map_err(|error| format!("{error}: using the CPU"))
+            open_gpu().await.map_err(|error| error.to_string())
         }
     };
     match (gpu, wish) {
@@ -42,7 +42,8 @@ pub async fn choose(bytes: &[u8], wish: DeviceWish) -> Result<Sound, Failure> {
             cpu(bytes, &reason).await
         }
         (Ok(adapter), _) => faster(bytes, adapter).await,
-        (Err(reason), _) => cpu(bytes, &reason).await,
+        (Err(reason), DeviceWish::Cpu) => cpu(bytes, &reason).await,
+        (Err(reason), DeviceWish::Best) => cpu(bytes, &format!("{reason}: using the CPU")).await,
     }
 }
 
@@ -65,7 +66,7 @@ async fn faster(bytes: &[u8], adapter: Adapter) -> Result<Sound, Failure> {
             let cpu = cpu(bytes, &format!("{name} is slower than the CPU, using the CPU instead")).await?;
             Ok(if cpu.step_ms < gpu.step_ms { cpu } else { gpu })
         }
-        Err(reason) => cpu(bytes, &reason).await,
+        Err(reason) => cpu(bytes, &format!("{reason}: using the CPU")).await,
     }
 }
 
@@ -75,9 +76,7 @@ async fn try_gpu(bytes: &[u8], adapter: Adapter) -> Result<Result<Sound, String>
     let sentence = format!("your GPU: {}", adapter.name);
     Ok(match sound(bytes, adapter.device, true, sentence).await {
         Ok(sound) => Ok(sound),
-        Err(Failure::Device(reason)) => {
-            Err(format!("your GPU ({}) cannot be used, {reason}: using the CPU", adapter.name))
-        }
+        Err(Failure::Device(reason)) => Err(format!("your GPU ({}) cannot be used, {reason}", adapter.name)),
         Err(fault) => return Err(fault),
     })
 }

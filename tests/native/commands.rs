@@ -8,7 +8,13 @@ use chrysalis::picture::Picture;
 use crate::support::{fixture, folder_of_discs, text};
 
 fn run(program: &str, arguments: &[&str], folder: &Path) -> Output {
-    Command::new(program).args(arguments).current_dir(folder).env("HF_ENDPOINT", "http://127.0.0.1:9").output().unwrap()
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("BURN_DEVICE")
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .output()
+        .unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -72,7 +78,7 @@ fn sample_explains_what_is_wrong() {
     };
     assert!(
         error(&["--weights", "nowhere.safetensors", "--out", "a.png", "--device", "cpu"])
-            .contains("nowhere.safetensors: reading failed")
+            .contains("nowhere.safetensors: opening failed")
     );
     std::fs::write(folder.path().join("bad.safetensors"), b"bad").unwrap();
     let message = error(&["--weights", "bad.safetensors", "--out", "a.png", "--device", "cpu"]);

@@ -81,6 +81,9 @@ fn impossible_networks_are_named() {
         config(16, 2, &[8], usize::MAX, 0),
         config(usize::MAX, 2, &[8], 1, 0),
         config(16, 2, &[8; 100], 1, 0),
+        // Kilobytes of weights that would ask for terabytes of attention, and for gigabytes of activations.
+        config(1024, 1, &[8], 1, 8),
+        config(1024, 1, &[4096], 1, 0),
     ] {
         assert!(matches!(error(impossible.clone()), UNetConfigError::OutOfRange { .. }), "{impossible:?}");
     }
@@ -91,14 +94,15 @@ fn a_fresh_network_predicts_nothing_and_the_same_seed_gives_the_same_weights() {
     let device = Device::flex();
     let config = config(16, 2, &[8, 16], 1, 8);
     let x = BatchNoise::new(&[1], [3, 16, 16], &device).draw();
-    let output = UNet::new(&config, 1, &device).unwrap().forward(x, &[0.0]);
+    let output = UNet::new(&config, 1, &device).unwrap().forward(x.clone(), &[0.0]);
     assert_eq!(output.abs().max().into_scalar::<f32>(), 0.0);
 
-    let weights = |seed| {
-        let record = UNet::new(&config, seed, &device).unwrap().into_record().into_bytes().unwrap();
-        record.to_vec().len()
+    let output = |seed| {
+        let unet = crate::support::with_gains(UNet::new(&config, seed, &device).unwrap(), 1.0, 0.5);
+        unet.forward(x.clone(), &[0.0]).into_data()
     };
-    assert_eq!(weights(4), weights(4));
+    assert_eq!(output(4), output(4));
+    assert_ne!(output(4), output(5));
 }
 
 #[test]
