@@ -45,11 +45,11 @@ impl Probe {
         Ok(Self { expected: outputs(model, device).await? })
     }
 
-    /// Runs one forward pass and compares.
+    /// Runs one forward pass and compares; a sound device gets how far it is off, which is its rounding.
     ///
     /// # Errors
     /// When the device returns nothing, or numbers other than these.
-    pub async fn check(&self, model: &Model, device: &Device) -> Result<(), ProbeError> {
+    pub async fn check(&self, model: &Model, device: &Device) -> Result<f32, ProbeError> {
         let found = outputs(model, device).await?;
         if found.len() != self.expected.len() {
             return Err(ProbeError::Wrong { off: f32::NAN });
@@ -58,7 +58,7 @@ impl Probe {
             // f32::max would pass over what is no number.
             if off.is_nan() || off > worst { off } else { worst }
         });
-        if off <= TOLERANCE { Ok(()) } else { Err(ProbeError::Wrong { off }) }
+        if off <= TOLERANCE { Ok(off) } else { Err(ProbeError::Wrong { off }) }
     }
 }
 
