@@ -150,19 +150,19 @@ pub fn double(x: Tensor<4>) -> Tensor<4> {
 /// Turns squares of `patch` × `patch` pixels into channels: `[n, c, h, w]` to `[n, c·p², h/p, w/p]`.
 pub fn space_to_depth(x: Tensor<4>, patch: usize) -> Tensor<4> {
     let [batch, channels, rows, columns] = x.dims();
-    x.reshape([batch, channels, rows / patch, patch, columns / patch, patch]).permute([0, 1, 3, 5, 2, 4]).reshape([
-        batch,
-        channels * patch * patch,
-        rows / patch,
-        columns / patch,
-    ])
+    x.reshape([batch, channels, rows / patch, patch, columns / patch, patch])
+        .swap_dims(4, 5)
+        .swap_dims(3, 4)
+        .swap_dims(2, 4)
+        .reshape([batch, channels * patch * patch, rows / patch, columns / patch])
 }
 
 /// The inverse of [`space_to_depth`].
 pub fn depth_to_space(x: Tensor<4>, patch: usize) -> Tensor<4> {
     let [batch, channels, rows, columns] = x.dims();
     let channels = channels / (patch * patch);
-    x.reshape([batch, channels, patch, patch, rows, columns]).permute([0, 1, 4, 2, 5, 3]).reshape([
+    // Swaps and not a permutation: burn 0.22.1's remote devices fail on the gradient of a permutation (docs/devices.md).
+    x.reshape([batch, channels, patch, patch, rows, columns]).swap_dims(2, 4).swap_dims(3, 4).swap_dims(4, 5).reshape([
         batch,
         channels,
         rows * patch,
