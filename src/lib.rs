@@ -6,7 +6,8 @@
 //! The tour, from the mathematics outwards:
 //!
 //! - [`diffusion`]: noise levels, the frame around the network, the loss, and samplers as streams of steps.
-//! - [`unet`]: the network.
+//! - [`unet`]: the network, for training and for sampling.
+//! - [`kernels`]: what sampling does most, by hand, for GPUs and for CPUs.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
 //! - [`picture`]: between pixels and tensors.
 //! - [`weights`]: the compact file that a model travels in.
@@ -14,7 +15,8 @@
 //! - `data`, `train`, `command`: pictures to learn from, the training run, the command line (native only).
 //! - `protocol`, `page`, `worker`: what page and engine say to each other, and both of them (in browsers only).
 //!
-//! The feature `engine`, on by default, is everything that computes. The page is built without it and stays small.
+//! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and stays small,
+//! and each of its workers with one.
 
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;
@@ -25,6 +27,8 @@ pub mod device;
 pub mod diffusion;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod files;
+#[cfg(feature = "engine")]
+pub mod kernels;
 #[cfg(feature = "engine")]
 pub mod noise;
 #[cfg(target_family = "wasm")]

@@ -65,7 +65,8 @@ pub fn main() -> anyhow::Result<()> {
     };
     let chosen = device::choose(&arguments.device)?;
     let weights = shipped::load(arguments.weights.as_deref(), &chosen.device)?;
-    pollster::block_on(weights.description.probe.check(&weights.model, &chosen.device))
+    let model = weights.model.for_sampling();
+    pollster::block_on(weights.description.probe.check(&model, &chosen.device))
         .map_err(|error| anyhow::anyhow!("{} cannot be used: {error}. Try --device cpu", chosen.name))?;
     eprintln!("{} on {}", weights.description.name, chosen.name);
 
@@ -79,7 +80,7 @@ pub fn main() -> anyhow::Result<()> {
     let mut rows: Vec<Vec<Picture>> = Vec::new();
     for seeds in seeds.chunks(arguments.batch_size as usize) {
         let noise = BatchNoise::new(seeds, [3, size, size], &chosen.device);
-        let sampling = Sampling::new(&weights.model, arguments.sampler, levels.list(arguments.steps as usize), noise);
+        let sampling = Sampling::new(&model, arguments.sampler, levels.list(arguments.steps as usize), noise);
         let finished = walk(sampling, arguments.strip, seeds.len(), &bar)?;
         if arguments.each {
             // Written as they come: hours of work are not lost to an interruption.

@@ -30,8 +30,8 @@ mod training;
 pub use self::{
     ddpm::BetaSchedule,
     levels::NoiseLevels,
-    model::Model,
-    precondition::{Preconditioning, Prediction},
+    model::{Model, SamplingModel, Trained},
+    precondition::{Coefficients, Preconditioning, Prediction},
     sampler::{Denoiser, Sampling, Step},
     training::NoiseDensity,
 };

@@ -298,7 +298,7 @@ impl Run {
         if self.config.sample_count == 0 {
             return Ok(());
         }
-        let model = self.trainer.sampler_model();
+        let model = self.trainer.sampler_model().for_sampling();
         let size = self.config.unet.image_size;
         let seeds: Vec<u64> = (0..self.config.sample_count as u64).collect();
         let noise = BatchNoise::new(&seeds, [3, size, size], &self.trainer.main_device());

@@ -8,9 +8,9 @@ use super::layers::{Kernel, activate, blend, pixel_norm};
 use crate::noise::Noise;
 
 /// The share of a branch in the sum with its main path (EDM2's value for both residuals and attention).
-const BRANCH_SHARE: f64 = 0.3;
+pub const BRANCH_SHARE: f64 = 0.3;
 /// Activations stay within ± this, which half precision needs and a sound network never reaches (EDM2's value).
-const LARGEST_ACTIVATION: f64 = 256.0;
+const LARGEST_ACTIVATION: f64 = crate::kernels::LARGEST_ACTIVATION as f64;
 
 /// Which half of the UNet a block stands in: the encoder normalises its input, the decoder does not (EDM2, figure 21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub struct BlockShape {
 /// Two 3 × 3 convolutions around a modulation by the noise level, added to the input.
 #[derive(Module, Debug)]
 pub struct Block {
-    first: Kernel,
-    second: Kernel,
-    modulation: Kernel,
+    pub(super) first: Kernel,
+    pub(super) second: Kernel,
+    pub(super) modulation: Kernel,
     /// How strongly the noise level modulates; starts at zero (EDM2's learned gain).
-    modulation_gain: Param<Tensor<1>>,
-    shortcut: Option<Kernel>,
-    attention: Option<Attention>,
-    encoder: bool,
+    pub(super) modulation_gain: Param<Tensor<1>>,
+    pub(super) shortcut: Option<Kernel>,
+    pub(super) attention: Option<Attention>,
+    pub(super) encoder: bool,
 }
 
 impl Block {
@@ -105,9 +105,9 @@ impl Block {
 /// Self-attention with normalised queries, keys and values ("cosine attention", EDM2 appendix B.3).
 #[derive(Module, Debug)]
 pub struct Attention {
-    query_key_value: Kernel,
-    projection: Kernel,
-    head_width: usize,
+    pub(super) query_key_value: Kernel,
+    pub(super) projection: Kernel,
+    pub(super) head_width: usize,
 }
 
 impl Attention {

@@ -15,7 +15,7 @@ pub struct UNetConfig {
     /// Side of the pixel squares that space-to-depth turns into channels at the door: 2 makes 64 × 64 × 3 into 32 × 32 × 12.
     #[serde(default = "defaults::patch")]
     pub patch: usize,
-    /// Channels of each level, from the finest to the coarsest; each level after the first halves the side.
+    /// Channels of each level, multiples of four, from the finest to the coarsest; each level after the first halves the side.
     pub widths: Vec<usize>,
     /// Blocks of each level, on the way down and again on the way up.
     pub depth: usize,
@@ -74,6 +74,16 @@ pub enum UNetConfigError {
         /// The nearest possible side.
         suggestion: usize,
     },
+    /// A number of channels that the kernels cannot hold.
+    #[error("the UNet's {field} is {found}, but must be a multiple of 4: choose {suggestion}")]
+    NotInFours {
+        /// Which field of the configuration.
+        field: &'static str,
+        /// What it holds.
+        found: usize,
+        /// The next multiple of four.
+        suggestion: usize,
+    },
     /// The coarsest level does not divide into attention heads.
     #[error(
         "the coarsest level has {width} channels, which do not divide into attention heads of {head_width}: \
@@ -124,16 +134,24 @@ impl UNetConfig {
                 Err(UNetConfigError::OutOfRange { field, found, least, most })
             }
         };
+        // Vectors of four are what every GPU reads and writes best.
+        let in_fours = |field, found: usize| {
+            let suggestion = found.next_multiple_of(4);
+            if found == suggestion { Ok(()) } else { Err(UNetConfigError::NotInFours { field, found, suggestion }) }
+        };
         within("image_size", self.image_size, 4, 1024)?;
         within("channels", self.channels, 1, 16)?;
         within("patch", self.patch, 1, 16)?;
         within("number of widths", self.widths.len(), 1, 8)?;
         for &width in &self.widths {
             within("width", width, 1, 4096)?;
+            in_fours("width", width)?;
         }
         within("depth", self.depth, 1, 16)?;
         within("head_width", self.head_width, 0, 4096)?;
+        in_fours("head_width", self.head_width)?;
         within("embedding", self.embedding, 2, 4096)?;
+        in_fours("embedding", self.embedding)?;
 
         let halvings = self.widths.len() - 1;
         let multiple = self.patch << halvings;

@@ -47,6 +47,11 @@ impl Kernel {
         if FloatDType::from(weight.dtype()) == dtype { weight } else { weight.cast(dtype) }
     }
 
+    /// The kernel with each output channel of unit norm, in f32.
+    pub fn unit(&self) -> Tensor<4> {
+        self.effective(FloatDType::F32)
+    }
+
     /// How many channels it takes.
     pub fn inputs(&self) -> usize {
         self.weight.lazy_shape()[1]
@@ -107,22 +112,36 @@ pub fn pixel_norm(x: Tensor<4>) -> Tensor<4> {
     x.div(size)
 }
 
-/// SiLU scaled to keep unit variance (eq. 81). 0.596 is the root mean square of SiLU under a standard normal.
+/// The root mean square of SiLU under a standard normal (eq. 81).
+pub const ACTIVATION_SIZE: f64 = 0.596;
+
+/// SiLU scaled to keep unit variance (eq. 81).
 pub fn activate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    (x.clone() * sigmoid(x)).div_scalar(0.596)
+    (x.clone() * sigmoid(x)).div_scalar(ACTIVATION_SIZE)
 }
 
 /// Adds a branch to the main path, a share `t` of it, keeping unit variance (eq. 88).
 pub fn blend(main: Tensor<4>, branch: Tensor<4>, t: f64) -> Tensor<4> {
+    let [main_factor, branch_factor] = blend_factors(t);
+    main.mul_scalar(main_factor) + branch.mul_scalar(branch_factor)
+}
+
+/// The factors of main path and branch in [`blend`].
+pub fn blend_factors(t: f64) -> [f64; 2] {
     let scale = 1.0 / ((1.0 - t) * (1.0 - t) + t * t).sqrt();
-    main.mul_scalar((1.0 - t) * scale) + branch.mul_scalar(t * scale)
+    [(1.0 - t) * scale, t * scale]
 }
 
 /// Concatenates the channels of two tensors so that both matter alike, keeping unit variance (eq. 103 with t = ½).
 pub fn concatenate(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    let (channels_a, channels_b) = (a.dims()[1] as f64, b.dims()[1] as f64);
-    let scale = ((channels_a + channels_b) / 2.0).sqrt();
-    Tensor::cat(vec![a.mul_scalar(scale / channels_a.sqrt()), b.mul_scalar(scale / channels_b.sqrt())], 1)
+    let [factor_a, factor_b] = concatenation_factors(a.dims()[1], b.dims()[1]);
+    Tensor::cat(vec![a.mul_scalar(factor_a), b.mul_scalar(factor_b)], 1)
+}
+
+/// The factors of two tensors with so many channels in [`concatenate`].
+pub fn concatenation_factors(channels_a: usize, channels_b: usize) -> [f64; 2] {
+    let scale = ((channels_a + channels_b) as f64 / 2.0).sqrt();
+    [scale / (channels_a as f64).sqrt(), scale / (channels_b as f64).sqrt()]
 }
 
 /// Halves rows and columns by averaging squares of 2 × 2.

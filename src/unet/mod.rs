@@ -12,6 +12,9 @@
 //! variance going in comes out as one. What a group norm would cost in kernel launches and passes over memory is saved, and
 //! training stays stable because weights cannot grow.
 //!
+//! [`UNet`] is the network for training, in burn's own operations; [`SamplingNet`] is the same network for sampling, in the few
+//! kernels of [`crate::kernels`].
+//!
 //! The network knows tensors and nothing else: the meaning of its output, and of the noise level that it is told, belong to
 //! [`crate::diffusion`].
 
@@ -20,6 +23,8 @@ mod config;
 mod embedding;
 mod layers;
 mod network;
+mod sampling;
 
 pub use config::{UNetConfig, UNetConfigError};
 pub use network::UNet;
+pub use sampling::SamplingNet;

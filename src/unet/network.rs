@@ -12,22 +12,22 @@ use crate::noise::{Noise, Purpose};
 /// A UNet: `[batch, channels, size, size]` and a noise label for each picture in, the same shape out.
 #[derive(Module, Debug)]
 pub struct UNet {
-    stem: Kernel,
-    embed: Kernel,
-    down: Vec<Level>,
-    middle: Block,
-    up: Vec<Level>,
-    head: Kernel,
+    pub(super) stem: Kernel,
+    pub(super) embed: Kernel,
+    pub(super) down: Vec<Level>,
+    pub(super) middle: Block,
+    pub(super) up: Vec<Level>,
+    pub(super) head: Kernel,
     /// Scale of the output; starts at zero, so that an untrained network predicts nothing (EDM2).
-    head_gain: Param<Tensor<1>>,
-    patch: usize,
-    image_size: usize,
+    pub(super) head_gain: Param<Tensor<1>>,
+    pub(super) patch: usize,
+    pub(super) image_size: usize,
 }
 
 /// The blocks of one resolution, on one side of the UNet.
 #[derive(Module, Debug)]
-struct Level {
-    blocks: Vec<Block>,
+pub(super) struct Level {
+    pub(super) blocks: Vec<Block>,
 }
 
 impl UNet {

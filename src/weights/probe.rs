@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::diffusion::{Denoiser, Model};
+use crate::diffusion::{Model, Trained};
 use crate::noise::{Noise, Purpose};
 
 /// How many of the output's numbers are kept.
@@ -37,7 +37,8 @@ pub enum ProbeError {
 }
 
 impl Probe {
-    /// Measures what `model` makes of the known input on its present device, which is taken to be sound.
+    /// Measures what `model` makes of the known input on its present device, which is taken to be sound. The network runs in
+    /// burn's own operations here, so that every check also holds the kernels of [`crate::kernels`] against them.
     ///
     /// # Errors
     /// When the device returns nothing.
@@ -49,7 +50,7 @@ impl Probe {
     ///
     /// # Errors
     /// When the device returns nothing, or numbers other than these.
-    pub async fn check(&self, model: &Model, device: &Device) -> Result<f32, ProbeError> {
+    pub async fn check(&self, model: &impl Trained, device: &Device) -> Result<f32, ProbeError> {
         let found = outputs(model, device).await?;
         if found.len() != self.expected.len() {
             return Err(ProbeError::Wrong { off: f32::NAN });
@@ -62,12 +63,12 @@ impl Probe {
     }
 }
 
-async fn outputs(model: &Model, device: &Device) -> Result<Vec<f32>, ProbeError> {
-    let size = model.unet.image_size();
+async fn outputs(model: &impl Trained, device: &Device) -> Result<Vec<f32>, ProbeError> {
+    let size = model.image_size();
     let values: Vec<f32> = Noise::new(0, Purpose::Probe)
         .gaussians(3 * size * size)
         .into_iter()
-        .map(|value| value * (SIGMA * SIGMA + model.preconditioning.sigma_data.powi(2)).sqrt() as f32)
+        .map(|value| value * (SIGMA * SIGMA + model.preconditioning().sigma_data.powi(2)).sqrt() as f32)
         .collect();
     let x = Tensor::from_data(TensorData::new(values, [1, 3, size, size]), device);
     let data =

@@ -4,13 +4,16 @@ use burn::tensor::Device;
 
 use super::scope;
 use crate::device::{Adapter, open_gpu};
+use crate::diffusion::SamplingModel;
 use crate::protocol::{DeviceWish, Event};
-use crate::weights::{Weights, WeightsError, decode};
+use crate::weights::{Description, WeightsError, decode};
 
 /// A model on a device that was shown to be sound, with its measured speed.
 pub struct Sound {
     /// The model.
-    pub weights: Weights,
+    pub model: SamplingModel,
+    /// What its file says about it.
+    pub description: Description,
     /// Its device.
     pub device: Device,
     /// Whether that is a GPU.
@@ -90,18 +93,13 @@ async fn cpu(bytes: &[u8], reason: &str) -> Result<Sound, Failure> {
 async fn sound(bytes: &[u8], device: Device, gpu: bool, sentence: String) -> Result<Sound, Failure> {
     scope::give_way().await;
     let weights = decode(bytes, &device).map_err(Failure::Weights)?;
-    let check = || async {
-        weights
-            .description
-            .probe
-            .check(&weights.model, &device)
-            .await
-            .map_err(|error| Failure::Device(error.to_string()))
-    };
+    let (model, description) = (weights.model.for_sampling(), weights.description);
+    let check =
+        || async { description.probe.check(&model, &device).await.map_err(|error| Failure::Device(error.to_string())) };
     check().await?;
     scope::give_way().await;
     let before = scope::now_ms();
     check().await?;
     let step_ms = scope::now_ms() - before;
-    Ok(Sound { weights, device, gpu, sentence, step_ms })
+    Ok(Sound { model, description, device, gpu, sentence, step_ms })
 }

@@ -34,7 +34,7 @@ impl Engine {
 pub async fn load(engine: Rc<RefCell<Engine>>, address: String, wish: DeviceWish) {
     match try_load(&address, wish).await {
         Ok(sound) => {
-            let description = &sound.weights.description;
+            let description = &sound.description;
             scope::post(&Event::Ready {
                 device: sound.sentence.clone(),
                 gpu: sound.gpu,
@@ -99,11 +99,11 @@ async fn try_hatch(sound: &Sound, wish: HatchWish, still_wanted: impl Fn() -> bo
         return Err(format!("A butterfly takes from 1 to {MOST_STEPS} steps, not {}.", wish.steps));
     }
     let before = scope::now_ms();
-    let size = sound.weights.description.unet.image_size;
+    let size = sound.description.unet.image_size;
     let noise = BatchNoise::new(&[wish.seed], [3, size, size], &sound.device);
     let levels = NoiseLevels::default().list(wish.steps);
     let mut finished = None;
-    for step in Sampling::new(&sound.weights.model, wish.sampler, levels, noise) {
+    for step in Sampling::new(&sound.model, wish.sampler, levels, noise) {
         let noisy = shown(step.x).await?;
         let clean = shown(step.denoised).await?;
         if step.index == step.of {

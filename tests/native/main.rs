@@ -5,6 +5,7 @@ mod commands;
 mod data;
 mod diffusion;
 mod golden;
+mod kernels;
 mod noise;
 mod picture;
 #[cfg(feature = "remote")]

@@ -44,9 +44,9 @@ fn shapes_and_parameter_counts_of_several_networks() {
     for config in [
         config(16, 2, &[8, 16], 1, 8),
         config(16, 1, &[8], 2, 0),
-        config(20, 2, &[6, 10], 2, 5),
-        config(24, 4, &[12, 20], 1, 10),
-        config(48, 2, &[4, 6, 8, 10], 1, 2),
+        config(20, 2, &[8, 12], 2, 4),
+        config(24, 4, &[12, 20], 1, 20),
+        config(48, 2, &[4, 8, 12, 16], 1, 4),
     ] {
         let unet = UNet::new(&config, 1, &device).unwrap();
         assert_eq!(unet.num_params(), parameters(&config), "{config:?}");
@@ -72,6 +72,7 @@ fn impossible_networks_are_named() {
     }
     assert!(error(config(50, 2, &[8, 8, 8], 1, 0)).to_string().contains("multiple of 8, such as 56"));
     assert!(matches!(error(config(16, 2, &[8, 12], 1, 8)), UNetConfigError::UnevenHeads { width: 12, head_width: 8 }));
+    assert!(matches!(error(config(16, 2, &[10], 1, 0)), UNetConfigError::NotInFours { found: 10, suggestion: 12, .. }));
     for impossible in [
         config(0, 2, &[8], 1, 0),
         config(16, 0, &[8], 1, 0),

@@ -1,0 +1,145 @@
+//! Everything that looks at one position, or at a few neighbours, at a time.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::math::{load, silu, store};
+use super::parallel::for_each_piece;
+use crate::kernels::spec::{EPSILON, Enter, Join, Leave, padded};
+
+/// Numbers a piece of work has at least: less is not worth waking a thread for.
+const PIECE: usize = 1 << 14;
+
+/// SiLU of every number.
+pub fn activate(x: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    for_each_piece(&mut out, PIECE, |piece, out| {
+        let start = piece * PIECE;
+        Arch::new().dispatch(Activate { x: &x[start..start + out.len()], out });
+    });
+    out
+}
+
+struct Activate<'a> {
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for at in (0..self.x.len()).step_by(S::F32_LANES) {
+            store(simd, &mut self.out[at..], silu(simd, load(simd, self.x, at)));
+        }
+    }
+}
+
+/// Divides every `width` numbers by their root mean square.
+pub fn normalise(x: &[f32], width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let piece = PIECE.next_multiple_of(width);
+    for_each_piece(&mut out, piece, |index, out| {
+        let x = &x[index * piece..];
+        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            Arch::new().dispatch(Normalise { x, out });
+        }
+    });
+    out
+}
+
+struct Normalise<'a> {
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut squares = simd.splat_f32s(0.0);
+        for at in (0..self.x.len()).step_by(S::F32_LANES) {
+            let x = load(simd, self.x, at);
+            squares = simd.mul_add_e_f32s(x, x, squares);
+        }
+        let size = (simd.reduce_sum_f32s(squares) / self.x.len() as f32).sqrt() + EPSILON;
+        let factor = simd.splat_f32s(1.0 / size);
+        for at in (0..self.x.len()).step_by(S::F32_LANES) {
+            store(simd, &mut self.out[at..], simd.mul_f32s(load(simd, self.x, at), factor));
+        }
+    }
+}
+
+/// Averages squares of 2 × 2 positions.
+pub fn halve(x: &[f32], dims: [usize; 4]) -> Vec<f32> {
+    let [batch, rows, columns, channels] = dims;
+    let mut out = vec![0.0; batch * (rows / 2) * (columns / 2) * channels];
+    let row = columns / 2 * channels;
+    for_each_piece(&mut out, row, |index, out| {
+        let (picture, y) = (index / (rows / 2), index % (rows / 2));
+        let upper = &x[(picture * rows + 2 * y) * columns * channels..][..2 * columns * channels];
+        let (upper, lower) = upper.split_at(columns * channels);
+        let pairs = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
+        for (out, (upper, lower)) in out.chunks_exact_mut(channels).zip(pairs) {
+            for (channel, out) in out.iter_mut().enumerate() {
+                let sum = upper[channel] + upper[channels + channel] + lower[channel] + lower[channels + channel];
+                *out = 0.25 * sum;
+            }
+        }
+    });
+    out
+}
+
+/// Puts channels behind each other, doubling the first tensor's rows and columns where it is half as large.
+pub fn join(x: &[f32], dims: [usize; 4], skip: &[f32], skip_dims: [usize; 4], spec: Join) -> Vec<f32> {
+    let [_, rows, columns, channels] = dims;
+    let [batch, rows_out, columns_out, skip_channels] = skip_dims;
+    let width = channels + skip_channels;
+    let mut out = vec![0.0; batch * rows_out * columns_out * width];
+    for_each_piece(&mut out, columns_out * width, |index, out| {
+        let (picture, y) = (index / rows_out, index % rows_out);
+        let from = &x[(picture * rows + y * rows / rows_out) * columns * channels..][..columns * channels];
+        let skip = &skip[index * columns_out * skip_channels..];
+        for ((x_at, out), skip) in out.chunks_exact_mut(width).enumerate().zip(skip.chunks_exact(skip_channels)) {
+            let from = &from[x_at * columns / columns_out * channels..][..channels];
+            let (main, behind) = out.split_at_mut(channels);
+            main.iter_mut().zip(from).for_each(|(out, value)| *out = spec.main * value);
+            behind.iter_mut().zip(skip).for_each(|(out, value)| *out = spec.skip * value);
+        }
+    });
+    out
+}
+
+/// From a picture `[batch, channels, rows, columns]` to patches, a one and zeros.
+pub fn enter(picture: &[f32], dims: [usize; 4], spec: Enter) -> Vec<f32> {
+    let [batch, channels, rows, columns] = dims;
+    let Enter { patch, scale } = spec;
+    let inside = channels * patch * patch;
+    let width = padded(inside + 1);
+    let (down, across) = (rows / patch, columns / patch);
+    let mut out = vec![0.0; batch * down * across * width];
+    for (position, out) in out.chunks_exact_mut(width).enumerate() {
+        let (image, y, x) = (position / (down * across), position / across % down, position % across);
+        for (index, out) in out[..inside].iter_mut().enumerate() {
+            let (channel, dy, dx) = (index / (patch * patch), index / patch % patch, index % patch);
+            *out = scale * picture[((image * channels + channel) * rows + y * patch + dy) * columns + x * patch + dx];
+        }
+        out[inside] = 1.0;
+    }
+    out
+}
+
+/// From patches, `stride` numbers each, to a picture, and the picture that entered beside it.
+pub fn leave(x: &[f32], stride: usize, picture: &[f32], dims: [usize; 4], spec: Leave) -> Vec<f32> {
+    let [_, channels, rows, columns] = dims;
+    let Leave { patch, skip, output } = spec;
+    let (down, across) = (rows / patch, columns / patch);
+    let pixel = |index: usize| {
+        let (column, row) = (index % columns, index / columns % rows);
+        let (channel, image) = (index / (columns * rows) % channels, index / (columns * rows * channels));
+        let position = (image * down + row / patch) * across + column / patch;
+        x[position * stride + (channel * patch + row % patch) * patch + column % patch]
+    };
+    picture.iter().enumerate().map(|(index, value)| skip * value + output * pixel(index)).collect()
+}

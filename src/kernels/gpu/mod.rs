@@ -1,0 +1,97 @@
+//! The operations on GPUs, in CubeCL: WebGPU in the browser, Vulkan, Metal, CUDA and others natively.
+//!
+//! Channels come in vectors of four. A thread of [`convolve`] computes four channels of a few neighbouring positions and keeps
+//! them in registers, so that every number it loads meets several others; nothing is shared between threads and there are no
+//! barriers, which small pictures and software adapters reward alike.
+
+mod attend;
+mod convolve;
+mod pointwise;
+
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::client::Client;
+use cubecl::prelude::*;
+use cubecl::{calculate_cube_count_elemwise, cube};
+
+use super::spec::{attended, halved, joined};
+use super::{Attention, Convolution, Enter, Join, Kernels, Leave, Storage};
+
+/// Threads that work side by side; a multiple of what every GPU runs in step.
+const SIDE_BY_SIDE: u32 = 64;
+
+/// A contiguous tensor of f32.
+fn input(tensor: CubeTensor) -> CubeTensor {
+    assert_eq!(tensor.dtype, DType::F32, "kernels compute in f32");
+    into_contiguous(tensor)
+}
+
+fn output(like: &CubeTensor, shape: Shape) -> CubeTensor {
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, DType::F32)
+}
+
+/// How many threads, and in what groups.
+fn threads(client: &Client, total: usize) -> (CubeCount, CubeDim) {
+    let side_by_side = CubeDim::new_1d(SIDE_BY_SIDE);
+    (calculate_cube_count_elemwise(client, total, side_by_side), side_by_side)
+}
+
+/// `x / (1 + exp(−x))`.
+#[cube]
+fn silu(x: Vector<f32, Const<4>>) -> Vector<f32, Const<4>> {
+    let one = Vector::<f32, Const<4>>::new(1.0_f32);
+    let zero = Vector::<f32, Const<4>>::new(0.0_f32);
+    x / (one + (zero - x).exp())
+}
+
+impl Kernels for CubeBackend {
+    fn store_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Storage) -> FloatTensor<Self> {
+        pointwise::store(input(weight), input(gain), spec)
+    }
+
+    fn convolve_kernel(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        spec: Convolution,
+    ) -> FloatTensor<Self> {
+        let shape = spec.shape(x.meta.shape());
+        convolve::convolve(input(x), input(weight), input(other), shape, spec)
+    }
+
+    fn activate_kernel(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        pointwise::activate(input(x))
+    }
+
+    fn normalise_kernel(x: FloatTensor<Self>, width: usize) -> FloatTensor<Self> {
+        pointwise::normalise(input(x), width)
+    }
+
+    fn halve_kernel(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = halved(x.meta.shape());
+        pointwise::halve(input(x), shape)
+    }
+
+    fn join_kernel(x: FloatTensor<Self>, skip: FloatTensor<Self>, spec: Join) -> FloatTensor<Self> {
+        let shape = joined(x.meta.shape(), skip.meta.shape());
+        pointwise::join(input(x), input(skip), shape, spec)
+    }
+
+    fn attend_kernel(x: FloatTensor<Self>, spec: Attention) -> FloatTensor<Self> {
+        let shape = attended(x.meta.shape());
+        attend::attend(input(x), shape, spec)
+    }
+
+    fn enter_kernel(picture: FloatTensor<Self>, spec: Enter) -> FloatTensor<Self> {
+        let shape = spec.shape(picture.meta.shape());
+        pointwise::enter(input(picture), shape, spec)
+    }
+
+    fn leave_kernel(x: FloatTensor<Self>, picture: FloatTensor<Self>, spec: Leave) -> FloatTensor<Self> {
+        pointwise::leave(input(x), input(picture), spec)
+    }
+}

@@ -1,0 +1,347 @@
+//! Everything that looks at one position, or at a few neighbours, at a time.
+
+use burn::tensor::Shape;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::{output, silu, threads};
+use crate::kernels::spec::{EPSILON, Enter, Join, Leave, Storage};
+
+pub fn store(weight: CubeTensor, gain: CubeTensor, spec: Storage) -> CubeTensor {
+    let client = weight.client.clone();
+    let shape = spec.shape();
+    let [_, inputs, outputs] = shape.dims();
+    let total = shape.num_elements();
+    let out = output(&weight, shape);
+    let (cubes, cube) = threads(&client, total);
+    let taps = spec.side * spec.side;
+    // SAFETY: every thread below `total` stays inside the tensors, whose sizes these numbers are.
+    unsafe {
+        store_kernel::launch_unchecked(
+            &client,
+            cubes,
+            cube,
+            weight.into_buffer_arg(),
+            gain.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            spec.inputs,
+            spec.outputs,
+            inputs,
+            outputs,
+            taps,
+            total,
+            spec.scale,
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn store_kernel(
+    weight: &[f32],
+    gain: &[f32],
+    out: &mut [f32],
+    inputs: usize,
+    outputs: usize,
+    padded_inputs: usize,
+    padded_outputs: usize,
+    taps: usize,
+    total: usize,
+    scale: f32,
+) {
+    if ABSOLUTE_POS >= total {
+        terminate!();
+    }
+    let to = ABSOLUTE_POS % padded_outputs;
+    let from = ABSOLUTE_POS / padded_outputs % padded_inputs;
+    let tap = ABSOLUTE_POS / (padded_outputs * padded_inputs);
+    let mut value = 0.0_f32;
+    if to < outputs && from < inputs {
+        value = weight[(to * inputs + from) * taps + tap] * scale * gain[0];
+    }
+    out[ABSOLUTE_POS] = value;
+}
+
+pub fn activate(x: CubeTensor) -> CubeTensor {
+    let client = x.client.clone();
+    let shape = x.meta.shape().clone();
+    let total = shape.num_elements() / 4;
+    let out = output(&x, shape);
+    let (cubes, cube) = threads(&client, total);
+    // SAFETY: as in `store`.
+    unsafe {
+        activate_kernel::launch_unchecked(
+            &client,
+            cubes,
+            cube,
+            x.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            total,
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn activate_kernel(x: &[Vector<f32, Const<4>>], out: &mut [Vector<f32, Const<4>>], total: usize) {
+    if ABSOLUTE_POS >= total {
+        terminate!();
+    }
+    out[ABSOLUTE_POS] = silu(x[ABSOLUTE_POS]);
+}
+
+pub fn normalise(x: CubeTensor, width: usize) -> CubeTensor {
+    let client = x.client.clone();
+    let shape = x.meta.shape().clone();
+    let total = shape.num_elements() / width;
+    let out = output(&x, shape);
+    let (cubes, cube) = threads(&client, total);
+    // SAFETY: as in `store`.
+    unsafe {
+        normalise_kernel::launch_unchecked(
+            &client,
+            cubes,
+            cube,
+            x.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            width / 4,
+            total,
+        );
+    }
+    out
+}
+
+/// A thread brings one group of channels to a root mean square of one.
+#[cube(launch_unchecked)]
+fn normalise_kernel(x: &[Vector<f32, Const<4>>], out: &mut [Vector<f32, Const<4>>], width: usize, total: usize) {
+    if ABSOLUTE_POS >= total {
+        terminate!();
+    }
+    let start = ABSOLUTE_POS * width;
+    let mut squares = Vector::<f32, Const<4>>::new(0.0_f32);
+    for i in 0..width {
+        let value = x[start + i];
+        squares += value * value;
+    }
+    let sum = squares.extract(0usize) + squares.extract(1usize) + squares.extract(2usize) + squares.extract(3usize);
+    let mean = sum / (f32::cast_from(width) * 4.0_f32);
+    let factor = Vector::<f32, Const<4>>::new(1.0_f32 / (mean.sqrt() + EPSILON));
+    for i in 0..width {
+        out[start + i] = x[start + i] * factor;
+    }
+}
+
+pub fn halve(x: CubeTensor, shape: Shape) -> CubeTensor {
+    let client = x.client.clone();
+    let [_, _, columns, channels] = shape.dims();
+    let total = shape.num_elements() / 4;
+    let out = output(&x, shape);
+    let (cubes, cube) = threads(&client, total);
+    // SAFETY: as in `store`.
+    unsafe {
+        halve_kernel::launch_unchecked(
+            &client,
+            cubes,
+            cube,
+            x.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            columns,
+            channels / 4,
+            total,
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn halve_kernel(
+    x: &[Vector<f32, Const<4>>],
+    out: &mut [Vector<f32, Const<4>>],
+    columns: usize,
+    channels: usize,
+    total: usize,
+) {
+    if ABSOLUTE_POS >= total {
+        terminate!();
+    }
+    let channel = ABSOLUTE_POS % channels;
+    let column = ABSOLUTE_POS / channels % columns;
+    let line = ABSOLUTE_POS / (channels * columns);
+    let upper = (line * 2 * 2 * columns + 2 * column) * channels + channel;
+    let lower = upper + 2 * columns * channels;
+    let sum = x[upper] + x[upper + channels] + x[lower] + x[lower + channels];
+    out[ABSOLUTE_POS] = sum * Vector::<f32, Const<4>>::new(0.25_f32);
+}
+
+pub fn join(x: CubeTensor, skip: CubeTensor, shape: Shape, spec: Join) -> CubeTensor {
+    let client = x.client.clone();
+    let [_, x_rows, _, x_channels] = x.meta.shape().dims();
+    let [_, rows, columns, channels] = shape.dims();
+    let total = shape.num_elements() / 4;
+    let out = output(&x, shape);
+    let (cubes, cube) = threads(&client, total);
+    // SAFETY: as in `store`.
+    unsafe {
+        join_kernel::launch_unchecked(
+            &client,
+            cubes,
+            cube,
+            x.into_buffer_arg(),
+            skip.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            columns,
+            x_channels / 4,
+            channels / 4,
+            rows / x_rows,
+            total,
+            spec.main,
+            spec.skip,
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn join_kernel(
+    x: &[Vector<f32, Const<4>>],
+    skip: &[Vector<f32, Const<4>>],
+    out: &mut [Vector<f32, Const<4>>],
+    columns: usize,
+    x_channels: usize,
+    channels: usize,
+    times: usize,
+    total: usize,
+    main_factor: f32,
+    skip_factor: f32,
+) {
+    if ABSOLUTE_POS >= total {
+        terminate!();
+    }
+    let channel = ABSOLUTE_POS % channels;
+    let position = ABSOLUTE_POS / channels;
+    if channel < x_channels {
+        // Lines of all pictures count on: doubled rows divide as a whole.
+        let line = position / columns / times;
+        let column = position % columns / times;
+        let from = (line * (columns / times) + column) * x_channels + channel;
+        out[ABSOLUTE_POS] = x[from] * Vector::<f32, Const<4>>::new(main_factor);
+    } else {
+        let from = position * (channels - x_channels) + channel - x_channels;
+        out[ABSOLUTE_POS] = skip[from] * Vector::<f32, Const<4>>::new(skip_factor);
+    }
+}
+
+pub fn enter(picture: CubeTensor, shape: Shape, spec: Enter) -> CubeTensor {
+    let client = picture.client.clone();
+    let [_, channels, rows, columns] = picture.meta.shape().dims();
+    let [.., width] = shape.dims::<4>();
+    let total = shape.num_elements();
+    let out = output(&picture, shape);
+    let (cubes, cube) = threads(&client, total);
+    // SAFETY: as in `store`.
+    unsafe {
+        enter_kernel::launch_unchecked(
+            &client,
+            cubes,
+            cube,
+            picture.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            channels,
+            rows,
+            columns,
+            width,
+            spec.patch,
+            total,
+            spec.scale,
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn enter_kernel(
+    picture: &[f32],
+    out: &mut [f32],
+    channels: usize,
+    rows: usize,
+    columns: usize,
+    width: usize,
+    patch: usize,
+    total: usize,
+    scale: f32,
+) {
+    if ABSOLUTE_POS >= total {
+        terminate!();
+    }
+    let index = ABSOLUTE_POS % width;
+    let position = ABSOLUTE_POS / width;
+    let inside = channels * patch * patch;
+    let mut value = 0.0_f32;
+    if index < inside {
+        let channel = index / (patch * patch);
+        let down = columns / patch;
+        let column = position % down * patch + index % patch;
+        let line = position / down;
+        let row = line % (rows / patch) * patch + index / patch % patch;
+        let image = line / (rows / patch);
+        value = scale * picture[((image * channels + channel) * rows + row) * columns + column];
+    } else if index == inside {
+        value = 1.0_f32;
+    }
+    out[ABSOLUTE_POS] = value;
+}
+
+pub fn leave(x: CubeTensor, picture: CubeTensor, spec: Leave) -> CubeTensor {
+    let client = x.client.clone();
+    let [.., width] = x.meta.shape().dims::<4>();
+    let shape = picture.meta.shape().clone();
+    let [_, channels, rows, columns] = shape.dims();
+    let total = shape.num_elements();
+    let out = output(&x, shape);
+    let (cubes, cube) = threads(&client, total);
+    // SAFETY: as in `store`.
+    unsafe {
+        leave_kernel::launch_unchecked(
+            &client,
+            cubes,
+            cube,
+            x.into_buffer_arg(),
+            picture.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            channels,
+            rows,
+            columns,
+            width,
+            spec.patch,
+            total,
+            spec.skip,
+            spec.output,
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn leave_kernel(
+    x: &[f32],
+    picture: &[f32],
+    out: &mut [f32],
+    channels: usize,
+    rows: usize,
+    columns: usize,
+    width: usize,
+    patch: usize,
+    total: usize,
+    skip: f32,
+    output: f32,
+) {
+    if ABSOLUTE_POS >= total {
+        terminate!();
+    }
+    let column = ABSOLUTE_POS % columns;
+    let row = ABSOLUTE_POS / columns % rows;
+    let plane = ABSOLUTE_POS / (columns * rows);
+    let position = (plane / channels * (rows / patch) + row / patch) * (columns / patch) + column / patch;
+    let index = (plane % channels * patch + row % patch) * patch + column % patch;
+    out[ABSOLUTE_POS] = skip * picture[ABSOLUTE_POS] + output * x[position * width + index];
+}

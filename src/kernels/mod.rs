@@ -1,0 +1,136 @@
+//! The few operations that a butterfly is made of, each as one kernel a device.
+//!
+//! Sampling asks the network tens of times a picture, and what it asks is always the same handful of things. Spelt out in a
+//! framework's operations they are hundreds of launches on a GPU and as many passes over memory on a CPU. Here each is one
+//! kernel: in CubeCL for every GPU ([`gpu`]), in SIMD with Winograd's convolutions for the CPU ([`cpu`]), and, on devices of
+//! other kinds, in plain tensor operations ([`reference`], which is also what the other two are tested against).
+//!
+//! They reach burn through its extension mechanism, hold no state and know nothing of the network. Activations are
+//! `[batch, rows, columns, channels]` with channels a multiple of four; pictures are `[batch, channels, rows, columns]`.
+//! Gradients are not implemented: training uses [`crate::unet::UNet`] itself.
+
+#[cfg(feature = "cpu")]
+mod cpu;
+#[cfg(feature = "gpu")]
+mod gpu;
+#[cfg(not(target_family = "wasm"))]
+pub mod reference;
+mod spec;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, DispatchTensorKind, backend_extension};
+use burn::tensor::Tensor;
+
+pub use spec::{Attention, Convolution, Enter, Finish, Join, LARGEST_ACTIVATION, Leave, Storage};
+
+/// The operations, as burn's dispatcher calls them; use the functions of this module.
+#[backend_extension(
+    Flex: cfg(feature = "cpu"),
+    Cube: cfg(feature = "gpu"),
+    Fusion: cfg(not(target_family = "wasm")),
+)]
+pub trait Kernels: Backend {
+    /// See [`store`].
+    #[fusion(dtype = weight, shape = spec.shape())]
+    fn store_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Storage) -> FloatTensor<Self>;
+    /// See [`convolve`]; `other` is the modulation or the main path, where [`Finish`] needs one.
+    #[fusion(dtype = x, shape = spec.shape(x))]
+    fn convolve_kernel(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        spec: Convolution,
+    ) -> FloatTensor<Self>;
+    /// See [`activate`].
+    #[fusion(dtype = x, shape = x.clone())]
+    fn activate_kernel(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// See [`normalise`].
+    #[fusion(dtype = x, shape = x.clone())]
+    fn normalise_kernel(x: FloatTensor<Self>, width: usize) -> FloatTensor<Self>;
+    /// See [`halve`].
+    #[fusion(dtype = x, shape = spec::halved(x))]
+    fn halve_kernel(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// See [`join`].
+    #[fusion(dtype = x, shape = spec::joined(x, skip))]
+    fn join_kernel(x: FloatTensor<Self>, skip: FloatTensor<Self>, spec: Join) -> FloatTensor<Self>;
+    /// See [`attend`].
+    #[fusion(dtype = x, shape = spec::attended(x))]
+    fn attend_kernel(x: FloatTensor<Self>, spec: Attention) -> FloatTensor<Self>;
+    /// See [`enter`].
+    #[fusion(dtype = picture, shape = spec.shape(picture))]
+    fn enter_kernel(picture: FloatTensor<Self>, spec: Enter) -> FloatTensor<Self>;
+    /// See [`leave`].
+    #[fusion(dtype = picture, shape = picture.clone())]
+    fn leave_kernel(x: FloatTensor<Self>, picture: FloatTensor<Self>, spec: Leave) -> FloatTensor<Self>;
+}
+
+/// Whether a device has kernels of its own here.
+fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
+    match &tensor.clone().into_dispatch().kind {
+        #[cfg(feature = "cpu")]
+        DispatchTensorKind::Flex(_) => true,
+        #[cfg(feature = "gpu")]
+        DispatchTensorKind::Cube(_) => true,
+        #[allow(unreachable_patterns)]
+        _ => false,
+    }
+}
+
+/// Runs the device's own kernel, or the plain tensor operations where it has none.
+macro_rules! run {
+    ($first:ident, $kernel:ident($($tensor:expr),*; $($spec:expr),*), $plain:expr) => {{
+        #[cfg(not(target_family = "wasm"))]
+        if !has_kernels(&$first) {
+            return $plain;
+        }
+        debug_assert!(has_kernels(&$first));
+        Tensor::from_dispatch(<Dispatch as Kernels>::$kernel($($tensor.into_dispatch(),)* $($spec),*))
+    }};
+}
+
+/// Brings a kernel `[outputs, inputs, side, side]`, times `spec.scale` and a learned gain `[1]`, into the order that
+/// [`convolve`] wants it in on this device.
+pub fn store(weight: Tensor<4>, gain: Tensor<1>, spec: Storage) -> Tensor<3> {
+    run!(weight, store_kernel(weight, gain; spec), reference::store(weight, gain, spec))
+}
+
+/// A convolution with a [`store`]d kernel and what follows it. `other` is `[1, 1, 1, all modulations]` for
+/// [`Finish::Modulate`] and the main path, of the output's shape, for [`Finish::Blend`]; else it is not looked at.
+pub fn convolve(x: Tensor<4>, weight: Tensor<3>, other: Tensor<4>, spec: Convolution) -> Tensor<4> {
+    run!(x, convolve_kernel(x, weight, other; spec), reference::convolve(x, weight, other, spec))
+}
+
+/// SiLU: `x · sigmoid(x)`.
+pub fn activate(x: Tensor<4>) -> Tensor<4> {
+    run!(x, activate_kernel(x;), burn::tensor::activation::silu(x))
+}
+
+/// Divides every `width` channels of a position by their root mean square.
+pub fn normalise(x: Tensor<4>, width: usize) -> Tensor<4> {
+    run!(x, normalise_kernel(x; width), reference::normalise(x, width))
+}
+
+/// Halves rows and columns by averaging squares of 2 × 2.
+pub fn halve(x: Tensor<4>) -> Tensor<4> {
+    run!(x, halve_kernel(x;), reference::halve(x))
+}
+
+/// Puts the channels of `skip` behind those of `x`, each times its scale; `x` may be half as large, and is then doubled.
+pub fn join(x: Tensor<4>, skip: Tensor<4>, spec: Join) -> Tensor<4> {
+    run!(x, join_kernel(x, skip; spec), reference::join(x, skip, spec))
+}
+
+/// Attention of every position to every other. `x` holds queries, keys and values, one after the other: `[…, 3 · channels]`.
+pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
+    run!(x, attend_kernel(x; spec), reference::attend(x, spec))
+}
+
+/// Turns squares of pixels into channels, adds a channel of ones, and fills up to a multiple of four with zeros.
+pub fn enter(picture: Tensor<4>, spec: Enter) -> Tensor<4> {
+    run!(picture, enter_kernel(picture; spec), reference::enter(picture, spec))
+}
+
+/// Turns channels back into squares of pixels, and adds the picture: `skip · picture + output · pixels`.
+pub fn leave(x: Tensor<4>, picture: Tensor<4>, spec: Leave) -> Tensor<4> {
+    run!(x, leave_kernel(x, picture; spec), reference::leave(x, picture, spec))
+}

@@ -1,0 +1,108 @@
+//! The operations in plain tensor operations: for devices without kernels, and to test the kernels against.
+
+use burn::tensor::activation::{silu, softmax};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, s};
+
+use super::spec::{EPSILON, LARGEST_ACTIVATION, padded};
+use super::{Attention, Convolution, Enter, Finish, Join, Leave, Storage};
+
+/// See [`super::store`]; here `[side², inputs, outputs]`.
+pub fn store(weight: Tensor<4>, gain: Tensor<1>, spec: Storage) -> Tensor<3> {
+    let Storage { outputs, inputs, side, scale, .. } = spec;
+    let device = weight.device();
+    let weight = weight.mul_scalar(scale) * gain.reshape([1, 1, 1, 1]);
+    let weight = weight.permute([2, 3, 1, 0]).reshape([side * side, inputs, outputs]);
+    let zeros = Tensor::zeros([side * side, padded(inputs), padded(outputs)], &device);
+    zeros.slice_assign(s![.., 0..inputs, 0..outputs], weight)
+}
+
+/// See [`super::convolve`].
+pub fn convolve(x: Tensor<4>, weight: Tensor<3>, other: Tensor<4>, spec: Convolution) -> Tensor<4> {
+    let Convolution { side, outputs, finish } = spec;
+    let [_, inputs, all] = weight.dims();
+    let weight = weight.reshape([side, side, inputs, all]).permute([3, 2, 0, 1]);
+    let pad = side / 2;
+    let y = conv2d(x.permute([0, 3, 1, 2]), weight, None, ConvOptions::new([1, 1], [pad, pad], [1, 1], 1));
+    let y = y.permute([0, 2, 3, 1]);
+    match finish {
+        Finish::Plain => y,
+        Finish::Activate => silu(y),
+        Finish::Modulate { offset } => {
+            let factor = other.narrow(3, offset, padded(outputs)).add_scalar(1.0);
+            silu(y * factor)
+        }
+        Finish::Blend { main } => {
+            (other.mul_scalar(main) + y).clamp(-f64::from(LARGEST_ACTIVATION), f64::from(LARGEST_ACTIVATION))
+        }
+    }
+}
+
+/// See [`super::normalise`].
+pub fn normalise(x: Tensor<4>, width: usize) -> Tensor<4> {
+    let shape @ [batch, rows, columns, channels] = x.dims();
+    let groups = x.reshape([batch, rows, columns, channels / width, width]);
+    let size = groups.clone().square().mean_dim(4).sqrt().add_scalar(EPSILON);
+    groups.div(size).reshape(shape)
+}
+
+/// See [`super::halve`].
+pub fn halve(x: Tensor<4>) -> Tensor<4> {
+    let [batch, rows, columns, channels] = x.dims();
+    let halves = [batch, rows / 2, columns / 2, channels];
+    x.reshape([batch, rows / 2, 2, columns / 2, 2, channels]).mean_dims(&[2, 4]).reshape(halves)
+}
+
+/// See [`super::join`].
+pub fn join(x: Tensor<4>, skip: Tensor<4>, spec: Join) -> Tensor<4> {
+    let [batch, rows, columns, channels] = x.dims();
+    let [_, rows_out, columns_out, _] = skip.dims();
+    let (down, across) = (rows_out / rows, columns_out / columns);
+    let x = x
+        .reshape([batch, rows, 1, columns, 1, channels])
+        .expand([batch, rows, down, columns, across, channels])
+        .reshape([batch, rows_out, columns_out, channels]);
+    Tensor::cat(vec![x.mul_scalar(spec.main), skip.mul_scalar(spec.skip)], 3)
+}
+
+/// See [`super::attend`].
+pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
+    let [batch, rows, columns, triple] = x.dims();
+    let (channels, positions) = (triple / 3, rows * columns);
+    let heads = channels / spec.width;
+    let parts = x.reshape([batch, positions, 3, heads, spec.width]).permute([2, 0, 3, 1, 4]);
+    let part = |index: usize| -> Tensor<4> {
+        parts.clone().narrow(0, index, 1).reshape([batch, heads, positions, spec.width])
+    };
+    let scores = part(0).matmul(part(1).transpose()).div_scalar((spec.width as f64).sqrt());
+    let attended = softmax(scores, 3).matmul(part(2));
+    attended.permute([0, 2, 1, 3]).reshape([batch, rows, columns, channels])
+}
+
+/// See [`super::enter`].
+pub fn enter(picture: Tensor<4>, spec: Enter) -> Tensor<4> {
+    let [batch, channels, rows, columns] = picture.dims();
+    let (device, patch) = (picture.device(), spec.patch);
+    let (rows, columns, inside) = (rows / patch, columns / patch, channels * patch * patch);
+    let patches = picture
+        .mul_scalar(spec.scale)
+        .reshape([batch, channels, rows, patch, columns, patch])
+        .permute([0, 2, 4, 1, 3, 5])
+        .reshape([batch, rows, columns, inside]);
+    let ones = Tensor::ones([batch, rows, columns, 1], &device);
+    let zeros = Tensor::zeros([batch, rows, columns, padded(inside + 1) - inside - 1], &device);
+    if zeros.dims()[3] == 0 { Tensor::cat(vec![patches, ones], 3) } else { Tensor::cat(vec![patches, ones, zeros], 3) }
+}
+
+/// See [`super::leave`].
+pub fn leave(x: Tensor<4>, picture: Tensor<4>, spec: Leave) -> Tensor<4> {
+    let shape @ [batch, channels, rows, columns] = picture.dims();
+    let patch = spec.patch;
+    let pixels = x
+        .narrow(3, 0, channels * patch * patch)
+        .reshape([batch, rows / patch, columns / patch, channels, patch, patch])
+        .permute([0, 3, 1, 4, 2, 5])
+        .reshape(shape);
+    picture.mul_scalar(spec.skip) + pixels.mul_scalar(spec.output)
+}
