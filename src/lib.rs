@@ -13,11 +13,14 @@
 //! - [`weights`]: the compact file that a model travels in.
 //! - [`device`]: which device computes, why, and its name for people.
 //! - `data`, `train`, `command`: pictures to learn from, the training run, the command line (native only).
-//! - `protocol`, `page`, `worker`: what page and engine say to each other, and both of them (in browsers only).
+//! - `adapter`, `protocol`, `page`, `worker`: what the browser says about its GPU, what page and engines say to each other, and
+//!   both of them (in browsers only).
 //!
 //! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and stays small,
 //! and each of its workers with one.
 
+#[cfg(target_family = "wasm")]
+pub mod adapter;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]

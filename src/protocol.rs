@@ -7,28 +7,15 @@ use crate::diffusion::Sampler;
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Fetch the weights from an address and choose a device.
+    /// Fetch the weights from an address and make the device ready.
     Load {
         /// The address of the weight file.
         weights: String,
-        /// Which devices may be used.
-        device: DeviceWish,
     },
     /// Turn a seed into a picture.
     Hatch(HatchWish),
     /// Stop hatching after the step at hand.
     Cancel,
-}
-
-/// Which devices the worker may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeviceWish {
-    /// The fastest sound one.
-    Best,
-    /// WebGPU even if it is slow, for tests and the curious.
-    Gpu,
-    /// The CPU even if there is a GPU.
-    Cpu,
 }
 
 /// What to hatch.
@@ -55,17 +42,20 @@ pub enum Event {
         /// Bytes in all, where the server says so.
         of: Option<f64>,
     },
-    /// The weights are here; devices are being tried.
+    /// The weights are here; the device is being tried.
     Warming {
-        /// What is being tried, for people.
+        /// What is being done, for people.
         what: String,
+    },
+    /// The device cannot be used; another may do.
+    Unfit {
+        /// Why, as a sentence's beginning.
+        reason: String,
     },
     /// Ready to hatch.
     Ready {
-        /// The device and why, as a sentence for people.
-        device: String,
-        /// Whether it is a GPU.
-        gpu: bool,
+        /// The name of the GPU; none on the CPU.
+        gpu: Option<String>,
         /// How long it takes to ask the network once, in milliseconds.
         step_ms: f64,
         /// The model's name.

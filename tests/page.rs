@@ -38,7 +38,7 @@ enum Fault {
 }
 
 impl Fault {
-    /// What to run in the worker before anything else.
+    /// What to run in the page and its workers before anything else.
     fn script(self) -> &'static str {
         match self {
             Self::NoWebGpu => "Object.defineProperty(navigator, 'gpu', {value: undefined});",
@@ -64,9 +64,12 @@ fn serve(fault: Fault) -> String {
             let file = path.strip_prefix("/a/sub/path/").map(|file| if file.is_empty() { "index.html" } else { file });
             let body = match file {
                 Some(file) if matches!(fault, Fault::Without(missing) if missing == file) => None,
-                Some("worker_loader.js") => std::fs::read(dist.join("worker_loader.js"))
-                    .ok()
-                    .map(|script| [fault.script().as_bytes(), &script].concat()),
+                Some(loader @ ("worker-gpu_loader.js" | "worker-cpu_loader.js")) => {
+                    std::fs::read(dist.join(loader)).ok().map(|script| [fault.script().as_bytes(), &script].concat())
+                }
+                Some("index.html") => std::fs::read_to_string(dist.join("index.html")).ok().map(|page| {
+                    page.replacen("<head>", &format!("<head><script>{}</script>", fault.script()), 1).into_bytes()
+                }),
                 Some("weights/tiny.safetensors") => Some(fixture("tiny.safetensors")),
                 Some("weights/truncated.safetensors") => Some(fixture("tiny.safetensors")[..100_000].to_vec()),
                 Some("weights/garbage.safetensors") => Some(vec![0x5a; 50_000]),
@@ -373,7 +376,7 @@ async fn bad_weights_are_explained() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn an_engine_that_does_not_start_is_explained() {
     let browser = Browser::start(false).await;
-    for file in ["worker_loader.js", "worker_bg.wasm"] {
+    for file in ["worker-cpu_loader.js", "worker-cpu_bg.wasm"] {
         browser.open(&serve(Fault::Without(file))).await;
         let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
         assert!(said.contains("could not"), "{file}: {said}");

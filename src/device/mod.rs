@@ -2,15 +2,15 @@
 
 #[cfg(not(target_family = "wasm"))]
 mod native;
-#[cfg(target_family = "wasm")]
+#[cfg(all(feature = "gpu", target_family = "wasm"))]
 mod web;
 
 use burn::tensor::Device;
 
 #[cfg(not(target_family = "wasm"))]
 pub use native::{DeviceChoice, DeviceError, choose, choose_many, set_default_device};
-#[cfg(target_family = "wasm")]
-pub use web::{Adapter, GpuError, open_gpu};
+#[cfg(all(feature = "gpu", target_family = "wasm"))]
+pub use web::{Gpu, GpuError, open_gpu};
 
 /// A device and how to speak of it.
 #[derive(Debug, Clone)]

@@ -5,17 +5,23 @@ use std::rc::Rc;
 
 use gloo_events::{EventListener, EventListenerOptions};
 use gloo_timers::callback::Timeout;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::EventTarget;
 
-use super::address::{self, Address};
-use super::engine::Engine;
+use super::address::{self, Address, DeviceWish};
+use super::engine::{Engine, Kind};
 use super::view::{self, View};
-use crate::protocol::{DeviceWish, Event, HatchWish, Request, Shown};
+use crate::adapter;
+use crate::protocol::{Event, HatchWish, Request, Shown};
 
 /// The page and its engine.
 pub struct App {
     view: View,
     engine: Option<Engine>,
+    /// A GPU that is sound but slow, while the CPU is measured against it.
+    rival: Option<(Engine, Ready)>,
+    /// Why it is the CPU, if it is, as a sentence for people.
+    reason: String,
     activity: Activity,
     device: DeviceWish,
     weights: Option<String>,
@@ -25,11 +31,20 @@ pub struct App {
     fault: Option<String>,
     /// Rings when the engine has been silent for too long.
     alarm: Option<Timeout>,
-    on_gpu: bool,
     hatched: Option<HatchWish>,
     steps: Vec<(Shown, Shown, String)>,
 }
 
+/// What an engine says when it is ready.
+struct Ready {
+    gpu: Option<String>,
+    step_ms: f64,
+    model: String,
+    image_size: usize,
+}
+
+/// A GPU that answers within this time is taken without trying the CPU: a butterfly then takes a second or two.
+const QUICK_MS: f64 = 60.0;
 /// How long a cancellation may take: the slowest CPUs need a few seconds for the step at hand.
 const PATIENCE_MS: u32 = 15_000;
 
@@ -50,13 +65,14 @@ impl App {
         Ok(Self {
             view,
             engine: None,
+            rival: None,
+            reason: String::new(),
             activity: Activity::Loading,
             device,
             weights,
             asked: hatch.then_some(wish),
             fault,
             alarm: None,
-            on_gpu: false,
             hatched: None,
             steps: Vec::new(),
         })
@@ -112,10 +128,10 @@ impl App {
     fn restart(app: &Rc<RefCell<Self>>, sentence: &str) {
         {
             let mut this = app.borrow_mut();
-            if this.on_gpu && this.device == DeviceWish::Best {
+            if this.on_gpu() && this.device == DeviceWish::Best {
                 this.device = DeviceWish::Cpu;
+                this.reason = "your GPU fell silent: using the CPU".into();
             }
-            this.on_gpu = false;
             this.activity = Activity::Loading;
             this.engine = None;
             this.view.announce(sentence);
@@ -124,12 +140,39 @@ impl App {
         Self::start_engine(app);
     }
 
+    fn on_gpu(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| engine.kind == Kind::Gpu)
+    }
+
+    /// Starts the engine that the visitor's wish and the browser's GPU call for.
     fn start_engine(app: &Rc<RefCell<Self>>) {
+        match app.borrow().device {
+            DeviceWish::Best => {}
+            DeviceWish::Gpu => return Self::start_kind(&Rc::clone(app), Kind::Gpu),
+            DeviceWish::Cpu => return Self::start_kind(&Rc::clone(app), Kind::Cpu),
+        }
+        app.borrow().view.say("Looking for a GPU…");
+        let app = Rc::clone(app);
+        spawn_local(async move {
+            let reason = match adapter::look().await {
+                Ok(adapter) if adapter.software => {
+                    // It takes ten times as long as the CPU path; trying it would cost a visitor half a minute.
+                    format!("software adapter ({}), using the CPU instead", adapter.name)
+                }
+                Ok(_) => return Self::start_kind(&app, Kind::Gpu),
+                Err(error) => format!("{error}: using the CPU"),
+            };
+            app.borrow_mut().reason = reason;
+            Self::start_kind(&app, Kind::Cpu);
+        });
+    }
+
+    fn start_kind(app: &Rc<RefCell<Self>>, kind: Kind) {
         let hear = {
             let app = Rc::clone(app);
             move |event: Event| Self::hear(&app, event)
         };
-        let started = Engine::start(hear);
+        let started = Engine::start(kind, hear);
         let mut this = app.borrow_mut();
         match started {
             Ok(engine) => this.engine = Some(engine),
@@ -141,24 +184,66 @@ impl App {
     }
 
     fn hear(app: &Rc<RefCell<Self>>, event: Event) {
-        let retry = matches!(event, Event::Failed { fatal, .. } if app.borrow().may_retry_on_cpu(fatal));
-        if retry {
-            {
-                let mut this = app.borrow_mut();
-                this.device = DeviceWish::Cpu;
-                if let Activity::Hatching(wish) = this.activity {
-                    this.asked = Some(wish);
-                }
+        let best = app.borrow().device == DeviceWish::Best;
+        let on_gpu = app.borrow().on_gpu();
+        match event {
+            Event::Unfit { reason } if best && on_gpu => {
+                app.borrow_mut().reason = format!("{reason}: using the CPU");
+                Self::start_kind(app, Kind::Cpu);
             }
-            Self::restart(app, "Your GPU gave up; starting again on the CPU…");
-        } else {
-            app.borrow_mut().take(event);
+            // A GPU that fails while hatching (a lost device, say), or takes the engine along, is given up for the CPU.
+            Event::Failed { fatal, .. } if best && on_gpu && app.borrow().gives_up_gpu(fatal) => {
+                {
+                    let mut this = app.borrow_mut();
+                    if let Activity::Hatching(wish) = this.activity {
+                        this.asked = Some(wish);
+                    }
+                }
+                Self::restart(app, "Your GPU gave up; starting again on the CPU…");
+            }
+            Event::Ready { gpu: Some(name), step_ms, model, image_size } if best && step_ms > QUICK_MS => {
+                {
+                    let mut this = app.borrow_mut();
+                    this.reason = format!("your GPU ({name}) is slower than the CPU, using the CPU instead");
+                    let ready = Ready { gpu: Some(name), step_ms, model, image_size };
+                    this.rival = this.engine.take().map(|engine| (engine, ready));
+                }
+                Self::start_kind(app, Kind::Cpu);
+            }
+            event => app.borrow_mut().take(event),
         }
     }
 
-    /// A GPU that fails while hatching (a lost device, say), or takes the engine along, is given up for the CPU, once.
-    fn may_retry_on_cpu(&self, fatal: bool) -> bool {
-        self.device == DeviceWish::Best && (self.on_gpu || fatal)
+    /// A failure to load is the file's or the network's fault, and the CPU would fare no better.
+    fn gives_up_gpu(&self, fatal: bool) -> bool {
+        fatal || matches!(self.activity, Activity::Hatching(_))
+    }
+
+    /// The engine is ready; a rival that is faster takes its place.
+    fn ready(&mut self, ready: Ready) {
+        let ready = match self.rival.take() {
+            Some((engine, rival)) if rival.step_ms <= ready.step_ms => {
+                self.engine = Some(engine);
+                rival
+            }
+            _ => ready,
+        };
+        let Ready { gpu, step_ms, model, image_size } = ready;
+        let device = match gpu {
+            Some(name) => format!("your GPU: {name}"),
+            None if self.reason.is_empty() => "the CPU, as asked for".into(),
+            None => self.reason.clone(),
+        };
+        self.activity = Activity::Idle;
+        self.view.set_progress(Some(0.0));
+        self.view.device.set_text_content(Some(&format!(
+            "{}, {step_ms:.0} ms a look · {model}, {image_size} × {image_size}",
+            capitalised(&device)
+        )));
+        self.view.announce(self.fault.take().as_deref().unwrap_or("Ready."));
+        if let Some(wish) = self.asked.take() {
+            self.hatch_this(wish);
+        }
     }
 
     fn take(&mut self, event: Event) {
@@ -179,19 +264,18 @@ impl App {
                 self.view.set_progress(None);
                 self.view.say(&format!("Almost there: {what}…"));
             }
-            Event::Ready { device, gpu, step_ms, model, image_size } => {
-                self.on_gpu = gpu;
-                self.activity = Activity::Idle;
-                self.view.set_progress(Some(0.0));
-                self.view.device.set_text_content(Some(&format!(
-                    "{}, {step_ms:.0} ms a look · {model}, {image_size} × {image_size}",
-                    capitalised(&device)
-                )));
-                self.view.announce(self.fault.take().as_deref().unwrap_or("Ready."));
-                if let Some(wish) = self.asked.take() {
-                    self.hatch_this(wish);
+            Event::Ready { gpu, step_ms, model, image_size } => self.ready(Ready { gpu, step_ms, model, image_size }),
+            Event::Unfit { .. } | Event::Failed { .. } if self.rival.is_some() => {
+                // The CPU was only wanted if it is faster.
+                if let Some((engine, ready)) = self.rival.take() {
+                    self.engine = Some(engine);
+                    self.ready(ready);
                 }
             }
+            Event::Unfit { reason } => self.fail(
+                &format!("No device can be used: {reason}."),
+                "Try another browser, or add ?device=cpu to the page's address.",
+            ),
             Event::Step { index, of, sigma, noisy, clean } => self.show_step(index, of, sigma, noisy, clean),
             Event::Hatched { picture, total_ms } => self.show_hatched(&picture, total_ms),
             Event::Cancelled => {
@@ -213,7 +297,7 @@ impl App {
         let named = self.weights.clone().or_else(|| self.view.weights());
         let address = named.as_deref().and_then(address::beside_page);
         match (address, &self.engine) {
-            (Some(weights), Some(engine)) => engine.send(&Request::Load { weights, device: self.device }),
+            (Some(weights), Some(engine)) => engine.send(&Request::Load { weights }),
             _ => self.fail(
                 "The page does not say which weights to load, or they are on another server.",
                 "Reload it without ?weights= in its address.",

@@ -7,11 +7,29 @@ use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use crate::protocol::{Event, Request};
 
-/// The script that trunk makes for the worker, relative to the page: this works under any path.
-const SCRIPT: &str = "./worker_loader.js";
+/// Which of the two workers: a visitor fetches only the one that fits the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// For the browser's GPU.
+    Gpu,
+    /// For one thread of the CPU.
+    Cpu,
+}
+
+impl Kind {
+    /// The script that trunk makes for the worker, relative to the page: this works under any path.
+    fn script(self) -> &'static str {
+        match self {
+            Self::Gpu => "./worker-gpu_loader.js",
+            Self::Cpu => "./worker-cpu_loader.js",
+        }
+    }
+}
 
 /// A running worker.
 pub struct Engine {
+    /// Which one.
+    pub kind: Kind,
     worker: Worker,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(web_sys::Event)>,
@@ -19,10 +37,10 @@ pub struct Engine {
 
 impl Engine {
     /// Starts a worker. `on_event` hears its events, a crash as [`Event::Failed`] among them.
-    pub fn start(on_event: impl Fn(Event) + Clone + 'static) -> Result<Self, String> {
+    pub fn start(kind: Kind, on_event: impl Fn(Event) + Clone + 'static) -> Result<Self, String> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
-        let worker = Worker::new_with_options(SCRIPT, &options).map_err(|error| format!("{error:?}"))?;
+        let worker = Worker::new_with_options(kind.script(), &options).map_err(|error| format!("{error:?}"))?;
 
         let hear = on_event.clone();
         let on_message =
@@ -41,7 +59,7 @@ impl Engine {
             ));
         });
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self { worker, _on_message: on_message, _on_error: on_error })
+        Ok(Self { kind, worker, _on_message: on_message, _on_error: on_error })
     }
 
     /// Sends a request.

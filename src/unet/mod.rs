@@ -26,5 +26,6 @@ mod network;
 mod sampling;
 
 pub use config::{UNetConfig, UNetConfigError};
+pub use embedding::waves;
 pub use network::UNet;
 pub use sampling::SamplingNet;

@@ -14,6 +14,7 @@ pub fn model_card(description: &Description, storage: Storage, parameters: usize
         Storage::F16 => "f16",
         Storage::F32 => "f32",
         Storage::Int8 => "int8 with a scale for each output channel",
+        Storage::Compact => "about 5 bits a number, entropy-coded, with a scale for each output channel",
     };
     let epochs = *images_seen as f64 / data.pictures.max(1) as f64;
     let mut card = format!(

@@ -16,6 +16,9 @@ use crate::unet::{UNet, UNetConfigError};
 
 /// The longest header that is read: a network of a thousand tensors needs a tenth of it.
 const LONGEST_HEADER: u64 = 1 << 20;
+/// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand, and a file
+/// of kilobytes could ask for gigabytes.
+const MOST_COMPRESSED: usize = 16;
 
 /// A model out of a weight file.
 #[derive(Debug, Clone)]
@@ -97,12 +100,22 @@ pub enum WeightsError {
         expected: Vec<usize>,
     },
     /// A tensor is stored in a way this layout does not have.
-    #[error("the tensor '{name}' is stored as {found}, but F32, F16 and I8 are what a weight file holds")]
+    #[error("the tensor '{name}' is stored as {found}, but F32, F16, I8 and coded U8 are what a weight file holds")]
     Storage {
         /// Which tensor.
         name: String,
         /// How it is stored.
         found: String,
+    },
+    /// A coded tensor cannot be decoded.
+    #[error(
+        "the coded tensor '{name}' does not decode to {expected} numbers: the file is damaged; fetch or export it again"
+    )]
+    Coding {
+        /// Which tensor.
+        name: String,
+        /// How many numbers the network needs.
+        expected: usize,
     },
     /// A tensor holds something that is no number.
     #[error("the tensor '{name}' holds a value that is not a number: the file is damaged; fetch or export it again")]
@@ -115,7 +128,8 @@ pub enum WeightsError {
 /// Reads a weight file and puts its tensors on `device`.
 ///
 /// # Errors
-/// When anything about the file is wrong; the error names it. Nothing is allocated beyond four times the file's own length.
+/// When anything about the file is wrong; the error names it. Nothing is allocated beyond a small multiple of the file's own
+/// length, whatever its header claims.
 pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
     check_header_length(bytes)?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(header_error)?;
@@ -191,6 +205,9 @@ struct Fill<'a> {
 impl Fill<'_> {
     fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let view = self.tensors.remove(name).ok_or_else(|| WeightsError::Missing(name.into()))?;
+        if view.dtype() == Dtype::U8 {
+            return self.decoded(name, &view, expected);
+        }
         if view.shape() != expected {
             let found = view.shape().to_vec();
             return Err(WeightsError::Shape { name: name.into(), found, expected: expected.to_vec() });
@@ -200,7 +217,7 @@ impl Fill<'_> {
             Dtype::F16 => {
                 view.data().as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect()
             }
-            Dtype::I8 => self.dequantised(name, &view)?,
+            Dtype::I8 => self.dequantised(name, view.data(), expected)?,
             other => return Err(WeightsError::Storage { name: name.into(), found: format!("{other:?}") }),
         };
         if values.iter().all(|value| value.is_finite()) {
@@ -210,15 +227,37 @@ impl Fill<'_> {
         }
     }
 
-    fn dequantised(&mut self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
-        let rows = view.shape().first().copied().unwrap_or(1).max(1);
+    /// A tensor as [`Storage::Compact`](super::Storage::Compact) codes it.
+    fn decoded(&mut self, name: &str, view: &TensorView<'_>, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let count: usize = expected.iter().product();
+        let failed = || WeightsError::Coding { name: name.into(), expected: count };
+        if count > view.data().len().saturating_mul(MOST_COMPRESSED) {
+            return Err(failed());
+        }
+        let bytes =
+            miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(view.data(), count).map_err(|_| failed())?;
+        if bytes.len() != count {
+            return Err(failed());
+        }
+        let values = self.dequantised(name, &bytes, expected)?;
+        if values.iter().all(|value| value.is_finite()) {
+            Ok(values)
+        } else {
+            Err(WeightsError::NotFinite { name: name.into() })
+        }
+    }
+
+    fn dequantised(&mut self, name: &str, bytes: &[u8], shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let rows = shape.first().copied().unwrap_or(1).max(1);
         let scale_name = format!("{name}{SCALE}");
-        if self.tensors.get(&scale_name).is_some_and(|scales| scales.dtype() == Dtype::I8) {
-            return Err(WeightsError::Storage { name: scale_name, found: "I8".into() });
+        if let Some(scales) = self.tensors.get(&scale_name)
+            && matches!(scales.dtype(), Dtype::I8 | Dtype::U8)
+        {
+            return Err(WeightsError::Storage { name: scale_name, found: format!("{:?}", scales.dtype()) });
         }
         let scales = self.take(&scale_name, &[rows])?;
-        let width = (view.data().len() / rows).max(1);
-        let rows = view.data().chunks_exact(width).zip(scales);
+        let width = (bytes.len() / rows).max(1);
+        let rows = bytes.chunks_exact(width).zip(scales);
         Ok(rows.flat_map(|(row, scale)| row.iter().map(move |byte| f32::from(*byte as i8) * scale)).collect())
     }
 }

@@ -19,6 +19,11 @@ pub const KEY: &str = "chrysalis";
 pub const SCALE: &str = ".scale";
 /// Tensors of fewer numbers are never stored as int8: there is nothing to save.
 const SMALLEST_INT8: usize = 1024;
+/// Steps of [`Storage::Compact`] a standard deviation of a row. Weights are nearly Gaussian, so that s steps cost
+/// log₂ s + 2.05 bits a number and leave noise of 1/(s √12) of the weights: 4.9 bits and 4 % here.
+const COMPACT_STEPS: f32 = 7.0;
+/// Deflate's level: the numbers hold no repetitions, so what counts is Huffman's coding, which every level has.
+const DEFLATE_LEVEL: u8 = 6;
 
 /// How the numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -32,6 +37,9 @@ pub enum Storage {
     F32,
     /// 8 bits a number and a scale for each output channel: a quarter of the size.
     Int8,
+    /// About 5 bits a number: coarser steps than int8's, a scale for each output channel, and entropy coding. A sixth of the
+    /// size, for pages.
+    Compact,
 }
 
 /// Why a model could not be encoded.
@@ -97,8 +105,16 @@ fn stored(name: String, data: (Vec<f32>, Vec<usize>), storage: Storage) -> Resul
     }
     let single = |dtype, bytes| vec![Stored { name: name.clone(), dtype, shape: shape.clone(), bytes }];
     Ok(match storage {
-        Storage::Int8 if values.len() >= SMALLEST_INT8 => quantised(name, &values, shape),
-        Storage::F32 | Storage::Int8 => {
+        Storage::Int8 if values.len() >= SMALLEST_INT8 => quantised(name, &values, shape, finest_step),
+        Storage::Compact if values.len() >= SMALLEST_INT8 => {
+            let mut stored = quantised(name, &values, shape, compact_step);
+            for stored in stored.iter_mut().filter(|stored| stored.dtype == Dtype::I8) {
+                stored.bytes = miniz_oxide::deflate::compress_to_vec_zlib(&stored.bytes, DEFLATE_LEVEL);
+                (stored.dtype, stored.shape) = (Dtype::U8, vec![stored.bytes.len()]);
+            }
+            stored
+        }
+        Storage::F32 | Storage::Int8 | Storage::Compact => {
             single(Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
         }
         Storage::F16 => {
@@ -108,11 +124,11 @@ fn stored(name: String, data: (Vec<f32>, Vec<usize>), storage: Storage) -> Resul
 }
 
 /// Each row, the weights of one output channel, as whole numbers from −127 to 127 times a scale of its own.
-fn quantised(name: String, values: &[f32], shape: Vec<usize>) -> Vec<Stored> {
+fn quantised(name: String, values: &[f32], shape: Vec<usize>, step: fn(&[f32]) -> f32) -> Vec<Stored> {
     let rows = shape.first().copied().unwrap_or(1).max(1);
     let (mut bytes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
     for row in values.chunks_exact(values.len() / rows) {
-        let scale = row.iter().fold(0.0f32, |most, value| most.max(value.abs())) / 127.0;
+        let scale = step(row);
         scales.extend(scale.to_le_bytes());
         bytes.extend(row.iter().map(|value| if scale > 0.0 { (value / scale).round() as i8 as u8 } else { 0 }));
     }
@@ -120,6 +136,17 @@ fn quantised(name: String, values: &[f32], shape: Vec<usize>) -> Vec<Stored> {
         Stored { name: format!("{name}{SCALE}"), dtype: Dtype::F32, shape: vec![rows], bytes: scales },
         Stored { name, dtype: Dtype::I8, shape, bytes },
     ]
+}
+
+/// The smallest step that reaches the largest number.
+fn finest_step(row: &[f32]) -> f32 {
+    row.iter().fold(0.0f32, |most, value| most.max(value.abs())) / 127.0
+}
+
+/// A share of the row's standard deviation, or the smallest step if that would not reach the largest number.
+fn compact_step(row: &[f32]) -> f32 {
+    let squares: f32 = row.iter().map(|value| value * value).sum();
+    finest_step(row).max((squares / row.len().max(1) as f32).sqrt() / COMPACT_STEPS)
 }
 
 /// All parameters with their paths, such as `down.0.blocks.0.first.weight`.

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::device::{self, Failure, Sound};
+use super::device::{Failure, Kind, Sound};
 use super::{fetch, scope};
 use crate::diffusion::{NoiseLevels, Sampling};
 use crate::noise::BatchNoise;
 use crate::picture::Picture;
-use crate::protocol::{DeviceWish, Event, HatchWish, Shown};
+use crate::protocol::{Event, HatchWish, Shown};
 
 /// The most steps a page may ask for.
 const MOST_STEPS: usize = 1000;
@@ -30,25 +30,24 @@ impl Engine {
     }
 }
 
-/// Fetches the weights and chooses a device.
-pub async fn load(engine: Rc<RefCell<Engine>>, address: String, wish: DeviceWish) {
-    match try_load(&address, wish).await {
+/// Fetches the weights and opens the device.
+pub async fn load(engine: Rc<RefCell<Engine>>, address: String, kind: Kind) {
+    match try_load(&address, kind).await {
         Ok(sound) => {
             let description = &sound.description;
             scope::post(&Event::Ready {
-                device: sound.sentence.clone(),
-                gpu: sound.gpu,
+                gpu: sound.gpu.clone(),
                 step_ms: sound.step_ms,
                 model: description.name.clone(),
                 image_size: description.unet.image_size,
             });
             engine.borrow_mut().sound = Some(Rc::new(sound));
         }
-        Err((message, mend)) => scope::post(&Event::Failed { message, mend, fatal: false }),
+        Err(event) => scope::post(&event),
     }
 }
 
-async fn try_load(address: &str, wish: DeviceWish) -> Result<Sound, (String, String)> {
+async fn try_load(address: &str, kind: Kind) -> Result<Sound, Event> {
     let mut posted = 0;
     let progress = |bytes: usize, of: Option<usize>| {
         if bytes == 0 || bytes >= posted + PROGRESS_EVERY || Some(bytes) == of {
@@ -56,18 +55,18 @@ async fn try_load(address: &str, wish: DeviceWish) -> Result<Sound, (String, Str
             scope::post(&Event::Loading { bytes: bytes as f64, of: of.map(|of| of as f64) });
         }
     };
-    let bytes = fetch::fetch(address, progress)
-        .await
-        .map_err(|message| (format!("{message}."), "Check your connection and reload the page.".to_string()))?;
-    device::choose(&bytes, wish).await.map_err(|failure| match failure {
-        Failure::Weights(error) => (
-            format!("The weights at {address} cannot be used: {error}."),
-            "Reload the page; if it stays, the file on the server is damaged.".to_string(),
-        ),
-        Failure::Device(reason) => (
-            format!("No device can be used: {reason}."),
-            "Try another browser, or add ?device=cpu to the page's address.".to_string(),
-        ),
+    let bytes = fetch::fetch(address, progress).await.map_err(|message| Event::Failed {
+        message: format!("{message}."),
+        mend: "Check your connection and reload the page.".into(),
+        fatal: false,
+    })?;
+    kind.load(&bytes).await.map_err(|failure| match failure {
+        Failure::Weights(error) => Event::Failed {
+            message: format!("The weights at {address} cannot be used: {error}."),
+            mend: "Reload the page; if it stays, the file on the server is damaged.".into(),
+            fatal: false,
+        },
+        Failure::Device(reason) => Event::Unfit { reason },
     })
 }
 

@@ -10,6 +10,7 @@ mod scope;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+pub use device::Kind;
 use engine::Engine;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
@@ -18,13 +19,13 @@ use web_sys::MessageEvent;
 
 use crate::protocol::{Event, Request};
 
-/// Starts the worker: listens for requests, and reports every failure, a panic included, as an event.
-pub fn start() {
+/// Starts a worker for one kind of device: listens for requests, and reports every failure, a panic included, as an event.
+pub fn start(kind: Kind) {
     scope::report_crashes();
     let engine = Rc::new(RefCell::new(Engine::default()));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
         match serde_wasm_bindgen::from_value::<Request>(message.data()) {
-            Ok(Request::Load { weights, device }) => spawn_local(engine::load(Rc::clone(&engine), weights, device)),
+            Ok(Request::Load { weights }) => spawn_local(engine::load(Rc::clone(&engine), weights, kind)),
             Ok(Request::Hatch(wish)) => spawn_local(engine::hatch(Rc::clone(&engine), wish)),
             Ok(Request::Cancel) => engine.borrow_mut().cancel(),
             Err(error) => scope::post(&Event::Failed {

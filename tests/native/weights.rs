@@ -69,15 +69,17 @@ fn a_model_survives_the_file_in_every_storage() {
     let device = Device::flex();
     let (model, config) = small_model(&device);
     let wanted = description(&model, config);
-    for (storage, most) in [(Storage::F32, 1e-6), (Storage::F16, 5e-3), (Storage::Int8, 0.12)] {
+    for (storage, most) in [(Storage::F32, 1e-6), (Storage::F16, 5e-3), (Storage::Int8, 0.12), (Storage::Compact, 0.5)]
+    {
         let read = decode(&file(storage), &device).unwrap();
         assert_eq!(read.description, wanted);
         let off: f32 = (denoised(&read.model) - denoised(&model)).abs().max().into_scalar();
         assert!(off <= most, "{storage:?}: off by {off}");
         assert!(storage == Storage::F32 || off > 0.0, "{storage:?} rounds nothing");
     }
-    let sizes = [Storage::F32, Storage::F16, Storage::Int8].map(|storage| file(storage).len() as f64);
+    let sizes = [Storage::F32, Storage::F16, Storage::Int8, Storage::Compact].map(|storage| file(storage).len() as f64);
     assert!((1.8..2.1).contains(&(sizes[0] / sizes[1])) && sizes[0] / sizes[2] > 3.0, "{sizes:?}");
+    assert!(sizes[0] / sizes[3] > 4.5, "{sizes:?}");
 }
 
 #[test]
@@ -183,6 +185,16 @@ fn wrong_tensors_are_named() {
     let extra = with_description(&file(Storage::F32), |description| description["unet"]["head_width"] = 0.into());
     assert!(fails(&extra).to_string().contains("attention"), "{}", fails(&extra));
 
+    // A coded tensor that is cut off, and one that would fill memory with zeros.
+    let coded = file(Storage::Compact);
+    let claims_more =
+        with_description(&coded, |description| description["unet"]["widths"] = serde_json::json!([16, 4096]));
+    assert!(matches!(fails(&claims_more), WeightsError::Coding { .. } | WeightsError::Shape { .. }));
+    let header = u64::from_le_bytes(coded[..8].try_into().unwrap()) as usize + 8;
+    let mut garbled = coded.clone();
+    garbled[header..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(7));
+    assert!(matches!(fails(&garbled), WeightsError::Coding { .. } | WeightsError::NotFinite { .. }));
+
     let mut poisoned = whole.clone();
     let last = poisoned.len() - 4;
     poisoned[last..].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -221,15 +233,15 @@ proptest! {
     /// Whatever happens to a file, reading it ends in a model or an error, never in a panic.
     #[test]
     fn mutated_files_never_panic(
-        storage in prop_oneof![Just(Storage::F16), Just(Storage::Int8)],
+        storage in 0..3usize,
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         in_header in any::<bool>(),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         thread_local! {
-            static FILES: [Vec<u8>; 2] = [file(Storage::F16), file(Storage::Int8)];
+            static FILES: [Vec<u8>; 3] = [file(Storage::F16), file(Storage::Int8), file(Storage::Compact)];
         }
-        let mut bytes = FILES.with(|files| files[usize::from(storage == Storage::Int8)].clone());
+        let mut bytes = FILES.with(|files| files[storage].clone());
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize + 8;
         for (place, value) in edits {
             let range = if in_header { header } else { bytes.len() };
