@@ -12,7 +12,7 @@ pub enum Request {
         /// The address of the weight file.
         weights: String,
     },
-    /// Turn a seed into a picture.
+    /// Turn seeds into pictures.
     Hatch(HatchWish),
     /// Stop hatching after the step at hand.
     Cancel,
@@ -24,6 +24,8 @@ pub struct HatchWish {
     /// The seed; it crosses as text because a JavaScript number holds only 53 bits.
     #[serde(with = "text")]
     pub seed: u64,
+    /// How many pictures, of this seed and those after it.
+    pub count: usize,
     /// Steps from noise to picture.
     pub steps: usize,
     /// How to get from one noise level to the next.
@@ -71,15 +73,15 @@ pub enum Event {
         of: usize,
         /// The noise level that it reached.
         sigma: f64,
-        /// The noisy picture.
-        noisy: Shown,
-        /// The clean picture that the network sees in it.
-        clean: Shown,
+        /// The noisy pictures.
+        noisy: Vec<Shown>,
+        /// The clean pictures that the network sees in them.
+        clean: Vec<Shown>,
     },
-    /// The picture is finished.
+    /// The pictures are finished.
     Hatched {
-        /// The picture.
-        picture: Shown,
+        /// The pictures.
+        pictures: Vec<Shown>,
         /// How long it took, in milliseconds.
         total_ms: f64,
     },

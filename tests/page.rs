@@ -33,6 +33,8 @@ enum Fault {
     Without(&'static str),
     /// `navigator.gpu` is not there, as in browsers older than WebGPU.
     NoWebGpu,
+    /// No fault, but everything that is asked of WebGPU is counted.
+    Counted,
     /// `navigator.gpu` lends an adapter that throws whatever is asked of it.
     BrokenGpu,
 }
@@ -47,6 +49,7 @@ impl Fault {
                     if (name === 'then' || name === 'isFallbackAdapter') return undefined; throw new Error('broken'); }});
                 Object.defineProperty(navigator, 'gpu', {value: {requestAdapter: async () => broken}});"
             }
+            Self::Counted => include_str!("shared/count.js"),
             _ => "",
         }
     }
@@ -244,11 +247,9 @@ async fn an_address_gives_the_golden_butterfly_on_the_cpu_and_the_page_stays_res
         window.longest = Math.max(window.longest, entry.duration); }).observe({entryTypes: ['longtask']});
         document.getElementById('steps').value = 64; document.getElementById('hatch').click();";
     browser.driver.execute(observe, Vec::new()).await.unwrap();
-    browser.wait_for("status", "step", |text| text.contains("step")).await;
-    browser.wait_hatched().await;
+    browser.wait_for("caption", "64 steps", |text| text.contains("64 steps of heun")).await;
     let longest: f64 = browser.driver.execute("return window.longest;", Vec::new()).await.unwrap().convert().unwrap();
     assert!(longest <= 100.0, "a task of {longest} ms on the main thread");
-    assert!(browser.text("caption").await.contains("64 steps of heun"), "{}", browser.text("caption").await);
     browser.end().await;
 }
 
@@ -261,6 +262,70 @@ async fn web_gpu_gives_the_golden_butterfly() {
     assert!(browser.text("device").await.contains("Your GPU"), "{}", browser.text("device").await);
     let psnr = browser.picture().await.psnr(&golden()).unwrap();
     assert!(psnr >= 40.0, "{psnr:.1} dB");
+    browser.end().await;
+}
+
+/// What WebGPU was asked for so far, as `tests/shared/count.js` counts it.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Counts {
+    dispatches: i64,
+    submits: i64,
+    pipelines: i64,
+    buffers: i64,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new() {
+    let browser = Browser::start(true).await;
+    browser.open(&format!("{}?device=gpu&sampler=dpm&steps=2&seed=1", serve(Fault::Counted))).await;
+    let mut counts: Vec<Counts> = Vec::new();
+    for steps in [2, 2, 6] {
+        if !counts.is_empty() {
+            let hatch = format!(
+                "document.getElementById('steps').value = {steps}; document.getElementById('caption').textContent = '';
+                document.getElementById('hatch').click();"
+            );
+            browser.driver.execute(&hatch, Vec::new()).await.unwrap();
+        }
+        browser.wait_for("caption", "the steps", |text| text.contains(&format!("{steps} steps of dpm"))).await;
+        let ask = "const done = arguments[arguments.length - 1], channel = new BroadcastChannel('counts');
+            channel.onmessage = message => { channel.close(); done(message.data); }; channel.postMessage('ask');";
+        counts.push(browser.driver.execute_async(ask, Vec::new()).await.unwrap().convert().unwrap());
+    }
+    eprintln!("{counts:?}; {}", browser.text("device").await);
+    let [first, second, third] = counts[..] else { unreachable!() };
+    let a_step =
+        |count: fn(&Counts) -> i64| ((count(&third) - count(&second)) - (count(&second) - count(&first))) as f64 / 4.0;
+    // The network, the sampler's arithmetic, and reading two pictures back to show them.
+    let (dispatches, submits) = (a_step(|counts| counts.dispatches), a_step(|counts| counts.submits));
+    assert!((40.0..=60.0).contains(&dispatches), "{dispatches} dispatches a step");
+    assert!(submits <= 4.0, "{submits} submits a step");
+    assert_eq!(third.pipelines, first.pipelines, "pipelines were made after the first picture");
+    assert_eq!(third.buffers, first.buffers, "buffers were made after the first picture");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn four_butterflies_hatch_at_once_and_are_the_ones_that_hatch_alone() {
+    let browser = Browser::start(false).await;
+    let page = format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None));
+    browser.open(&format!("{page}&seed=4&count=4")).await;
+    browser.wait_hatched().await;
+    let four = browser.picture().await;
+    assert_eq!((four.width(), four.height()), (32, 32));
+    browser.screenshot("four").await;
+    assert!(browser.text("caption").await.starts_with("Numbers 4 to 7"), "{}", browser.text("caption").await);
+    // The last of them is the golden one.
+    let corner: Vec<u8> = (16..32).flat_map(|y| four.rgb()[(y * 32 + 16) * 3..(y * 32 + 32) * 3].to_vec()).collect();
+    let corner = Picture::from_rgb(16, 16, corner).unwrap();
+    assert!(corner.largest_difference(&golden()).unwrap() <= 1);
+    browser.driver.execute("document.getElementById('steps').value = 64;", Vec::new()).await.unwrap();
+    browser.click("hatch").await;
+    browser.driver.execute("document.getElementById('cancel').click();", Vec::new()).await.unwrap();
+    browser.wait_for("status", "Cancelled", |text| text == "Cancelled.").await;
     browser.end().await;
 }
 

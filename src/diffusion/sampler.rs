@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use super::ddpm::Posterior;
 use super::method::Sampler;
+use crate::kernels::mix;
 use crate::noise::BatchNoise;
 
 /// Guesses the clean picture behind a noisy one.
@@ -61,60 +62,63 @@ impl<'a, D: Denoiser> Sampling<'a, D> {
         let next = match self.sampler {
             Sampler::Ddpm => {
                 let posterior = Posterior::between(from, to);
-                let mean = denoised.clone().mul_scalar(posterior.clean) + x.mul_scalar(posterior.noisy);
-                self.with_fresh_noise(mean, posterior.deviation)
+                self.with_fresh_noise(x, &denoised, [posterior.noisy, posterior.clean], posterior.deviation)
             }
             Sampler::Ddim { eta } => {
                 // Song et al. (2021), eq. 16 divided by √ᾱ: of the variance at σ', this much is drawn anew.
                 let fresh = eta * to * (from * from - to * to).max(0.0).sqrt() / from;
-                let kept = (to * to - fresh * fresh).max(0.0).sqrt();
-                let mean = toward(x, denoised.clone(), kept / from);
-                self.with_fresh_noise(mean, fresh)
+                let share = (to * to - fresh * fresh).max(0.0).sqrt() / from;
+                self.with_fresh_noise(x, &denoised, [share, 1.0 - share], fresh)
             }
-            Sampler::Heun => self.heun(x, denoised.clone(), from, to),
-            Sampler::DpmSolver => self.dpm_solver(x, denoised.clone(), from, to),
+            Sampler::Heun => self.heun(x, &denoised, from, to),
+            Sampler::DpmSolver => self.dpm_solver(x, &denoised, from, to),
         };
         self.previous = Some((from, denoised.clone()));
         (next, denoised)
     }
 
     /// Karras et al. (2022), algorithm 1: Euler's step, then the same step with the slope averaged over its two ends.
-    fn heun(&self, x: Tensor<4>, denoised: Tensor<4>, from: f64, to: f64) -> Tensor<4> {
-        let euler = toward(x.clone(), denoised.clone(), to / from);
+    fn heun(&self, x: Tensor<4>, denoised: &Tensor<4>, from: f64, to: f64) -> Tensor<4> {
+        let share = to / from;
+        let euler = toward(x.clone(), denoised, share);
         if to == 0.0 {
             return euler;
         }
-        let slope = (x.clone() - denoised).div_scalar(from);
-        let denoised_there = self.denoiser.denoise(euler.clone(), to);
-        let slope_there = (euler - denoised_there).div_scalar(to);
-        x + (slope + slope_there).mul_scalar((to - from) / 2.0)
+        let there = self.denoiser.denoise(euler, to);
+        // x + (to − from) / 2 · ((x − D) / from + (euler − D') / to), with Euler's step written out.
+        let half = (to - from) / 2.0;
+        mix([x, denoised.clone(), there], [share, half * ((1.0 - share) / to - 1.0 / from), -half / to])
     }
 
     /// Lu et al. (2022), algorithm 2, with λ = −ln σ: the guess is extrapolated from this step's and the last one's.
-    fn dpm_solver(&self, x: Tensor<4>, denoised: Tensor<4>, from: f64, to: f64) -> Tensor<4> {
+    fn dpm_solver(&self, x: Tensor<4>, denoised: &Tensor<4>, from: f64, to: f64) -> Tensor<4> {
         // To σ = 0 the step is infinitely long in λ: first order, as k-diffusion and diffusers do it, is exact there.
         if to == 0.0 {
-            return denoised;
+            return denoised.clone();
         }
-        let guess = match &self.previous {
+        let share = to / from;
+        match &self.previous {
             Some((before, denoised_before)) => {
                 let ratio = (before / from).ln() / (from / to).ln();
                 let weight = 1.0 / (2.0 * ratio);
-                denoised.mul_scalar(1.0 + weight) - denoised_before.clone().mul_scalar(weight)
+                let factors = [share, (1.0 - share) * (1.0 + weight), -(1.0 - share) * weight];
+                mix([x, denoised.clone(), denoised_before.clone()], factors)
             }
-            None => denoised,
-        };
-        toward(x, guess, to / from)
+            None => toward(x, denoised, share),
+        }
     }
 
-    fn with_fresh_noise(&mut self, mean: Tensor<4>, deviation: f64) -> Tensor<4> {
-        if deviation > 0.0 { mean + self.noise.draw().cast(self.x.dtype()).mul_scalar(deviation) } else { mean }
+    /// `factors[0] · x + factors[1] · denoised`, and noise of a standard deviation.
+    fn with_fresh_noise(&mut self, x: Tensor<4>, denoised: &Tensor<4>, factors: [f64; 2], deviation: f64) -> Tensor<4> {
+        let [noisy, clean] = factors;
+        let noise = if deviation > 0.0 { self.noise.draw().cast(self.x.dtype()) } else { denoised.clone() };
+        mix([x, denoised.clone(), noise], [noisy, clean, deviation])
     }
 }
 
 /// `target + share · (x − target)`: what is left of the distance to the target.
-fn toward(x: Tensor<4>, target: Tensor<4>, share: f64) -> Tensor<4> {
-    x.mul_scalar(share) + target.mul_scalar(1.0 - share)
+fn toward(x: Tensor<4>, target: &Tensor<4>, share: f64) -> Tensor<4> {
+    mix([x, target.clone(), target.clone()], [share, 1.0 - share, 0.0])
 }
 
 impl<D: Denoiser> Iterator for Sampling<'_, D> {

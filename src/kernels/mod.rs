@@ -19,9 +19,9 @@ mod spec;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchTensorKind, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
-pub use spec::{Attention, Convolution, Enter, Finish, Join, LARGEST_ACTIVATION, Leave, Storage};
+pub use spec::{Attention, Convolution, Finish, Join, LARGEST_ACTIVATION, Patches, Storage};
 
 /// The operations, as burn's dispatcher calls them; use the functions of this module.
 #[backend_extension(
@@ -57,11 +57,24 @@ pub trait Kernels: Backend {
     #[fusion(dtype = x, shape = spec::attended(x))]
     fn attend_kernel(x: FloatTensor<Self>, spec: Attention) -> FloatTensor<Self>;
     /// See [`enter`].
-    #[fusion(dtype = picture, shape = spec.shape(picture))]
-    fn enter_kernel(picture: FloatTensor<Self>, spec: Enter) -> FloatTensor<Self>;
+    #[fusion(dtype = picture, shape = spec.entered(picture))]
+    fn enter_kernel(picture: FloatTensor<Self>, frame: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self>;
     /// See [`leave`].
     #[fusion(dtype = picture, shape = picture.clone())]
-    fn leave_kernel(x: FloatTensor<Self>, picture: FloatTensor<Self>, spec: Leave) -> FloatTensor<Self>;
+    fn leave_kernel(
+        x: FloatTensor<Self>,
+        picture: FloatTensor<Self>,
+        frame: FloatTensor<Self>,
+        spec: Patches,
+    ) -> FloatTensor<Self>;
+    /// See [`mix`].
+    #[fusion(dtype = a, shape = a.clone())]
+    fn mix_kernel(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 /// Whether a device has kernels of its own here.
@@ -125,12 +138,29 @@ pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
     run!(x, attend_kernel(x; spec), reference::attend(x, spec))
 }
 
-/// Turns squares of pixels into channels, adds a channel of ones, and fills up to a multiple of four with zeros.
-pub fn enter(picture: Tensor<4>, spec: Enter) -> Tensor<4> {
-    run!(picture, enter_kernel(picture; spec), reference::enter(picture, spec))
+/// Turns squares of pixels into channels, adds a channel of ones, and fills up to a multiple of four with zeros. The pixels are
+/// multiplied by the first number of `frame`.
+///
+/// Numbers that change from step to step come as tensors: as arguments they would be a new buffer for every value on GPUs.
+pub fn enter(picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
+    run!(picture, enter_kernel(picture, frame; spec), reference::enter(picture, frame, spec))
 }
 
-/// Turns channels back into squares of pixels, and adds the picture: `skip · picture + output · pixels`.
-pub fn leave(x: Tensor<4>, picture: Tensor<4>, spec: Leave) -> Tensor<4> {
-    run!(x, leave_kernel(x, picture; spec), reference::leave(x, picture, spec))
+/// Turns channels back into squares of pixels times the third number of `frame`, and adds `picture` times the second.
+pub fn leave(x: Tensor<4>, picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
+    run!(x, leave_kernel(x, picture, frame; spec), reference::leave(x, picture, frame, spec))
+}
+
+/// Three tensors of one shape, each times its factor, added up: every step of every sampler is one of these.
+pub fn mix([a, b, c]: [Tensor<4>; 3], factors: [f64; 3]) -> Tensor<4> {
+    let known = a.dtype() == DType::F32 && has_kernels(&a);
+    #[cfg(not(target_family = "wasm"))]
+    if !known {
+        let [first, second, third] = factors;
+        return a.mul_scalar(first) + b.mul_scalar(second) + c.mul_scalar(third);
+    }
+    debug_assert!(known);
+    let factors = Tensor::<1>::from_data(factors.map(|factor| factor as f32), &a.device());
+    let [a, b, c] = [a, b, c].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as Kernels>::mix_kernel(a, b, c, factors.into_dispatch()))
 }

@@ -6,7 +6,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, s};
 
 use super::spec::{EPSILON, LARGEST_ACTIVATION, padded};
-use super::{Attention, Convolution, Enter, Finish, Join, Leave, Storage};
+use super::{Attention, Convolution, Finish, Join, Patches, Storage};
 
 /// See [`super::store`]; here `[side², inputs, outputs]`.
 pub fn store(weight: Tensor<4>, gain: Tensor<1>, spec: Storage) -> Tensor<3> {
@@ -81,12 +81,11 @@ pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
 }
 
 /// See [`super::enter`].
-pub fn enter(picture: Tensor<4>, spec: Enter) -> Tensor<4> {
+pub fn enter(picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
     let [batch, channels, rows, columns] = picture.dims();
-    let (device, patch) = (picture.device(), spec.patch);
+    let (device, patch) = (picture.device(), spec.side);
     let (rows, columns, inside) = (rows / patch, columns / patch, channels * patch * patch);
-    let patches = picture
-        .mul_scalar(spec.scale)
+    let patches = (picture * number(frame, 0))
         .reshape([batch, channels, rows, patch, columns, patch])
         .permute([0, 2, 4, 1, 3, 5])
         .reshape([batch, rows, columns, inside]);
@@ -96,13 +95,18 @@ pub fn enter(picture: Tensor<4>, spec: Enter) -> Tensor<4> {
 }
 
 /// See [`super::leave`].
-pub fn leave(x: Tensor<4>, picture: Tensor<4>, spec: Leave) -> Tensor<4> {
+pub fn leave(x: Tensor<4>, picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
     let shape @ [batch, channels, rows, columns] = picture.dims();
-    let patch = spec.patch;
+    let patch = spec.side;
     let pixels = x
         .narrow(3, 0, channels * patch * patch)
         .reshape([batch, rows / patch, columns / patch, channels, patch, patch])
         .permute([0, 3, 1, 4, 2, 5])
         .reshape(shape);
-    picture.mul_scalar(spec.skip) + pixels.mul_scalar(spec.output)
+    picture * number(frame.clone(), 1) + pixels * number(frame, 2)
+}
+
+/// One number of a frame, `[1, 1, 1, 1]`.
+fn number(frame: Tensor<4>, index: usize) -> Tensor<4> {
+    frame.narrow(3, index, 1)
 }

@@ -86,31 +86,18 @@ pub struct Attention {
     pub width: usize,
 }
 
-/// How a picture enters.
+/// How pictures become patches and patches pictures.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Enter {
+pub struct Patches {
     /// Side of the squares.
-    pub patch: usize,
-    /// Factor for every pixel.
-    pub scale: f32,
+    pub side: usize,
 }
 
-impl Enter {
-    pub(super) fn shape(&self, picture: &Shape) -> Shape {
-        let channels = picture[1] * self.patch * self.patch + 1;
-        Shape::new([picture[0], picture[2] / self.patch, picture[3] / self.patch, padded(channels)])
+impl Patches {
+    pub(super) fn entered(&self, picture: &Shape) -> Shape {
+        let channels = picture[1] * self.side * self.side + 1;
+        Shape::new([picture[0], picture[2] / self.side, picture[3] / self.side, padded(channels)])
     }
-}
-
-/// How a picture leaves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Leave {
-    /// Side of the squares.
-    pub patch: usize,
-    /// Factor of the picture that entered.
-    pub skip: f32,
-    /// Factor of what the network says.
-    pub output: f32,
 }
 
 pub(super) fn halved(x: &Shape) -> Shape {

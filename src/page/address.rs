@@ -1,4 +1,4 @@
-//! The address bar: seed, steps and sampler, so that an address is a butterfly.
+//! The address bar: seed, how many, steps and sampler, so that an address is a butterfly.
 
 use web_sys::{Url, UrlSearchParams};
 
@@ -31,9 +31,11 @@ pub struct Address {
 }
 
 /// Seed, steps and sampler when the address does not name them.
-const USUAL: HatchWish = HatchWish { seed: 7, steps: 18, sampler: Sampler::Heun };
+const USUAL: HatchWish = HatchWish { seed: 7, count: 1, steps: 18, sampler: Sampler::Heun };
 /// The most steps that the page offers.
 const MOST_STEPS: usize = 64;
+/// How many butterflies the page offers at once: squares, which fill the picture.
+const COUNTS: [usize; 3] = [1, 4, 9];
 
 impl Address {
     /// Reads the page's address.
@@ -61,6 +63,14 @@ impl Address {
                 }
             }
         }
+        if let Some(text) = get("count") {
+            match text.parse() {
+                Ok(count) if COUNTS.contains(&count) => address.wish.count = count,
+                _ => {
+                    fault = Some(format!("The address asks for '{text}' butterflies, and the page hatches 1, 4 or 9."))
+                }
+            }
+        }
         if let Some(text) = get("sampler") {
             match text.parse() {
                 Ok(sampler) => address.wish.sampler = sampler,
@@ -85,6 +95,10 @@ impl Address {
         let Some(url) = window.location().href().ok().and_then(|href| Url::new(&href).ok()) else { return };
         let params = url.search_params();
         params.set("seed", &butterfly.seed.to_string());
+        match butterfly.count {
+            1 => params.delete("count"),
+            count => params.set("count", &count.to_string()),
+        }
         params.set("steps", &butterfly.steps.to_string());
         params.set("sampler", &butterfly.sampler.to_string());
         if let Ok(history) = window.history() {

@@ -10,6 +10,7 @@ use web_sys::EventTarget;
 
 use super::address::{self, Address, DeviceWish};
 use super::engine::{Engine, Kind};
+use super::parts::{Parts, Step};
 use super::view::{self, View};
 use crate::adapter;
 use crate::protocol::{Event, HatchWish, Request, Shown};
@@ -20,6 +21,11 @@ pub struct App {
     engine: Option<Engine>,
     /// A GPU that is sound but slow, while the CPU is measured against it.
     rival: Option<(Engine, Ready)>,
+    /// Further engines, for several butterflies on the CPU at once: each has one thread.
+    helpers: Vec<Helper>,
+    /// Whether helpers have failed, and are not to be tried again.
+    alone: bool,
+    parts: Parts,
     /// Why it is the CPU, if it is, as a sentence for people.
     reason: String,
     activity: Activity,
@@ -32,7 +38,13 @@ pub struct App {
     /// Rings when the engine has been silent for too long.
     alarm: Option<Timeout>,
     hatched: Option<HatchWish>,
-    steps: Vec<(Shown, Shown, String)>,
+    steps: Vec<(Step, String)>,
+}
+
+/// An engine that helps.
+struct Helper {
+    engine: Engine,
+    ready: bool,
 }
 
 /// What an engine says when it is ready.
@@ -45,6 +57,8 @@ struct Ready {
 
 /// A GPU that answers within this time is taken without trying the CPU: a butterfly then takes a second or two.
 const QUICK_MS: f64 = 60.0;
+/// More helpers than this would hold more memory than they save time.
+const MOST_ENGINES: usize = 4;
 /// How long a cancellation may take: the slowest CPUs need a few seconds for the step at hand.
 const PATIENCE_MS: u32 = 15_000;
 
@@ -52,6 +66,8 @@ const PATIENCE_MS: u32 = 15_000;
 enum Activity {
     Loading,
     Idle,
+    /// Waiting for helpers.
+    Gathering(HatchWish),
     Hatching(HatchWish),
     Broken,
 }
@@ -66,6 +82,9 @@ impl App {
             view,
             engine: None,
             rival: None,
+            helpers: Vec::new(),
+            alone: false,
+            parts: Parts::default(),
             reason: String::new(),
             activity: Activity::Loading,
             device,
@@ -93,6 +112,7 @@ impl App {
                     event.prevent_default();
                 }
                 act(&mut app.borrow_mut());
+                Self::gather(&app);
             })
             .forget();
         };
@@ -134,6 +154,7 @@ impl App {
             }
             this.activity = Activity::Loading;
             this.engine = None;
+            this.helpers.clear();
             this.view.announce(sentence);
             this.update_buttons();
         }
@@ -146,10 +167,11 @@ impl App {
 
     /// Starts the engine that the visitor's wish and the browser's GPU call for.
     fn start_engine(app: &Rc<RefCell<Self>>) {
-        match app.borrow().device {
+        let wish = app.borrow().device;
+        match wish {
             DeviceWish::Best => {}
-            DeviceWish::Gpu => return Self::start_kind(&Rc::clone(app), Kind::Gpu),
-            DeviceWish::Cpu => return Self::start_kind(&Rc::clone(app), Kind::Cpu),
+            DeviceWish::Gpu => return Self::start_kind(app, Kind::Gpu),
+            DeviceWish::Cpu => return Self::start_kind(app, Kind::Cpu),
         }
         app.borrow().view.say("Looking for a GPU…");
         let app = Rc::clone(app);
@@ -211,6 +233,100 @@ impl App {
                 Self::start_kind(app, Kind::Cpu);
             }
             event => app.borrow_mut().take(event),
+        }
+        Self::gather(app);
+    }
+
+    /// Starts the helpers that the wish at hand lacks.
+    fn gather(app: &Rc<RefCell<Self>>) {
+        let missing = {
+            let this = app.borrow();
+            let Activity::Gathering(wish) = this.activity else { return };
+            let present = this.helpers.len();
+            present..this.engines_for(&wish).saturating_sub(1)
+        };
+        for index in missing {
+            let hear = {
+                let app = Rc::clone(app);
+                move |event: Event| {
+                    app.borrow_mut().take_from_helper(index, event);
+                    Self::gather(&app);
+                }
+            };
+            let started = Engine::start(Kind::Cpu, hear);
+            let mut this = app.borrow_mut();
+            match started {
+                Ok(engine) => this.helpers.push(Helper { engine, ready: false }),
+                Err(_) => return this.go_on_alone(),
+            }
+        }
+    }
+
+    /// How many engines a wish is shared out over.
+    fn engines_for(&self, wish: &HatchWish) -> usize {
+        if self.on_gpu() || self.alone { 1 } else { wish.count.min(view::processors()).min(MOST_ENGINES) }
+    }
+
+    fn take_from_helper(&mut self, index: usize, event: Event) {
+        match event {
+            Event::Started => {
+                if let (Some(weights), Some(helper)) = (self.weights_address(), self.helpers.get(index)) {
+                    helper.engine.send(&Request::Load { weights });
+                }
+            }
+            Event::Ready { .. } => {
+                if let Some(helper) = self.helpers.get_mut(index) {
+                    helper.ready = true;
+                }
+                if let Activity::Gathering(wish) = self.activity
+                    && self.helpers.iter().all(|helper| helper.ready)
+                {
+                    self.activity = Activity::Idle;
+                    self.hatch_this(wish);
+                }
+            }
+            Event::Unfit { .. } | Event::Failed { .. } => self.go_on_alone(),
+            Event::Loading { .. } | Event::Warming { .. } => {}
+            event => self.take_part(index + 1, event),
+        }
+        self.update_buttons();
+    }
+
+    /// Does without helpers from now on.
+    fn go_on_alone(&mut self) {
+        self.helpers.clear();
+        self.alone = true;
+        match self.activity {
+            Activity::Gathering(wish) | Activity::Hatching(wish) => {
+                if let Some(engine) = &self.engine {
+                    engine.send(&Request::Cancel);
+                }
+                self.activity = Activity::Idle;
+                self.hatch_this(wish);
+            }
+            _ => {}
+        }
+    }
+
+    /// A share of the hatching at hand, from engine number `index`.
+    fn take_part(&mut self, index: usize, event: Event) {
+        match event {
+            Event::Step { index: step, of, sigma, noisy, clean } => {
+                for step in self.parts.step(index, Step { index: step, of, sigma, noisy, clean }) {
+                    self.show_step(step);
+                }
+            }
+            Event::Hatched { pictures, total_ms } => {
+                if let Some((pictures, total_ms)) = self.parts.hatched(index, pictures, total_ms) {
+                    self.show_hatched(&pictures, total_ms);
+                }
+            }
+            Event::Cancelled if self.parts.cancelled(index) => {
+                self.activity = Activity::Idle;
+                self.view.set_progress(Some(0.0));
+                self.view.announce("Cancelled.");
+            }
+            _ => {}
         }
     }
 
@@ -276,13 +392,7 @@ impl App {
                 &format!("No device can be used: {reason}."),
                 "Try another browser, or add ?device=cpu to the page's address.",
             ),
-            Event::Step { index, of, sigma, noisy, clean } => self.show_step(index, of, sigma, noisy, clean),
-            Event::Hatched { picture, total_ms } => self.show_hatched(&picture, total_ms),
-            Event::Cancelled => {
-                self.activity = Activity::Idle;
-                self.view.set_progress(Some(0.0));
-                self.view.announce("Cancelled.");
-            }
+            event @ (Event::Step { .. } | Event::Hatched { .. } | Event::Cancelled) => self.take_part(0, event),
             Event::Failed { message, mend, fatal } => {
                 if fatal {
                     self.engine = None;
@@ -293,10 +403,13 @@ impl App {
         self.update_buttons();
     }
 
-    fn load(&mut self) {
+    fn weights_address(&self) -> Option<String> {
         let named = self.weights.clone().or_else(|| self.view.weights());
-        let address = named.as_deref().and_then(address::beside_page);
-        match (address, &self.engine) {
+        named.as_deref().and_then(address::beside_page)
+    }
+
+    fn load(&mut self) {
+        match (self.weights_address(), &self.engine) {
             (Some(weights), Some(engine)) => engine.send(&Request::Load { weights }),
             _ => self.fail(
                 "The page does not say which weights to load, or they are on another server.",
@@ -319,8 +432,20 @@ impl App {
         }
         let Some(engine) = &self.engine else { return };
         view::clear_failure();
-        engine.send(&Request::Hatch(wish));
         Address::write(&wish);
+        let engines = self.engines_for(&wish);
+        if self.helpers.len() + 1 < engines || self.helpers.iter().take(engines - 1).any(|helper| !helper.ready) {
+            self.activity = Activity::Gathering(wish);
+            self.view.set_progress(None);
+            self.view.announce("Waking a helper for every processor…");
+            return;
+        }
+        let (parts, wishes) = Parts::share_out(&wish, engines);
+        let all = std::iter::once(engine).chain(self.helpers.iter().map(|helper| &helper.engine));
+        for (engine, wish) in all.zip(wishes) {
+            engine.send(&Request::Hatch(wish));
+        }
+        self.parts = parts;
         self.activity = Activity::Hatching(wish);
         self.hatched = None;
         // The label cannot be refused: the attribute's name is valid.
@@ -328,12 +453,13 @@ impl App {
         self.steps.clear();
         self.view.clear_strip();
         self.view.set_progress(Some(0.0));
-        self.view.announce(&format!("Hatching number {}…", wish.seed));
+        self.view.announce(&format!("Hatching {}…", named(&wish)));
     }
 
     fn cancel(&mut self) {
         if let (Activity::Hatching(_), Some(engine)) = (self.activity, &self.engine) {
             engine.send(&Request::Cancel);
+            self.helpers.iter().for_each(|helper| helper.engine.send(&Request::Cancel));
             self.view.say("Cancelling…");
         }
     }
@@ -346,34 +472,37 @@ impl App {
     }
 
     fn save(&mut self) {
-        let Some(HatchWish { seed, steps, sampler }) = self.hatched else { return };
+        let Some(HatchWish { seed, count, steps, sampler }) = self.hatched else { return };
         let sampler = sampler.to_string().replace(':', "-");
-        if self.view.save_picture(&format!("butterfly-{seed}-{sampler}-{steps}.png")).is_err() {
+        let what =
+            if count == 1 { format!("butterfly-{seed}") } else { format!("butterflies-{seed}-and-{}", count - 1) };
+        if self.view.save_picture(&format!("{what}-{sampler}-{steps}.png")).is_err() {
             self.view.say("The browser did not let the picture be saved.");
         }
     }
 
-    fn show_step(&mut self, index: usize, of: usize, sigma: f64, noisy: Shown, clean: Shown) {
+    fn show_step(&mut self, step: Step) {
         let Activity::Hatching(wish) = self.activity else { return };
-        self.view.set_progress(Some(index as f64 / of.max(1) as f64));
-        self.view.say(&format!("Hatching number {}: step {index} of {of}", wish.seed));
-        let caption = format!("σ {}", short(sigma));
-        let chosen = if self.view.show_noisy.checked() { &noisy } else { &clean };
+        self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
+        self.view.say(&format!("Hatching {}: step {} of {}", named(&wish), step.index, step.of));
+        let caption = format!("σ {}", short(step.sigma));
+        let chosen = if self.view.show_noisy.checked() { &step.noisy } else { &step.clean };
         view::draw(&self.view.picture, chosen);
         self.view.add_to_strip(chosen, &caption);
         self.view.caption.set_text_content(Some(&format!("What the network sees at {caption}")));
-        self.steps.push((noisy, clean, caption));
+        self.steps.push((step, caption));
     }
 
-    fn show_hatched(&mut self, picture: &Shown, total_ms: f64) {
+    fn show_hatched(&mut self, pictures: &[Shown], total_ms: f64) {
         let Activity::Hatching(wish) = self.activity else { return };
         self.activity = Activity::Idle;
         self.hatched = Some(wish);
-        view::draw(&self.view.picture, picture);
-        let HatchWish { seed, steps, sampler } = wish;
+        view::draw(&self.view.picture, pictures);
+        let HatchWish { steps, sampler, .. } = wish;
+        let name = capitalised(&named(&wish));
         // The label cannot be refused: the attribute's name is valid.
-        let _ = self.view.picture.set_attribute("aria-label", &format!("Butterfly number {seed}"));
-        self.view.caption.set_text_content(Some(&format!("Number {seed}, {steps} steps of {sampler}")));
+        let _ = self.view.picture.set_attribute("aria-label", &format!("Butterfly: {name}"));
+        self.view.caption.set_text_content(Some(&format!("{name}, {steps} steps of {sampler}")));
         self.view.set_progress(Some(1.0));
         self.view.announce(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
     }
@@ -381,8 +510,8 @@ impl App {
     fn redraw(&mut self) {
         self.view.clear_strip();
         let noisy_too = self.view.show_noisy.checked();
-        for (noisy, clean, caption) in &self.steps {
-            self.view.add_to_strip(if noisy_too { noisy } else { clean }, caption);
+        for (step, caption) in &self.steps {
+            self.view.add_to_strip(if noisy_too { &step.noisy } else { &step.clean }, caption);
         }
     }
 
@@ -422,6 +551,13 @@ impl App {
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn named(wish: &HatchWish) -> String {
+    match wish.count {
+        1 => format!("number {}", wish.seed),
+        count => format!("numbers {} to {}", wish.seed, wish.seed.wrapping_add(count as u64 - 1)),
+    }
 }
 
 fn short(sigma: f64) -> String {

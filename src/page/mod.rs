@@ -6,6 +6,7 @@
 mod address;
 mod app;
 mod engine;
+mod parts;
 mod view;
 
 use std::cell::RefCell;

@@ -16,6 +16,7 @@ pub struct View {
     pub controls: HtmlElement,
     pub seed: HtmlInputElement,
     pub dice: HtmlButtonElement,
+    pub count: HtmlSelectElement,
     pub steps: HtmlInputElement,
     pub steps_shown: HtmlElement,
     pub sampler: HtmlSelectElement,
@@ -40,6 +41,7 @@ impl View {
             controls: get(&document, "controls")?,
             seed: get(&document, "seed")?,
             dice: get(&document, "dice")?,
+            count: get(&document, "count")?,
             steps: get(&document, "steps")?,
             steps_shown: get(&document, "steps-shown")?,
             sampler: get(&document, "sampler")?,
@@ -68,12 +70,14 @@ impl View {
             seed.trim().parse().map_err(|_| format!("The seed '{seed}' is no whole number from 0 to {}.", u64::MAX))?;
         let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
         let sampler = self.sampler.value().parse().map_err(|error| format!("{error}."))?;
-        Ok(HatchWish { seed, steps, sampler })
+        let count = self.count.value().parse().unwrap_or(1);
+        Ok(HatchWish { seed, count, steps, sampler })
     }
 
     /// Sets the controls. A sampler that the list does not offer, such as ddim:0.5, is added to it.
     pub fn set_wish(&self, wish: &HatchWish) {
         self.seed.set_value(&wish.seed.to_string());
+        self.count.set_value(&wish.count.to_string());
         self.steps.set_value(&wish.steps.to_string());
         self.show_steps();
         let name = wish.sampler.to_string();
@@ -126,9 +130,9 @@ impl View {
     }
 
     /// Adds a step to the strip, and keeps it in sight.
-    pub fn add_to_strip(&self, picture: &Shown, caption: &str) {
+    pub fn add_to_strip(&self, pictures: &[Shown], caption: &str) {
         let Some((item, canvas)) = self.strip_item() else { return };
-        draw(&canvas, picture);
+        draw(&canvas, pictures);
         if let Ok(text) = self.document.create_element("span") {
             text.set_text_content(Some(caption));
             let _ = item.append_child(&text);
@@ -156,19 +160,31 @@ impl View {
     }
 }
 
-/// Draws a picture over the whole of a canvas, whose size becomes the picture's.
-pub fn draw(canvas: &HtmlCanvasElement, picture: &Shown) {
-    if (canvas.width(), canvas.height()) != (picture.width, picture.height) {
-        canvas.set_width(picture.width);
-        canvas.set_height(picture.height);
+/// Draws pictures over the whole of a canvas, side by side in a square.
+pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
+    let Some(Shown { width, height, .. }) = pictures.first() else { return };
+    let across = (1..).find(|across| across * across >= pictures.len() as u32).unwrap_or(1);
+    let down = (pictures.len() as u32).div_ceil(across);
+    if (canvas.width(), canvas.height()) != (across * width, down * height) {
+        canvas.set_width(across * width);
+        canvas.set_height(down * height);
     }
     let context =
         canvas.get_context("2d").ok().flatten().and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());
-    let data = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&picture.rgba), picture.width, picture.height);
-    if let (Some(context), Ok(data)) = (context, data) {
-        // Fails only for data from elsewhere, which this is not.
-        let _ = context.put_image_data(&data, 0.0, 0.0);
+    let Some(context) = context else { return };
+    for (index, picture) in (0..).zip(pictures) {
+        let data = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&picture.rgba), picture.width, picture.height);
+        if let Ok(data) = data {
+            // Fails only for data from elsewhere, which this is not.
+            let _ =
+                context.put_image_data(&data, f64::from(index % across * width), f64::from(index / across * height));
+        }
     }
+}
+
+/// How many processors the browser says there are.
+pub fn processors() -> usize {
+    web_sys::window().map_or(1, |window| window.navigator().hardware_concurrency() as usize).max(1)
 }
 
 /// Shows a failure above everything else; works even when nothing else does.

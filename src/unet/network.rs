@@ -1,7 +1,7 @@
 //! The whole network, from picture to picture.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::block::{Block, BlockShape, Side};
 use super::config::{UNetConfig, UNetConfigError};
@@ -89,7 +89,9 @@ impl UNet {
     /// [`UNet::forward`] with the convolutions computed in another precision; input and output stay f32.
     pub fn forward_in(&self, x: Tensor<4>, labels: &[f64], precision: FloatDType) -> Tensor<4> {
         let device = x.device();
-        let embedding = waves(labels, self.embed.inputs(), &device).cast(precision);
+        let width = self.embed.inputs();
+        let waves = TensorData::new(waves(labels, width), [labels.len(), width]);
+        let embedding = Tensor::<2>::from_data(waves, &device).cast(precision);
         let embedding = activate(self.embed.forward_rows(embedding));
 
         let x = space_to_depth(x, self.patch).cast(precision);

@@ -1,13 +1,13 @@
 //! The network as samplers run it: every weight in its final place, every operation one kernel.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::block::{Attention, BRANCH_SHARE, Block};
 use super::embedding::waves;
 use super::layers::{ACTIVATION_SIZE, Kernel, blend_factors, concatenation_factors};
 use super::network::UNet;
 use crate::diffusion::Coefficients;
-use crate::kernels::{self, Convolution, Enter, Finish, Join, Leave, Storage};
+use crate::kernels::{self, Convolution, Finish, Join, Patches, Storage};
 
 /// A [`UNet`] made ready for sampling: 49 kernels a look for the shipped network, on a GPU as many launches.
 #[derive(Debug, Clone)]
@@ -53,9 +53,9 @@ impl SamplingNet {
     /// The denoised picture, `[batch, channels, size, size]` in and out; the frame around the network is part of its first and
     /// last kernel.
     pub fn denoise(&self, x: Tensor<4>, frame: &Coefficients) -> Tensor<4> {
-        let modulation = self.modulate(frame.label, &x.device());
-        let enter = Enter { patch: self.patch, scale: frame.input as f32 };
-        let mut y = self.stem.run(kernels::enter(x.clone(), enter));
+        let (modulation, frame) = self.modulate(frame, &x.device());
+        let patches = Patches { side: self.patch };
+        let mut y = self.stem.run(kernels::enter(x.clone(), frame.clone(), patches));
         let mut skips = Vec::new();
         for (index, level) in self.down.iter().enumerate() {
             if index > 0 {
@@ -75,8 +75,7 @@ impl SamplingNet {
             }
             y = stage.run(y, &modulation);
         }
-        let leave = Leave { patch: self.patch, skip: frame.skip as f32, output: frame.output as f32 };
-        kernels::leave(self.head.run(y), x, leave)
+        kernels::leave(self.head.run(y), x, frame, patches)
     }
 
     /// Side of the pictures, in pixels.
@@ -84,11 +83,19 @@ impl SamplingNet {
         self.image_size
     }
 
-    /// What the noise level says to every block, `[1, 1, 1, channels of all blocks]`.
-    fn modulate(&self, label: f64, device: &Device) -> Tensor<4> {
-        let waves = waves(&[label], self.embedding, device).reshape([1, 1, 1, self.embedding]);
+    /// What the noise level says to every block, `[1, 1, 1, channels of all blocks]`, and the numbers of the frame. All that a
+    /// step has to tell the device goes there at once.
+    fn modulate(&self, frame: &Coefficients, device: &Device) -> (Tensor<4>, Tensor<4>) {
+        let mut numbers = waves(&[frame.label], self.embedding);
+        // Devices take views that start at a multiple of 256 bytes as they are, and copy others.
+        let frame_at = self.embedding.next_multiple_of(64);
+        numbers.resize(frame_at, 0.0);
+        numbers.extend([frame.input, frame.skip, frame.output, 0.0].map(|number| number as f32));
+        let length = numbers.len();
+        let numbers = Tensor::<4>::from_data(TensorData::new(numbers, [1, 1, 1, length]), device);
+        let waves = numbers.clone().narrow(3, 0, self.embedding);
         let embedding = self.embed.finish(waves.clone(), waves, Finish::Activate);
-        self.modulation.run(embedding)
+        (self.modulation.run(embedding), numbers.narrow(3, frame_at, 4))
     }
 }
 

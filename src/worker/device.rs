@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::scope;
+use super::{engine, scope};
 use crate::diffusion::SamplingModel;
 use crate::protocol::Event;
 use crate::weights::{Description, WeightsError, decode};
@@ -67,6 +67,8 @@ impl Kind {
             })
         };
         check().await?;
+        scope::give_way().await;
+        engine::rehearse(&model, &device).await.map_err(Failure::Device)?;
         scope::give_way().await;
         let before = scope::now_ms();
         check().await?;

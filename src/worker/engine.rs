@@ -5,13 +5,17 @@ use std::rc::Rc;
 
 use super::device::{Failure, Kind, Sound};
 use super::{fetch, scope};
-use crate::diffusion::{NoiseLevels, Sampling};
+use burn::tensor::{Device, Tensor};
+
+use crate::diffusion::{NoiseLevels, Sampler, Sampling, SamplingModel, Trained};
 use crate::noise::BatchNoise;
 use crate::picture::Picture;
 use crate::protocol::{Event, HatchWish, Shown};
 
 /// The most steps a page may ask for.
 const MOST_STEPS: usize = 1000;
+/// The most pictures at once.
+const MOST_PICTURES: usize = 64;
 /// Progress is posted at most every so many bytes.
 const PROGRESS_EVERY: usize = 64 << 10;
 
@@ -70,7 +74,7 @@ async fn try_load(address: &str, kind: Kind) -> Result<Sound, Event> {
     })
 }
 
-/// Hatches one picture, telling the page of every step.
+/// Hatches pictures, telling the page of every step.
 pub async fn hatch(engine: Rc<RefCell<Engine>>, wish: HatchWish) {
     let (sound, turn) = {
         let mut engine = engine.borrow_mut();
@@ -97,14 +101,17 @@ async fn try_hatch(sound: &Sound, wish: HatchWish, still_wanted: impl Fn() -> bo
     if !(1..=MOST_STEPS).contains(&wish.steps) {
         return Err(format!("A butterfly takes from 1 to {MOST_STEPS} steps, not {}.", wish.steps));
     }
+    if !(1..=MOST_PICTURES).contains(&wish.count) {
+        return Err(format!("From 1 to {MOST_PICTURES} butterflies hatch at once, not {}.", wish.count));
+    }
     let before = scope::now_ms();
     let size = sound.description.unet.image_size;
-    let noise = BatchNoise::new(&[wish.seed], [3, size, size], &sound.device);
+    let seeds: Vec<u64> = (0..wish.count as u64).map(|index| wish.seed.wrapping_add(index)).collect();
+    let noise = BatchNoise::new(&seeds, [3, size, size], &sound.device);
     let levels = NoiseLevels::default().list(wish.steps);
     let mut finished = None;
     for step in Sampling::new(&sound.model, wish.sampler, levels, noise) {
-        let noisy = shown(step.x).await?;
-        let clean = shown(step.denoised).await?;
+        let (noisy, clean) = shown(step.x, step.denoised).await?;
         if step.index == step.of {
             finished = Some(noisy.clone());
         }
@@ -114,12 +121,31 @@ async fn try_hatch(sound: &Sound, wish: HatchWish, still_wanted: impl Fn() -> bo
             return Ok(Event::Cancelled);
         }
     }
-    let picture = finished.ok_or("No step was taken.")?;
-    Ok(Event::Hatched { picture, total_ms: scope::now_ms() - before })
+    let pictures = finished.ok_or("No step was taken.")?;
+    Ok(Event::Hatched { pictures, total_ms: scope::now_ms() - before })
 }
 
-async fn shown(batch: burn::tensor::Tensor<4>) -> Result<Shown, String> {
-    let pictures = Picture::from_batch(batch).await.map_err(|error| format!("The picture was lost: {error}."))?;
-    let picture = pictures.first().ok_or("The device returned no picture.")?;
-    Ok(Shown { width: picture.width() as u32, height: picture.height() as u32, rgba: picture.rgba() })
+/// Reads both batches back, at once: on a GPU each reading is a wait.
+async fn shown(noisy: Tensor<4>, clean: Tensor<4>) -> Result<(Vec<Shown>, Vec<Shown>), String> {
+    let both = Tensor::cat(vec![noisy, clean], 0);
+    let pictures = Picture::from_batch(both).await.map_err(|error| format!("The picture was lost: {error}."))?;
+    let shown = |picture: &Picture| Shown {
+        width: picture.width() as u32,
+        height: picture.height() as u32,
+        rgba: picture.rgba(),
+    };
+    let (noisy, clean) = pictures.split_at(pictures.len() / 2);
+    Ok((noisy.iter().map(shown).collect(), clean.iter().map(shown).collect()))
+}
+
+/// Hatches a picture that nobody sees: everything that hatching needs is compiled then.
+///
+/// # Errors
+/// When the device gives no picture back.
+pub async fn rehearse(model: &SamplingModel, device: &Device) -> Result<(), String> {
+    let noise = BatchNoise::new(&[0], [3, model.image_size(), model.image_size()], device);
+    for step in Sampling::new(model, Sampler::DpmSolver, NoiseLevels::default().list(3), noise) {
+        shown(step.x, step.denoised).await?;
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use chrysalis::device::{DeviceChoice, choose};
 use chrysalis::diffusion::{Denoiser, Model, Preconditioning};
 use chrysalis::kernels::{
-    Attention, Convolution, Enter, Finish, Join, Leave, Storage, activate, attend, convolve, enter, halve, join, leave,
+    Attention, Convolution, Finish, Join, Patches, Storage, activate, attend, convolve, enter, halve, join, leave, mix,
     normalise, reference, store,
 };
 use chrysalis::noise::{Noise, Purpose};
@@ -125,13 +125,17 @@ fn everything_else() {
 
         let picture = numbers(4, [2, 3, 12, 24], &plain);
         for patch in [1, 2, 3, 4] {
-            let spec = Enter { patch, scale: 0.4 };
-            let patches = reference::enter(picture.clone(), spec);
-            check("entering", enter(there(&picture), spec), patches.clone());
-            let spec = Leave { patch, skip: 0.3, output: 1.7 };
-            let left = reference::leave(patches.clone(), picture.clone(), spec);
-            check("leaving", leave(there(&patches), there(&picture), spec), left);
+            let spec = Patches { side: patch };
+            let frame = Tensor::from_data([[[[0.4, 0.3, 1.7, 0.0]]]], &plain);
+            let patches = reference::enter(picture.clone(), frame.clone(), spec);
+            check("entering", enter(there(&picture), there(&frame), spec), patches.clone());
+            let left = reference::leave(patches.clone(), picture.clone(), frame.clone(), spec);
+            check("leaving", leave(there(&patches), there(&picture), there(&frame), spec), left);
         }
+        let (a, b, c) =
+            (numbers(6, [2, 3, 5, 7], &plain), numbers(7, [2, 3, 5, 7], &plain), numbers(8, [2, 3, 5, 7], &plain));
+        let mixed = a.clone().mul_scalar(0.5) + b.clone().mul_scalar(-2.0) + c.clone().mul_scalar(3.0);
+        check("mixing", mix([&a, &b, &c].map(there), [0.5, -2.0, 3.0]), mixed);
     }
 }
 

@@ -15,7 +15,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape, TensorData};
 
 use super::spec::{attended, halved, joined};
-use super::{Attention, Convolution, Enter, Finish, Join, Kernels, Leave, Storage};
+use super::{Attention, Convolution, Finish, Join, Kernels, Patches, Storage};
 
 /// A contiguous tensor of f32; sampling never has others, and burn's own cast would not tell where they come from.
 struct Input(FlexTensor);
@@ -99,14 +99,39 @@ impl Kernels for Flex {
         output(attend::attend(x.values(), x.dims(), spec.width), attended(x.shape()))
     }
 
-    fn enter_kernel(picture: FloatTensor<Self>, spec: Enter) -> FloatTensor<Self> {
-        let picture = Input::new(picture);
-        output(pointwise::enter(picture.values(), picture.dims(), spec), spec.shape(picture.shape()))
+    fn enter_kernel(picture: FloatTensor<Self>, frame: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self> {
+        let (picture, frame) = (Input::new(picture), Input::new(frame));
+        let [scale, ..] = numbers(&frame);
+        output(pointwise::enter(picture.values(), picture.dims(), spec.side, scale), spec.entered(picture.shape()))
     }
 
-    fn leave_kernel(x: FloatTensor<Self>, picture: FloatTensor<Self>, spec: Leave) -> FloatTensor<Self> {
-        let (x, picture) = (Input::new(x), Input::new(picture));
-        let [.., stride] = x.dims::<4>();
-        output(pointwise::leave(x.values(), stride, picture.values(), picture.dims(), spec), picture.shape().clone())
+    fn leave_kernel(
+        x: FloatTensor<Self>,
+        picture: FloatTensor<Self>,
+        frame: FloatTensor<Self>,
+        spec: Patches,
+    ) -> FloatTensor<Self> {
+        let (x, picture, frame) = (Input::new(x), Input::new(picture), Input::new(frame));
+        let ([.., stride], [_, skip, out]) = (x.dims::<4>(), numbers(&frame));
+        let patches = pointwise::Patches { values: x.values(), stride, side: spec.side };
+        output(pointwise::leave(patches, picture.values(), picture.dims(), [skip, out]), picture.shape().clone())
     }
+
+    fn mix_kernel(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (a, b, c, factors) = (Input::new(a), Input::new(b), Input::new(c), Input::new(factors));
+        let [first, second, third] = numbers(&factors);
+        let sum = |((a, b), c): ((&f32, &f32), &f32)| first * a + second * b + third * c;
+        let values = a.values().iter().zip(b.values()).zip(c.values()).map(sum).collect();
+        output(values, a.shape().clone())
+    }
+}
+
+/// The first three numbers of a tensor.
+fn numbers(tensor: &Input) -> [f32; 3] {
+    tensor.values().first_chunk().copied().unwrap_or_default()
 }

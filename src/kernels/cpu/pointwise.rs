@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::math::{load, silu, store};
 use super::parallel::for_each_piece;
-use crate::kernels::spec::{EPSILON, Enter, Join, Leave, padded};
+use crate::kernels::spec::{EPSILON, Join, padded};
 
 /// Numbers a piece of work has at least: less is not worth waking a thread for.
 const PIECE: usize = 1 << 14;
@@ -112,9 +112,8 @@ pub fn join(x: &[f32], dims: [usize; 4], skip: &[f32], skip_dims: [usize; 4], sp
 }
 
 /// From a picture `[batch, channels, rows, columns]` to patches, a one and zeros.
-pub fn enter(picture: &[f32], dims: [usize; 4], spec: Enter) -> Vec<f32> {
+pub fn enter(picture: &[f32], dims: [usize; 4], patch: usize, scale: f32) -> Vec<f32> {
     let [batch, channels, rows, columns] = dims;
-    let Enter { patch, scale } = spec;
     let inside = channels * patch * patch;
     let width = padded(inside + 1);
     let (down, across) = (rows / patch, columns / patch);
@@ -130,10 +129,18 @@ pub fn enter(picture: &[f32], dims: [usize; 4], spec: Enter) -> Vec<f32> {
     out
 }
 
-/// From patches, `stride` numbers each, to a picture, and the picture that entered beside it.
-pub fn leave(x: &[f32], stride: usize, picture: &[f32], dims: [usize; 4], spec: Leave) -> Vec<f32> {
+/// Squares of `side` × `side` pixels, `stride` numbers each.
+#[derive(Clone, Copy)]
+pub struct Patches<'a> {
+    pub values: &'a [f32],
+    pub stride: usize,
+    pub side: usize,
+}
+
+/// From patches to a picture, and the picture that entered beside it.
+pub fn leave(patches: Patches<'_>, picture: &[f32], dims: [usize; 4], [skip, output]: [f32; 2]) -> Vec<f32> {
     let [_, channels, rows, columns] = dims;
-    let Leave { patch, skip, output } = spec;
+    let Patches { values: x, stride, side: patch } = patches;
     let (down, across) = (rows / patch, columns / patch);
     let pixel = |index: usize| {
         let (column, row) = (index % columns, index / columns % rows);

@@ -19,7 +19,7 @@ use cubecl::prelude::*;
 use cubecl::{calculate_cube_count_elemwise, cube};
 
 use super::spec::{attended, halved, joined};
-use super::{Attention, Convolution, Enter, Join, Kernels, Leave, Storage};
+use super::{Attention, Convolution, Join, Kernels, Patches, Storage};
 
 /// Threads that work side by side; a multiple of what every GPU runs in step.
 const SIDE_BY_SIDE: u32 = 64;
@@ -86,12 +86,26 @@ impl Kernels for CubeBackend {
         attend::attend(input(x), shape, spec)
     }
 
-    fn enter_kernel(picture: FloatTensor<Self>, spec: Enter) -> FloatTensor<Self> {
-        let shape = spec.shape(picture.meta.shape());
-        pointwise::enter(input(picture), shape, spec)
+    fn enter_kernel(picture: FloatTensor<Self>, frame: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self> {
+        let shape = spec.entered(picture.meta.shape());
+        pointwise::enter(input(picture), input(frame), shape, spec)
     }
 
-    fn leave_kernel(x: FloatTensor<Self>, picture: FloatTensor<Self>, spec: Leave) -> FloatTensor<Self> {
-        pointwise::leave(input(x), input(picture), spec)
+    fn leave_kernel(
+        x: FloatTensor<Self>,
+        picture: FloatTensor<Self>,
+        frame: FloatTensor<Self>,
+        spec: Patches,
+    ) -> FloatTensor<Self> {
+        pointwise::leave(input(x), input(picture), input(frame), spec)
+    }
+
+    fn mix_kernel(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        pointwise::mix([a, b, c].map(input), input(factors))
     }
 }

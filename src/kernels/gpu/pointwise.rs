@@ -5,7 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::{output, silu, threads};
-use crate::kernels::spec::{EPSILON, Enter, Join, Leave, Storage};
+use crate::kernels::spec::{EPSILON, Join, Patches, Storage};
 
 pub fn store(weight: CubeTensor, gain: CubeTensor, spec: Storage) -> CubeTensor {
     let client = weight.client.clone();
@@ -231,7 +231,7 @@ fn join_kernel(
     }
 }
 
-pub fn enter(picture: CubeTensor, shape: Shape, spec: Enter) -> CubeTensor {
+pub fn enter(picture: CubeTensor, frame: CubeTensor, shape: Shape, spec: Patches) -> CubeTensor {
     let client = picture.client.clone();
     let [_, channels, rows, columns] = picture.meta.shape().dims();
     let [.., width] = shape.dims::<4>();
@@ -245,14 +245,14 @@ pub fn enter(picture: CubeTensor, shape: Shape, spec: Enter) -> CubeTensor {
             cubes,
             cube,
             picture.into_buffer_arg(),
+            frame.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             channels,
             rows,
             columns,
             width,
-            spec.patch,
+            spec.side,
             total,
-            spec.scale,
         );
     }
     out
@@ -261,6 +261,7 @@ pub fn enter(picture: CubeTensor, shape: Shape, spec: Enter) -> CubeTensor {
 #[cube(launch_unchecked)]
 fn enter_kernel(
     picture: &[f32],
+    frame: &[f32],
     out: &mut [f32],
     channels: usize,
     rows: usize,
@@ -268,7 +269,6 @@ fn enter_kernel(
     width: usize,
     patch: usize,
     total: usize,
-    scale: f32,
 ) {
     if ABSOLUTE_POS >= total {
         terminate!();
@@ -284,14 +284,14 @@ fn enter_kernel(
         let line = position / down;
         let row = line % (rows / patch) * patch + index / patch % patch;
         let image = line / (rows / patch);
-        value = scale * picture[((image * channels + channel) * rows + row) * columns + column];
+        value = frame[0] * picture[((image * channels + channel) * rows + row) * columns + column];
     } else if index == inside {
         value = 1.0_f32;
     }
     out[ABSOLUTE_POS] = value;
 }
 
-pub fn leave(x: CubeTensor, picture: CubeTensor, spec: Leave) -> CubeTensor {
+pub fn leave(x: CubeTensor, picture: CubeTensor, frame: CubeTensor, spec: Patches) -> CubeTensor {
     let client = x.client.clone();
     let [.., width] = x.meta.shape().dims::<4>();
     let shape = picture.meta.shape().clone();
@@ -307,15 +307,14 @@ pub fn leave(x: CubeTensor, picture: CubeTensor, spec: Leave) -> CubeTensor {
             cube,
             x.into_buffer_arg(),
             picture.into_buffer_arg(),
+            frame.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             channels,
             rows,
             columns,
             width,
-            spec.patch,
+            spec.side,
             total,
-            spec.skip,
-            spec.output,
         );
     }
     out
@@ -325,6 +324,7 @@ pub fn leave(x: CubeTensor, picture: CubeTensor, spec: Leave) -> CubeTensor {
 fn leave_kernel(
     x: &[f32],
     picture: &[f32],
+    frame: &[f32],
     out: &mut [f32],
     channels: usize,
     rows: usize,
@@ -332,8 +332,6 @@ fn leave_kernel(
     width: usize,
     patch: usize,
     total: usize,
-    skip: f32,
-    output: f32,
 ) {
     if ABSOLUTE_POS >= total {
         terminate!();
@@ -343,5 +341,37 @@ fn leave_kernel(
     let plane = ABSOLUTE_POS / (columns * rows);
     let position = (plane / channels * (rows / patch) + row / patch) * (columns / patch) + column / patch;
     let index = (plane % channels * patch + row % patch) * patch + column % patch;
-    out[ABSOLUTE_POS] = skip * picture[ABSOLUTE_POS] + output * x[position * width + index];
+    out[ABSOLUTE_POS] = frame[1] * picture[ABSOLUTE_POS] + frame[2] * x[position * width + index];
+}
+
+pub fn mix([a, b, c]: [CubeTensor; 3], factors: CubeTensor) -> CubeTensor {
+    let client = a.client.clone();
+    let shape = a.meta.shape().clone();
+    let total = shape.num_elements();
+    let out = output(&a, shape);
+    let (cubes, cube) = threads(&client, total);
+    // SAFETY: as in `store`.
+    unsafe {
+        mix_kernel::launch_unchecked(
+            &client,
+            cubes,
+            cube,
+            a.into_buffer_arg(),
+            b.into_buffer_arg(),
+            c.into_buffer_arg(),
+            factors.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            total,
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn mix_kernel(a: &[f32], b: &[f32], c: &[f32], factors: &[f32], out: &mut [f32], total: usize) {
+    if ABSOLUTE_POS >= total {
+        terminate!();
+    }
+    let i = ABSOLUTE_POS;
+    out[i] = factors[0] * a[i] + factors[1] * b[i] + factors[2] * c[i];
 }
