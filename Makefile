@@ -1,7 +1,7 @@
 # The two commands of this project are `make web` and `make test`. Everything they need, they install themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help web test dist check
+.PHONY: help web test dist bench check
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ test: ## Run all tests: native, wasm in a headless browser, and the page from en
 
 dist: ## Build the page for a static host into dist/, optimised with wasm-opt
 	@scripts/web.sh dist
+
+bench: ## Compare speed and size with the engines people use, and write benches/RESULTS.md
+	@scripts/bench.sh
 
 check: ## Formatting, clippy (native and wasm) and documentation, all without warnings
 	@scripts/check.sh

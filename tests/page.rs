@@ -13,6 +13,8 @@ use chrysalis::picture::Picture;
 use thirtyfour::prelude::*;
 use tiny_http::{Header, Response, Server};
 
+include!("shared/chrome.rs");
+
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// A butterfly of the tiny model: the golden picture.
 const GOLDEN: &str = "seed=7&steps=8&sampler=heun&weights=weights/tiny.safetensors";
@@ -118,33 +120,12 @@ impl Browser {
             });
         let downloads = tempfile::tempdir().unwrap();
         let mut caps = DesiredCapabilities::chrome();
-        for flag in [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--no-first-run",
-            "--disable-quic",
-            "--window-size=1000,1400",
-        ] {
-            caps.add_arg(flag).unwrap();
-        }
         let flags: &[&str] = if web_gpu {
-            // WebGPU on SwiftShader, Chromium's own Vulkan in software.
-            &[
-                "--enable-unsafe-webgpu",
-                "--enable-unsafe-swiftshader",
-                "--use-webgpu-adapter=swiftshader",
-                "--enable-features=Vulkan",
-                "--use-vulkan=swiftshader",
-                "--use-angle=swiftshader",
-                "--ignore-gpu-blocklist",
-            ]
+            SOFTWARE_WEBGPU_FLAGS
         } else {
             &["--disable-features=WebGPU", "--disable-blink-features=WebGPU", "--disable-gpu"]
         };
-        for flag in flags {
+        for flag in CHROME_FLAGS.iter().chain(flags) {
             caps.add_arg(flag).unwrap();
         }
         caps.add_experimental_option("prefs", serde_json::json!({"download.default_directory": downloads.path()}))

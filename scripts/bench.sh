@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Compares Chrysalis with the engines people use, in one run on this machine, and writes benches/RESULTS.md.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+"$ROOT/scripts/test-tools.sh"
+cd "$ROOT"
+
+ONNXRUNTIME_WEB_VERSION=1.30.0
+if [ "$(cat "$TOOLS/onnxruntime-web/.version" 2>/dev/null)" != "$ONNXRUNTIME_WEB_VERSION" ]; then
+  say "Fetching ONNX Runtime Web (half a minute)"
+  rm -rf "$TOOLS/onnxruntime-web"
+  mkdir -p "$TOOLS/onnxruntime-web"
+  npm install --silent --no-audit --no-fund --prefix "$TOOLS/onnxruntime-web" "onnxruntime-web@$ONNXRUNTIME_WEB_VERSION" \
+    || fail "npm could not install onnxruntime-web: check the registry that 'npm config get registry' names."
+  echo "$ONNXRUNTIME_WEB_VERSION" > "$TOOLS/onnxruntime-web/.version"
+fi
+
+say "Building the page as visitors get it (five minutes)"
+(
+  use_wasm_compiler || fail "no compiler for wasm32-unknown-unknown: run scripts/wasm-toolchain.sh and read what it says."
+  trunk build --release
+)
+
+say "Measuring (half an hour without a GPU: other engines are slow there)"
+CHROME=$(chrome) ONNXRUNTIME_WEB="$TOOLS/onnxruntime-web/node_modules/onnxruntime-web/dist" \
+  ONNXRUNTIME_WEB_VERSION=$ONNXRUNTIME_WEB_VERSION cargo bench --bench compare
