@@ -27,6 +27,11 @@ fn main() -> anyhow::Result<()> {
     }
     let onnxruntime = std::env::var_os("ONNXRUNTIME_WEB").map(PathBuf::from);
     let mut report = Report::new();
+    // `cargo bench -- WebGPU` measures only the engines of that name in the browser, and writes nothing.
+    if let Some(filter) = std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        return runtime.block_on(browser::engines(&mut report, onnxruntime.as_deref(), &filter));
+    }
     native::measure(&mut report);
     report.download(&root().join("dist"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

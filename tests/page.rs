@@ -275,7 +275,7 @@ async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new(
             channel.onmessage = message => { channel.close(); done(message.data); }; channel.postMessage('ask');";
         counts.push(browser.driver.execute_async(ask, Vec::new()).await.unwrap().convert().unwrap());
     }
-    eprintln!("{counts:?}; {}", browser.text("device").await);
+    eprintln!("{counts:?}; {}; six steps: {}", browser.text("device").await, browser.text("status").await);
     let [first, second, third] = counts[..] else { unreachable!() };
     let a_step =
         |count: fn(&Counts) -> i64| ((count(&third) - count(&second)) - (count(&second) - count(&first))) as f64 / 4.0;

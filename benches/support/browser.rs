@@ -86,23 +86,35 @@ fn tensors(unet: &chrysalis::unet::UNet) -> anyhow::Result<Tensors> {
 
 /// Runs everything and adds it to the report.
 pub async fn measure(report: &mut Report, onnxruntime: Option<&Path>) -> anyhow::Result<()> {
+    let address = serve(Subject::new()?, None)?;
+    report.browser(first_visit(&address).await?);
+    let weights = format!("{address}/page/{WEIGHTS}");
+    report.flock(&run(&address, "flock", json!({ "steps": 6, "weights": weights })).await?);
+    engines(report, onnxruntime, "").await
+}
+
+/// Runs the engines whose names contain `filter`.
+pub async fn engines(report: &mut Report, onnxruntime: Option<&Path>, filter: &str) -> anyhow::Result<()> {
     let subject = Subject::new()?;
     let expected = subject.expected.clone();
     let address = serve(subject, onnxruntime.map(Path::to_path_buf))?;
     let weights = format!("{address}/page/{WEIGHTS}");
-
-    report.browser(first_visit(&address).await?);
     for (kind, name) in [("gpu", "Chrysalis, WebGPU"), ("cpu", "Chrysalis, CPU, one worker")] {
+        if !name.contains(filter) {
+            continue;
+        }
         for batch in [1, 4] {
             let options = json!({ "kind": kind, "batch": batch, "steps": REPEATS + 1, "weights": weights });
             let value = run(&address, "chrysalis", options).await?;
             report.engine(name, batch, &value);
         }
     }
-    report.flock(&run(&address, "flock", json!({ "steps": 6, "weights": weights })).await?);
     if onnxruntime.is_some() {
         for (provider, name) in [("wasm", "ONNX Runtime Web, wasm, one thread"), ("webgpu", "ONNX Runtime Web, WebGPU")]
         {
+            if !name.contains(filter) {
+                continue;
+            }
             for batch in [1, 4] {
                 let options = json!({ "provider": provider, "batch": batch, "repeats": REPEATS });
                 let value = run(&address, "onnx", options).await?;
