@@ -2,8 +2,8 @@
 //!
 //! Sampling asks the network tens of times a picture, and what it asks is always the same handful of things. Spelt out in a
 //! framework's operations they are hundreds of launches on a GPU and as many passes over memory on a CPU. Here each is one
-//! kernel: in CubeCL for every GPU ([`gpu`]), in SIMD with Winograd's convolutions for the CPU ([`cpu`]), and, on devices of
-//! other kinds, in plain tensor operations ([`reference`], which is also what the other two are tested against).
+//! kernel: in CubeCL for every GPU (`gpu`), in SIMD with Winograd's convolutions for the CPU (`cpu`), and, on devices of
+//! other kinds, in plain tensor operations ([`mod@reference`], which is also what the other two are tested against).
 //!
 //! They reach burn through its extension mechanism, hold no state and know nothing of the network. Activations are
 //! `[batch, rows, columns, channels]` with channels a multiple of four; pictures are `[batch, channels, rows, columns]`.

@@ -28,7 +28,7 @@ impl SamplingNet {
     /// Brings the weights of a network into the order that the device's kernels want.
     pub fn new(unet: &UNet) -> Self {
         let mut builder = Builder::default();
-        let rows = |level: usize| unet.image_size / unet.patch >> level;
+        let rows = |level: usize| (unet.image_size / unet.patch) >> level;
         let coarsest = unet.down.len() - 1;
         let down = (0..).zip(&unet.down).map(|(level, blocks)| builder.stages(&blocks.blocks, rows(level))).collect();
         let middle = builder.stage(&unet.middle, rows(coarsest));

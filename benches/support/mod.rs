@@ -1,0 +1,33 @@
+//! The comparison, native and in a browser.
+
+mod browser;
+mod native;
+mod onnx;
+mod report;
+
+use std::path::PathBuf;
+
+use report::Report;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Measures everything and writes the table.
+pub fn main() -> anyhow::Result<()> {
+    // `cargo test --benches` calls this too; only `cargo bench` means it.
+    if std::env::args().any(|argument| argument == "--test") {
+        return Ok(());
+    }
+    let onnxruntime = std::env::var_os("ONNXRUNTIME_WEB").map(PathBuf::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut report = Report::new();
+    // `cargo bench -- WebGPU` measures only the engines of that name in the browser, and writes nothing.
+    if let Some(filter) = std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
+        return runtime.block_on(browser::engines(&mut report, onnxruntime.as_deref(), &filter));
+    }
+    native::measure(&mut report);
+    report.download(&root().join("dist"))?;
+    runtime.block_on(browser::measure(&mut report, onnxruntime.as_deref()))?;
+    report.write(&root().join("benches/RESULTS.md"))
+}
