@@ -223,7 +223,16 @@ async fn an_address_gives_the_golden_butterfly_on_the_cpu_and_the_page_stays_res
     assert!(browser.text("device").await.contains("The CPU, as asked for"), "{}", browser.text("device").await);
     browser.screenshot("hatched").await;
 
-    // Long tasks are those over 50 ms; none over 100 ms may happen while the worker samples.
+    // Browsers count tasks over 50 ms as long. While the page loads there is one of 80 to 90 ms on two slow cores; the margin is
+    // for a busy machine.
+    let buffered = "const done = arguments[0]; let longest = 0; new PerformanceObserver(list => { for (const entry of
+        list.getEntries()) longest = Math.max(longest, entry.duration); }).observe({type: 'longtask', buffered: true});
+        setTimeout(() => done(longest), 300);";
+    let longest: f64 = browser.driver.execute_async(buffered, Vec::new()).await.unwrap().convert().unwrap();
+    eprintln!("longest task while loading and hatching: {longest} ms (0 is below 50)");
+    assert!(longest <= 250.0, "a task of {longest} ms on the main thread while loading");
+
+    // And none over 100 ms while the worker samples.
     let observe = "window.longest = 0; new PerformanceObserver(list => { for (const entry of list.getEntries())
         window.longest = Math.max(window.longest, entry.duration); }).observe({entryTypes: ['longtask']});
         document.getElementById('steps').value = 64; document.getElementById('hatch').click();";
@@ -254,6 +263,51 @@ struct Counts {
     submits: i64,
     pipelines: i64,
     buffers: i64,
+    bytes: i64,
+    wasm_bytes: i64,
+}
+
+impl Browser {
+    async fn counts(&self) -> Counts {
+        let ask = "const done = arguments[arguments.length - 1], channel = new BroadcastChannel('counts');
+            channel.onmessage = message => { channel.close(); done(message.data); }; channel.postMessage('ask');";
+        self.driver.execute_async(ask, Vec::new()).await.unwrap().convert().unwrap()
+    }
+
+    /// Hatches one butterfly after the other, from seed `first` on.
+    async fn hatch_many(&self, first: usize, count: usize) {
+        let script = "const [first, count, done] = arguments, get = id => document.getElementById(id);
+            (async () => {
+              for (let seed = first; seed < first + count; seed++) {
+                get('seed').value = seed;
+                get('hatch').click();
+                while (!get('caption').textContent.startsWith(`Number ${seed},`)) await new Promise(r => setTimeout(r, 2));
+              }
+              done(true);
+            })();";
+        let arguments = vec![serde_json::json!(first), serde_json::json!(count)];
+        self.driver.execute_async(script, arguments).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn hundreds_of_butterflies_leave_memory_as_the_tenth_did() {
+    // A software adapter takes its time for every launch: fewer of them show the same.
+    for (device, all) in [("cpu", 500), ("gpu", 60)] {
+        let browser = Browser::start(true).await;
+        let page = format!("{}?device={device}&sampler=ddim&steps=1&seed=0", serve(Fault::Counted));
+        browser.open(&format!("{page}&weights=weights/tiny.safetensors")).await;
+        browser.wait_hatched().await;
+        browser.hatch_many(1, 9).await;
+        let tenth = browser.counts().await;
+        browser.hatch_many(10, all - 10).await;
+        let last = browser.counts().await;
+        assert!(tenth.wasm_bytes > 0);
+        assert_eq!(last.wasm_bytes, tenth.wasm_bytes, "{device}: WebAssembly's memory grew");
+        assert_eq!((last.bytes, last.buffers), (tenth.bytes, tenth.buffers), "{device}: GPU buffers were made");
+        browser.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,9 +325,7 @@ async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new(
             browser.driver.execute(&hatch, Vec::new()).await.unwrap();
         }
         browser.wait_for("caption", "the steps", |text| text.contains(&format!("{steps} steps of dpm"))).await;
-        let ask = "const done = arguments[arguments.length - 1], channel = new BroadcastChannel('counts');
-            channel.onmessage = message => { channel.close(); done(message.data); }; channel.postMessage('ask');";
-        counts.push(browser.driver.execute_async(ask, Vec::new()).await.unwrap().convert().unwrap());
+        counts.push(browser.counts().await);
     }
     eprintln!("{counts:?}; {}; six steps: {}", browser.text("device").await, browser.text("status").await);
     let [first, second, third] = counts[..] else { unreachable!() };

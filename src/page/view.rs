@@ -169,8 +169,11 @@ pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
         canvas.set_width(across * width);
         canvas.set_height(down * height);
     }
-    let context =
-        canvas.get_context("2d").ok().flatten().and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());
+    // Small pictures, put there pixel by pixel: a canvas on the GPU would cost its start and a copy for each.
+    let options = js_sys::Object::new();
+    let _ = js_sys::Reflect::set(&options, &"willReadFrequently".into(), &true.into());
+    let context = canvas.get_context_with_context_options("2d", &options).ok().flatten();
+    let context = context.and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());
     let Some(context) = context else { return };
     for (index, picture) in (0..).zip(pictures) {
         let data = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&picture.rgba), picture.width, picture.height);

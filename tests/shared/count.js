@@ -1,4 +1,4 @@
-// Counts what is asked of WebGPU in a worker, and tells whoever asks over a BroadcastChannel.
+// Counts what is asked of WebGPU in a worker, and how much memory its WebAssembly has; tells whoever asks over a BroadcastChannel.
 (() => {
   const counts = { dispatches: 0, submits: 0, bindGroups: 0, pipelines: 0, buffers: 0, bytes: 0, mostBytes: 0 };
   const count = (type, method, act) => {
@@ -33,8 +33,18 @@
       return destroy.call(this);
     };
   }
+  let memory;
+  for (const name of ["instantiate", "instantiateStreaming"]) {
+    const original = WebAssembly[name];
+    WebAssembly[name] = async (...values) => {
+      const result = await original.apply(WebAssembly, values);
+      memory = (result.instance ?? result).exports.memory ?? memory;
+      return result;
+    };
+  }
   if (typeof WorkerGlobalScope !== "undefined") {
     const channel = new BroadcastChannel("counts");
-    channel.onmessage = message => message.data === "ask" && channel.postMessage(counts);
+    channel.onmessage = message => message.data === "ask" &&
+      channel.postMessage({ ...counts, wasmBytes: memory?.buffer.byteLength ?? 0 });
   }
 })();
