@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use burn::tensor::Device;
 use chrysalis::noise::BatchNoise;
 use chrysalis::unet::waves;
-use chrysalis::weights::decode;
+use chrysalis::weights::{Storage, decode, encode};
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 use tiny_http::{Header, Response, Server};
@@ -38,7 +38,8 @@ impl Subject {
         let device = Device::flex();
         let weights = decode(&file, &device)?;
         let config = weights.description.unet.clone();
-        let tensors = tensors(&weights.model.unet)?;
+        let plain = pollster::block_on(encode(&weights.model, &weights.description, Storage::F32))?;
+        let tensors = tensors(&plain)?;
         let x = BatchNoise::new(&[3], [3, config.image_size, config.image_size], &device).draw();
         let output = weights.model.unet.forward(x.clone(), &[LABEL]);
         let numbers = |tensor: burn::tensor::Tensor<4>| tensor.into_data().try_into_vec::<f32>();
@@ -52,36 +53,11 @@ impl Subject {
     }
 }
 
-/// All weights by name, as the network holds them.
-fn tensors(unet: &chrysalis::unet::UNet) -> anyhow::Result<Tensors> {
-    use burn::module::{Module, ModuleVisitor, Param};
-    use burn::tensor::Tensor;
-    #[derive(Default)]
-    struct Collect {
-        path: Vec<String>,
-        tensors: Tensors,
-    }
-    impl ModuleVisitor for Collect {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.into());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let value = param.val();
-            let shape = value.dims().to_vec();
-            if let Ok(values) = value.into_data().try_into_vec::<f32>() {
-                self.tensors.insert(self.path.join("."), (shape, values));
-            }
-        }
-    }
-    let mut collect = Collect::default();
-    unet.visit(&mut collect);
-    if collect.tensors.is_empty() {
-        bail!("the network's weights could not be read");
-    }
-    Ok(collect.tensors)
+/// All weights by name, from a file in which nothing is rounded.
+fn tensors(file: &[u8]) -> anyhow::Result<Tensors> {
+    let values = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let file = safetensors::SafeTensors::deserialize(file)?;
+    Ok(file.iter().map(|(name, view)| (name.into(), (view.shape().to_vec(), values(view.data())))).collect())
 }
 
 /// Runs everything and adds it to the report.

@@ -44,23 +44,9 @@ pub fn multiply<S: Simd>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns:
                 let into_at = into.as_mut_ptr().add(row * columns + column);
                 let block = Block { a: a_at, a_stride: a.stride, b: b.as_ptr(), column, inner, into: into_at, columns };
                 if width == 2 * S::F32_LANES {
-                    match left {
-                        1 => block.run::<S, 1, 2>(simd),
-                        2 => block.run::<S, 2, 2>(simd),
-                        3 => block.run::<S, 3, 2>(simd),
-                        4 => block.run::<S, 4, 2>(simd),
-                        5 => block.run::<S, 5, 2>(simd),
-                        _ => block.run::<S, 6, 2>(simd),
-                    }
+                    block.run_rows::<S, 2>(simd, left);
                 } else {
-                    match left {
-                        1 => block.run::<S, 1, 1>(simd),
-                        2 => block.run::<S, 2, 1>(simd),
-                        3 => block.run::<S, 3, 1>(simd),
-                        4 => block.run::<S, 4, 1>(simd),
-                        5 => block.run::<S, 5, 1>(simd),
-                        _ => block.run::<S, 6, 1>(simd),
-                    }
+                    block.run_rows::<S, 1>(simd, left);
                 }
             }
             row += left.min(6);
@@ -81,6 +67,25 @@ struct Block {
 }
 
 impl Block {
+    /// As many of the `left` rows as fit into registers, six at most.
+    ///
+    /// # Safety
+    /// They and `VECTORS` vectors of columns from `column` on must exist.
+    #[inline(always)]
+    unsafe fn run_rows<S: Simd, const VECTORS: usize>(self, simd: S, left: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match left {
+                1 => self.run::<S, 1, VECTORS>(simd),
+                2 => self.run::<S, 2, VECTORS>(simd),
+                3 => self.run::<S, 3, VECTORS>(simd),
+                4 => self.run::<S, 4, VECTORS>(simd),
+                5 => self.run::<S, 5, VECTORS>(simd),
+                _ => self.run::<S, 6, VECTORS>(simd),
+            }
+        }
+    }
+
     /// # Safety
     /// `ROWS` rows of `a` and `into` and `VECTORS` vectors of columns from `column` on must exist.
     #[inline(always)]

@@ -4,31 +4,15 @@ use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{output, threads};
+use super::output;
 use crate::kernels::Attention;
 
 pub fn attend(x: CubeTensor, shape: Shape, spec: Attention) -> CubeTensor {
-    let client = x.client.clone();
     let [_, rows, columns, channels] = shape.dims();
     let total = shape.num_elements() / spec.width;
     let out = output(&x, shape);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: every thread below `total` stays inside the tensors, whose sizes these numbers are.
-    unsafe {
-        attend_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            x.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            rows * columns,
-            channels / spec.width,
-            total,
-            1.0 / (spec.width as f32).sqrt(),
-            spec.width / 4,
-        );
-    }
-    out
+    let scale = 1.0 / (spec.width as f32).sqrt();
+    launch!(attend_kernel, total, [x] -> out, rows * columns, channels / spec.width, total, scale, spec.width / 4)
 }
 
 /// A thread computes one head of one position, in one pass over the keys: the softmax's sum and the sum of values are brought

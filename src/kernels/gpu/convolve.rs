@@ -4,7 +4,7 @@ use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{output, silu, threads};
+use super::{output, silu};
 use crate::kernels::spec::{Convolution, Finish, LARGEST_ACTIVATION};
 
 /// The most neighbouring positions that a thread computes. Eight sums of four channels and ten inputs are 72 registers.
@@ -34,33 +34,23 @@ pub fn convolve(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Sha
     {
         across *= 2;
     }
-    let client = x.client.clone();
     let out = output(&x, shape);
     let total = count(across);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: every thread below `total` reads and writes inside the tensors, whose sizes these numbers are.
-    unsafe {
-        convolve_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            x.into_buffer_arg(),
-            weight.into_buffer_arg(),
-            other.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            rows,
-            columns,
-            inputs / 4,
-            outputs / 4,
-            total,
-            offset / 4,
-            main,
-            spec.side,
-            across,
-            finish,
-        );
-    }
-    out
+    launch!(
+        convolve_kernel,
+        total,
+        [x, weight, other] -> out,
+        rows,
+        columns,
+        inputs / 4,
+        outputs / 4,
+        total,
+        offset / 4,
+        main,
+        spec.side,
+        across,
+        finish
+    )
 }
 
 /// A thread computes four channels of `across` positions of a row.

@@ -4,19 +4,14 @@
 //! them in registers, so that every number it loads meets several others; nothing is shared between threads and there are no
 //! barriers, which small pictures and software adapters reward alike.
 
-mod attend;
-mod convolve;
-mod pointwise;
-
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::client::Client;
+use cubecl::cube;
 use cubecl::prelude::*;
-use cubecl::{calculate_cube_count_elemwise, cube};
 
 use super::spec::{attended, halved, joined};
 use super::{Attention, Convolution, Join, Kernels, Patches, Storage};
@@ -34,11 +29,30 @@ fn output(like: &CubeTensor, shape: Shape) -> CubeTensor {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, DType::F32)
 }
 
-/// How many threads, and in what groups.
-fn threads(client: &Client, total: usize) -> (CubeCount, CubeDim) {
-    let side_by_side = CubeDim::new_1d(SIDE_BY_SIDE);
-    (calculate_cube_count_elemwise(client, total, side_by_side), side_by_side)
+/// Starts a kernel with a thread for each of `total` pieces of work: its tensors, the one it writes, and its numbers in the order
+/// of its arguments. Gives the tensor that it writes.
+macro_rules! launch {
+    ($kernel:ident, $total:expr, [$($input:ident),*] -> $out:ident, $($number:expr),*) => {{
+        let (client, side_by_side) = (&$out.client, cubecl::prelude::CubeDim::new_1d(super::SIDE_BY_SIDE));
+        // SAFETY: every kernel here ends at once in threads beyond `total`, and the others stay inside the tensors, whose
+        // sizes their numbers are; no loop runs for ever.
+        unsafe {
+            $kernel::launch_unchecked(
+                client,
+                cubecl::calculate_cube_count_elemwise(client, $total, side_by_side),
+                side_by_side,
+                $($input.into_buffer_arg(),)*
+                $out.clone().into_buffer_arg(),
+                $($number,)*
+            );
+        }
+        $out
+    }};
 }
+
+mod attend;
+mod convolve;
+mod pointwise;
 
 /// `x / (1 + exp(−x))`.
 #[cube]

@@ -4,36 +4,14 @@ use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{output, silu, threads};
+use super::{output, silu};
 use crate::kernels::spec::{EPSILON, Join, Patches, Storage};
 
 pub fn store(weight: CubeTensor, gain: CubeTensor, spec: Storage) -> CubeTensor {
-    let client = weight.client.clone();
-    let shape = spec.shape();
-    let [_, inputs, outputs] = shape.dims();
-    let total = shape.num_elements();
-    let out = output(&weight, shape);
-    let (cubes, cube) = threads(&client, total);
-    let taps = spec.side * spec.side;
-    // SAFETY: every thread below `total` stays inside the tensors, whose sizes these numbers are.
-    unsafe {
-        store_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            weight.into_buffer_arg(),
-            gain.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            spec.inputs,
-            spec.outputs,
-            inputs,
-            outputs,
-            taps,
-            total,
-            spec.scale,
-        );
-    }
-    out
+    let out = output(&weight, spec.shape());
+    let [taps, inputs, outputs] = out.meta.shape().dims();
+    let total = taps * inputs * outputs;
+    launch!(store_kernel, total, [weight, gain] -> out, spec.inputs, spec.outputs, inputs, outputs, taps, total, spec.scale)
 }
 
 #[cube(launch_unchecked)]
@@ -63,23 +41,9 @@ fn store_kernel(
 }
 
 pub fn activate(x: CubeTensor) -> CubeTensor {
-    let client = x.client.clone();
-    let shape = x.meta.shape().clone();
-    let total = shape.num_elements() / 4;
-    let out = output(&x, shape);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: as in `store`.
-    unsafe {
-        activate_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            x.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            total,
-        );
-    }
-    out
+    let out = output(&x, x.meta.shape().clone());
+    let total = out.meta.shape().num_elements() / 4;
+    launch!(activate_kernel, total, [x] -> out, total)
 }
 
 #[cube(launch_unchecked)]
@@ -91,24 +55,9 @@ fn activate_kernel(x: &[Vector<f32, Const<4>>], out: &mut [Vector<f32, Const<4>>
 }
 
 pub fn normalise(x: CubeTensor, width: usize) -> CubeTensor {
-    let client = x.client.clone();
-    let shape = x.meta.shape().clone();
-    let total = shape.num_elements() / width;
-    let out = output(&x, shape);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: as in `store`.
-    unsafe {
-        normalise_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            x.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            width / 4,
-            total,
-        );
-    }
-    out
+    let out = output(&x, x.meta.shape().clone());
+    let total = out.meta.shape().num_elements() / width;
+    launch!(normalise_kernel, total, [x] -> out, width / 4, total)
 }
 
 /// A thread brings one group of channels to a root mean square of one.
@@ -132,25 +81,10 @@ fn normalise_kernel(x: &[Vector<f32, Const<4>>], out: &mut [Vector<f32, Const<4>
 }
 
 pub fn halve(x: CubeTensor, shape: Shape) -> CubeTensor {
-    let client = x.client.clone();
     let [_, _, columns, channels] = shape.dims();
     let total = shape.num_elements() / 4;
     let out = output(&x, shape);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: as in `store`.
-    unsafe {
-        halve_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            x.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            columns,
-            channels / 4,
-            total,
-        );
-    }
-    out
+    launch!(halve_kernel, total, [x] -> out, columns, channels / 4, total)
 }
 
 #[cube(launch_unchecked)]
@@ -174,31 +108,12 @@ fn halve_kernel(
 }
 
 pub fn join(x: CubeTensor, skip: CubeTensor, shape: Shape, spec: Join) -> CubeTensor {
-    let client = x.client.clone();
     let [_, x_rows, _, x_channels] = x.meta.shape().dims();
     let [_, rows, columns, channels] = shape.dims();
     let total = shape.num_elements() / 4;
     let out = output(&x, shape);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: as in `store`.
-    unsafe {
-        join_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            x.into_buffer_arg(),
-            skip.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            columns,
-            x_channels / 4,
-            channels / 4,
-            rows / x_rows,
-            total,
-            spec.main,
-            spec.skip,
-        );
-    }
-    out
+    let (x_channels, channels, times) = (x_channels / 4, channels / 4, rows / x_rows);
+    launch!(join_kernel, total, [x, skip] -> out, columns, x_channels, channels, times, total, spec.main, spec.skip)
 }
 
 #[cube(launch_unchecked)]
@@ -232,30 +147,11 @@ fn join_kernel(
 }
 
 pub fn enter(picture: CubeTensor, frame: CubeTensor, shape: Shape, spec: Patches) -> CubeTensor {
-    let client = picture.client.clone();
     let [_, channels, rows, columns] = picture.meta.shape().dims();
     let [.., width] = shape.dims::<4>();
     let total = shape.num_elements();
     let out = output(&picture, shape);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: as in `store`.
-    unsafe {
-        enter_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            picture.into_buffer_arg(),
-            frame.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            channels,
-            rows,
-            columns,
-            width,
-            spec.side,
-            total,
-        );
-    }
-    out
+    launch!(enter_kernel, total, [picture, frame] -> out, channels, rows, columns, width, spec.side, total)
 }
 
 #[cube(launch_unchecked)]
@@ -292,32 +188,12 @@ fn enter_kernel(
 }
 
 pub fn leave(x: CubeTensor, picture: CubeTensor, frame: CubeTensor, spec: Patches) -> CubeTensor {
-    let client = x.client.clone();
     let [.., width] = x.meta.shape().dims::<4>();
     let shape = picture.meta.shape().clone();
     let [_, channels, rows, columns] = shape.dims();
     let total = shape.num_elements();
     let out = output(&x, shape);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: as in `store`.
-    unsafe {
-        leave_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            x.into_buffer_arg(),
-            picture.into_buffer_arg(),
-            frame.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            channels,
-            rows,
-            columns,
-            width,
-            spec.side,
-            total,
-        );
-    }
-    out
+    launch!(leave_kernel, total, [x, picture, frame] -> out, channels, rows, columns, width, spec.side, total)
 }
 
 #[cube(launch_unchecked)]
@@ -345,26 +221,9 @@ fn leave_kernel(
 }
 
 pub fn mix([a, b, c]: [CubeTensor; 3], factors: CubeTensor) -> CubeTensor {
-    let client = a.client.clone();
-    let shape = a.meta.shape().clone();
-    let total = shape.num_elements();
-    let out = output(&a, shape);
-    let (cubes, cube) = threads(&client, total);
-    // SAFETY: as in `store`.
-    unsafe {
-        mix_kernel::launch_unchecked(
-            &client,
-            cubes,
-            cube,
-            a.into_buffer_arg(),
-            b.into_buffer_arg(),
-            c.into_buffer_arg(),
-            factors.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            total,
-        );
-    }
-    out
+    let out = output(&a, a.meta.shape().clone());
+    let total = out.meta.shape().num_elements();
+    launch!(mix_kernel, total, [a, b, c, factors] -> out, total)
 }
 
 #[cube(launch_unchecked)]
