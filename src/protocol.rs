@@ -12,8 +12,13 @@ pub enum Request {
         /// The address of the weight file.
         weights: String,
     },
-    /// Turn seeds into pictures.
-    Hatch(HatchWish),
+    /// Turn seeds into pictures, instead of whatever hatches now.
+    Hatch {
+        /// Which hatching this is: its events carry the number, so that those of an earlier one cannot be taken for its own.
+        turn: u32,
+        /// What to hatch.
+        wish: HatchWish,
+    },
     /// Stop hatching after the step at hand.
     Cancel,
 }
@@ -65,29 +70,14 @@ pub enum Event {
         /// Side of its pictures, in pixels.
         image_size: usize,
     },
-    /// One step is done.
-    Step {
-        /// Which step, from 1 up.
-        index: usize,
-        /// How many steps there are.
-        of: usize,
-        /// The noise level that it reached.
-        sigma: f64,
-        /// The noisy pictures.
-        noisy: Vec<Shown>,
-        /// The clean pictures that the network sees in them.
-        clean: Vec<Shown>,
+    /// How a hatching goes on.
+    Hatching {
+        /// Which one.
+        turn: u32,
+        /// What happened to it.
+        news: Hatching,
     },
-    /// The pictures are finished.
-    Hatched {
-        /// The pictures.
-        pictures: Vec<Shown>,
-        /// How long it took, in milliseconds.
-        total_ms: f64,
-    },
-    /// Hatching stopped because the page asked for it.
-    Cancelled,
-    /// Something went wrong.
+    /// Something went wrong, outside any hatching.
     Failed {
         /// What, as a sentence for people.
         message: String,
@@ -96,6 +86,44 @@ pub enum Event {
         /// Whether the worker is gone, and would not hear another request.
         fatal: bool,
     },
+}
+
+/// What happens to a hatching: steps, and one of the others at its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Hatching {
+    /// One step is done.
+    Step(Step),
+    /// The pictures are finished.
+    Hatched {
+        /// The pictures.
+        pictures: Vec<Shown>,
+        /// How long it took, in milliseconds.
+        total_ms: f64,
+    },
+    /// It stopped because the page asked for that, or for another hatching.
+    Cancelled,
+    /// It could not go on; the worker hears the next request.
+    Failed {
+        /// Why, as a sentence for people.
+        message: String,
+        /// What to do about it, as a sentence for people.
+        mend: String,
+    },
+}
+
+/// One step on the way from noise to pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Which step, from 1 up.
+    pub index: usize,
+    /// How many steps there are.
+    pub of: usize,
+    /// The noise level that it reached.
+    pub sigma: f64,
+    /// The noisy pictures.
+    pub noisy: Vec<Shown>,
+    /// The clean pictures that the network sees in them.
+    pub clean: Vec<Shown>,
 }
 
 /// A picture on its way to a canvas.

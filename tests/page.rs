@@ -39,6 +39,8 @@ enum Fault {
     Counted,
     /// `navigator.gpu` lends an adapter that throws whatever is asked of it.
     BrokenGpu,
+    /// The file of an engine is there for the first that asks, and for nobody after that.
+    OneEngine,
 }
 
 impl Fault {
@@ -64,13 +66,21 @@ fn serve(fault: Fault) -> String {
     let server = Server::http("127.0.0.1:0").unwrap();
     let port = server.server_addr().to_ip().unwrap().port();
     std::thread::spawn(move || {
+        let mut engines = 0;
         for request in server.incoming_requests() {
             let path = request.url().split('?').next().unwrap_or("").to_string();
             let file = path.strip_prefix("/a/sub/path/").map(|file| if file.is_empty() { "index.html" } else { file });
             let body = match file {
                 Some(file) if matches!(fault, Fault::Without(missing) if missing == file) => None,
                 Some(loader @ ("worker-gpu_loader.js" | "worker-cpu_loader.js")) => {
-                    std::fs::read(dist.join(loader)).ok().map(|script| [fault.script().as_bytes(), &script].concat())
+                    engines += 1;
+                    if fault == Fault::OneEngine && engines > 1 {
+                        None
+                    } else {
+                        std::fs::read(dist.join(loader))
+                            .ok()
+                            .map(|script| [fault.script().as_bytes(), &script].concat())
+                    }
                 }
                 Some("index.html") => std::fs::read_to_string(dist.join("index.html")).ok().map(|page| {
                     page.replacen("<head>", &format!("<head><script>{}</script>", fault.script()), 1).into_bytes()
@@ -359,6 +369,41 @@ async fn four_butterflies_hatch_at_once_and_are_the_ones_that_hatch_alone() {
     browser.click("hatch").await;
     browser.driver.execute("document.getElementById('cancel').click();", Vec::new()).await.unwrap();
     browser.wait_for("status", "Cancelled", |text| text == "Cancelled.").await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_wish_for_four_can_be_withdrawn_while_helpers_wake() {
+    let browser = Browser::start(false).await;
+    browser.open(&format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None))).await;
+    browser.wait_for("status", "Ready", |text| text == "Ready.").await;
+    browser.driver.execute("document.getElementById('count').value = 4;", Vec::new()).await.unwrap();
+    let at_once = "document.getElementById('hatch').click(); await null; await null;
+        const said = document.getElementById('status').textContent; document.getElementById('cancel').click(); return said;";
+    let said: String = browser.driver.execute(at_once, Vec::new()).await.unwrap().convert().unwrap();
+    assert!(said.contains("helper"), "{said}");
+    browser.wait_for("status", "Cancelled", |text| text == "Cancelled.").await;
+    // The helpers that are on their way do not start what nobody wants any more, and the next wish is granted.
+    browser.driver.execute("document.getElementById('count').value = 1;", Vec::new()).await.unwrap();
+    browser.click("hatch").await;
+    browser.wait_hatched().await;
+    assert!(browser.picture().await.largest_difference(&golden()).unwrap() <= 1);
+    browser.driver.execute("document.getElementById('count').value = 4;", Vec::new()).await.unwrap();
+    browser.click("hatch").await;
+    browser.wait_for("caption", "the four", |text| text.starts_with("Numbers 7 to 10,")).await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn four_butterflies_hatch_without_helpers_too() {
+    let browser = Browser::start(false).await;
+    let page = format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::OneEngine));
+    browser.open(&format!("{page}&seed=4&count=4")).await;
+    browser.wait_hatched().await;
+    assert_eq!(browser.picture().await.width(), 32);
+    browser.wait_for("caption", "the four", |text| text.starts_with("Numbers 4 to 7,")).await;
     browser.end().await;
 }
 

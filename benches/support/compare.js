@@ -30,7 +30,7 @@ class Chrysalis {
   until(name, each = () => {}) {
     return new Promise((resolve, reject) => {
       this.worker.onmessage = ({ data }) => {
-        const event = data instanceof Map ? Object.fromEntries(data) : data;
+        const event = data.Hatching ? data.Hatching.news : data;
         each(event);
         if (event === name || (typeof event === "object" && name in event)) resolve(event);
         else if (event.Failed || event.Unfit) reject(new Error(JSON.stringify(event)));
@@ -42,7 +42,7 @@ class Chrysalis {
   async hatch(seed, count, steps) {
     const times = [performance.now()];
     const done = this.until("Hatched", event => event.Step && times.push(performance.now()));
-    this.worker.postMessage({ Hatch: { seed: String(seed), count, steps, sampler: "dpm" } });
+    this.worker.postMessage({ Hatch: { turn: 1, wish: { seed: String(seed), count, steps, sampler: "dpm" } } });
     await done;
     return times;
   }

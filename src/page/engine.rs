@@ -5,6 +5,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 
+use super::inbox::{Inbox, Signal};
 use crate::protocol::{Event, Request};
 
 /// Which of the two workers: a visitor fetches only the one that fits the machine.
@@ -28,38 +29,41 @@ impl Kind {
 
 /// A running worker.
 pub struct Engine {
-    /// Which one.
+    /// What it runs on.
     pub kind: Kind,
+    /// Its name among all engines that this page ever started.
+    pub id: u32,
     worker: Worker,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(web_sys::Event)>,
 }
 
 impl Engine {
-    /// Starts a worker. `on_event` hears its events, a crash as [`Event::Failed`] among them.
-    pub fn start(kind: Kind, on_event: impl Fn(Event) + Clone + 'static) -> Result<Self, String> {
+    /// Starts a worker. The inbox hears its events, a crash as [`Event::Failed`] among them.
+    ///
+    /// # Errors
+    /// With the browser's reason for not starting any.
+    pub fn start(kind: Kind, id: u32, inbox: &Inbox) -> Result<Self, String> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
         let worker = Worker::new_with_options(kind.script(), &options).map_err(|error| format!("{error:?}"))?;
 
-        let hear = on_event.clone();
-        let on_message =
-            Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| match serde_wasm_bindgen::from_value(
-                message.data(),
-            ) {
-                Ok(event) => hear(event),
-                Err(error) => hear(crashed(&format!("it said something the page does not understand ({error})"))),
-            });
+        let hear = inbox.clone();
+        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+            let event = serde_wasm_bindgen::from_value(message.data())
+                .unwrap_or_else(|error| crashed(&format!("it said something the page does not understand ({error})")));
+            hear.send(Signal::Engine(id, event));
+        });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
 
+        let hear = inbox.clone();
         let on_error = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
             let reason = event.dyn_ref::<web_sys::ErrorEvent>().map(web_sys::ErrorEvent::message);
-            on_event(crashed(
-                &reason.filter(|reason| !reason.is_empty()).unwrap_or_else(|| "its files could not be loaded".into()),
-            ));
+            let reason = reason.filter(|reason| !reason.is_empty());
+            hear.send(Signal::Engine(id, crashed(&reason.unwrap_or_else(|| "its files could not be loaded".into()))));
         });
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self { kind, worker, _on_message: on_message, _on_error: on_error })
+        Ok(Self { kind, id, worker, _on_message: on_message, _on_error: on_error })
     }
 
     /// Sends a request.

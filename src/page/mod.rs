@@ -5,14 +5,14 @@
 
 mod address;
 mod app;
+mod crew;
 mod engine;
+mod inbox;
 mod parts;
 mod view;
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use app::App;
+use app::{App, Unusable};
+use wasm_bindgen_futures::spawn_local;
 
 /// Starts the page.
 pub fn start() {
@@ -21,10 +21,7 @@ pub fn start() {
         view::tell_failure(&format!("The page stopped unexpectedly: {info}."), "Reload it.");
     }));
     match App::new() {
-        Ok(app) => App::run(Rc::new(RefCell::new(app))),
-        Err(missing) => view::tell_failure(
-            &format!("The page is incomplete: it has no element '{missing}'."),
-            "Reload it; if you host it yourself, build it again with trunk.",
-        ),
+        Ok(app) => spawn_local(app.run()),
+        Err(Unusable { message, mend }) => view::tell_failure(&message, mend),
     }
 }

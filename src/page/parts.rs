@@ -2,33 +2,24 @@
 
 use std::collections::VecDeque;
 
-use crate::protocol::{HatchWish, Shown};
+use crate::protocol::{HatchWish, Shown, Step};
 
-/// One step of all pictures.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// Which step, from 1 up.
-    pub index: usize,
-    /// How many steps there are.
-    pub of: usize,
-    /// The noise level that it reached.
-    pub sigma: f64,
-    /// The noisy pictures.
-    pub noisy: Vec<Shown>,
-    /// The clean pictures that the network sees in them.
-    pub clean: Vec<Shown>,
+/// How a hatching ended.
+pub enum Outcome {
+    /// With all pictures, after the longest of the engines' times, in milliseconds.
+    Hatched(Vec<Shown>, f64),
+    /// Without some.
+    Cancelled,
 }
 
 /// What each engine has delivered so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Parts(Vec<Part>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Part {
     steps: VecDeque<Step>,
-    pictures: Option<Vec<Shown>>,
-    over: bool,
-    total_ms: f64,
+    end: Option<Outcome>,
 }
 
 impl Parts {
@@ -63,23 +54,24 @@ impl Parts {
         complete
     }
 
-    /// Takes an engine's finished pictures; gives all of them, and the longest time, when no engine is left.
-    pub fn hatched(&mut self, engine: usize, pictures: Vec<Shown>, total_ms: f64) -> Option<(Vec<Shown>, f64)> {
+    /// Takes note that an engine is done; gives how the whole ended, when no engine is left.
+    pub fn end(&mut self, engine: usize, outcome: Outcome) -> Option<Outcome> {
         if let Some(part) = self.0.get_mut(engine) {
-            (part.pictures, part.over, part.total_ms) = (Some(pictures), true, total_ms);
+            part.end = Some(outcome);
         }
-        if !self.0.iter().all(|part| part.pictures.is_some()) {
+        if self.0.iter().any(|part| part.end.is_none()) {
             return None;
         }
-        let longest = self.0.iter().map(|part| part.total_ms).fold(0.0, f64::max);
-        Some((self.0.iter_mut().filter_map(|part| part.pictures.take()).flatten().collect(), longest))
-    }
-
-    /// Takes note that an engine has stopped; says whether all have.
-    pub fn cancelled(&mut self, engine: usize) -> bool {
-        if let Some(part) = self.0.get_mut(engine) {
-            part.over = true;
+        let (mut all, mut longest) = (Vec::new(), 0.0_f64);
+        for part in &mut self.0 {
+            match part.end.take() {
+                Some(Outcome::Hatched(pictures, total_ms)) => {
+                    all.extend(pictures);
+                    longest = longest.max(total_ms);
+                }
+                _ => return Some(Outcome::Cancelled),
+            }
         }
-        self.0.iter().all(|part| part.over)
+        Some(Outcome::Hatched(all, longest))
     }
 }

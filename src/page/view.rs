@@ -119,6 +119,12 @@ impl View {
         self.announcement.set_text_content(Some(sentence));
     }
 
+    /// Says what the picture shows, to those who do not see it.
+    pub fn label_picture(&self, label: &str) {
+        // It cannot be refused: the attribute's name is valid.
+        let _ = self.picture.set_attribute("aria-label", label);
+    }
+
     /// The id of the element that has the keyboard's focus.
     pub fn focused(&self) -> String {
         self.document.active_element().map(|element| element.id()).unwrap_or_default()
@@ -183,11 +189,6 @@ pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
                 context.put_image_data(&data, f64::from(index % across * width), f64::from(index / across * height));
         }
     }
-}
-
-/// How many processors the browser says there are.
-pub fn processors() -> usize {
-    web_sys::window().map_or(1, |window| window.navigator().hardware_concurrency() as usize).max(1)
 }
 
 /// Shows a failure above everything else; works even when nothing else does.

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use crate::diffusion::{NoiseLevels, Sampler, Sampling, SamplingModel, Trained};
 use crate::noise::BatchNoise;
 use crate::picture::Picture;
-use crate::protocol::{Event, HatchWish, Shown};
+use crate::protocol::{self, Event, HatchWish, Hatching, Shown};
 
 /// The most steps a page may ask for.
 const MOST_STEPS: usize = 1000;
@@ -23,14 +23,14 @@ const PROGRESS_EVERY: usize = 64 << 10;
 #[derive(Default)]
 pub struct Engine {
     sound: Option<Rc<Sound>>,
-    /// Counts hatchings and cancellations: a hatching that finds another number than its own stops.
-    turn: u64,
+    /// The number of the hatching that is wanted: one that finds another than its own stops.
+    wanted: Option<u32>,
 }
 
 impl Engine {
     /// Stops whatever hatches.
     pub fn cancel(&mut self) {
-        self.turn += 1;
+        self.wanted = None;
     }
 }
 
@@ -75,29 +75,35 @@ async fn try_load(address: &str, kind: Kind) -> Result<Sound, Event> {
 }
 
 /// Hatches pictures, telling the page of every step.
-pub async fn hatch(engine: Rc<RefCell<Engine>>, wish: HatchWish) {
-    let (sound, turn) = {
+pub async fn hatch(engine: Rc<RefCell<Engine>>, turn: u32, wish: HatchWish) {
+    let sound = {
         let mut engine = engine.borrow_mut();
-        engine.turn += 1;
-        (engine.sound.clone(), engine.turn)
+        engine.wanted = Some(turn);
+        engine.sound.clone()
     };
-    let still_wanted = || engine.borrow().turn == turn;
-    let event = match sound {
-        Some(sound) => try_hatch(&sound, wish, still_wanted).await.unwrap_or_else(|message| Event::Failed {
-            message,
-            mend: "Hatch again; if it stays, add ?device=cpu to the page's address and reload.".into(),
-            fatal: false,
-        }),
-        None => Event::Failed {
+    let still_wanted = || engine.borrow().wanted == Some(turn);
+    let tell = |news| scope::post(&Event::Hatching { turn, news });
+    tell(match sound {
+        Some(sound) => {
+            let end = try_hatch(&sound, wish, |step| tell(Hatching::Step(step)), still_wanted).await;
+            end.unwrap_or_else(|message| Hatching::Failed {
+                message,
+                mend: "Hatch again; if it stays, add ?device=cpu to the page's address and reload.".into(),
+            })
+        }
+        None => Hatching::Failed {
             message: "The model is not loaded yet.".into(),
             mend: "Wait until the page says that it is ready.".into(),
-            fatal: false,
         },
-    };
-    scope::post(&event);
+    });
 }
 
-async fn try_hatch(sound: &Sound, wish: HatchWish, still_wanted: impl Fn() -> bool) -> Result<Event, String> {
+async fn try_hatch(
+    sound: &Sound,
+    wish: HatchWish,
+    tell: impl Fn(protocol::Step),
+    still_wanted: impl Fn() -> bool,
+) -> Result<Hatching, String> {
     if !(1..=MOST_STEPS).contains(&wish.steps) {
         return Err(format!("A butterfly takes from 1 to {MOST_STEPS} steps, not {}.", wish.steps));
     }
@@ -115,14 +121,14 @@ async fn try_hatch(sound: &Sound, wish: HatchWish, still_wanted: impl Fn() -> bo
         if step.index == step.of {
             finished = Some(noisy.clone());
         }
-        scope::post(&Event::Step { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
+        tell(protocol::Step { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
         scope::give_way().await;
         if !still_wanted() {
-            return Ok(Event::Cancelled);
+            return Ok(Hatching::Cancelled);
         }
     }
     let pictures = finished.ok_or("No step was taken.")?;
-    Ok(Event::Hatched { pictures, total_ms: scope::now_ms() - before })
+    Ok(Hatching::Hatched { pictures, total_ms: scope::now_ms() - before })
 }
 
 /// Reads both batches back, at once: on a GPU each reading is a wait.

@@ -26,7 +26,7 @@ pub fn start(kind: Kind) {
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
         match serde_wasm_bindgen::from_value::<Request>(message.data()) {
             Ok(Request::Load { weights }) => spawn_local(engine::load(Rc::clone(&engine), weights, kind)),
-            Ok(Request::Hatch(wish)) => spawn_local(engine::hatch(Rc::clone(&engine), wish)),
+            Ok(Request::Hatch { turn, wish }) => spawn_local(engine::hatch(Rc::clone(&engine), turn, wish)),
             Ok(Request::Cancel) => engine.borrow_mut().cancel(),
             Err(error) => scope::post(&Event::Failed {
                 message: format!("The page sent something the engine does not understand: {error}."),

@@ -1,0 +1,65 @@
+//! Everything that happens to the page, one thing after the other.
+
+use futures_channel::mpsc::UnboundedSender;
+
+use crate::adapter::{Adapter, NoAdapter};
+use crate::protocol::Event;
+
+/// Something that happened.
+pub enum Input {
+    /// The visitor did something.
+    Act(Act),
+    /// The engines, or what they run on, said something.
+    Signal(Signal),
+}
+
+/// What a visitor can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Hatch what the controls say.
+    Hatch,
+    /// Hatch another seed.
+    Roll,
+    /// Stop.
+    Cancel,
+    /// Take the picture home.
+    Save,
+    /// Move the slider.
+    ChooseSteps,
+    /// Show the steps with or without the noise.
+    ChooseNoise,
+}
+
+/// What the engines hear.
+pub enum Signal {
+    /// What the browser says about its GPU.
+    Adapter(Result<Adapter, NoAdapter>),
+    /// The engine of this number said something.
+    Engine(u32, Event),
+    /// The hatching of this number was cancelled long ago, and should have ended.
+    Overdue(u32),
+}
+
+/// Where things that happen are put.
+#[derive(Clone)]
+pub struct Inbox(pub UnboundedSender<Input>);
+
+impl Inbox {
+    /// Puts something in.
+    pub fn send(&self, input: impl Into<Input>) {
+        // Fails only when nobody reads, as after a panic: the page has said so then.
+        let _ = self.0.unbounded_send(input.into());
+    }
+}
+
+impl From<Act> for Input {
+    fn from(act: Act) -> Self {
+        Self::Act(act)
+    }
+}
+
+impl From<Signal> for Input {
+    fn from(signal: Signal) -> Self {
+        Self::Signal(signal)
+    }
+}
