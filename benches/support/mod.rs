@@ -22,8 +22,12 @@ pub fn main() -> anyhow::Result<()> {
     let onnxruntime = std::env::var_os("ONNXRUNTIME_WEB").map(PathBuf::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::new();
-    // `cargo bench -- WebGPU` measures only the engines of that name in the browser, and writes nothing.
+    // `cargo bench -- native` and `cargo bench -- WebGPU` measure one half, or the engines of that name, and write nothing.
     if let Some(filter) = std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
+        if filter == "native" {
+            native::measure(&mut report);
+            return Ok(());
+        }
         return runtime.block_on(browser::engines(&mut report, onnxruntime.as_deref(), &filter));
     }
     native::measure(&mut report);

@@ -7,15 +7,15 @@
 //!
 //! They reach burn through its extension mechanism, hold no state and know nothing of the network. Activations are
 //! `[batch, rows, columns, channels]` with channels a multiple of four; pictures are `[batch, channels, rows, columns]`.
-//! Gradients are not implemented: training uses [`crate::unet::UNet`] itself.
+//! These have no gradients; the few that training uses are in [`mod@training`].
 
 #[cfg(feature = "cpu")]
 mod cpu;
 #[cfg(feature = "gpu")]
 mod gpu;
-#[cfg(not(target_family = "wasm"))]
 pub mod reference;
 mod spec;
+pub mod training;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchTensorKind, backend_extension};

@@ -23,9 +23,7 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<3>, other: Tensor<4>, spec: Convolu
     let Convolution { side, outputs, finish } = spec;
     let [_, inputs, all] = weight.dims();
     let weight = weight.reshape([side, side, inputs, all]).permute([3, 2, 0, 1]);
-    let pad = side / 2;
-    let y = conv2d(x.permute([0, 3, 1, 2]), weight, None, ConvOptions::new([1, 1], [pad, pad], [1, 1], 1));
-    let y = y.permute([0, 2, 3, 1]);
+    let y = convolve_plain(x, weight);
     match finish {
         Finish::Plain => y,
         Finish::Activate => silu(y),
@@ -37,6 +35,15 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<3>, other: Tensor<4>, spec: Convolu
             (other.mul_scalar(main) + y).clamp(-f64::from(LARGEST_ACTIVATION), f64::from(LARGEST_ACTIVATION))
         }
     }
+}
+
+/// See [`super::training::convolve`]; here for kernels `[outputs, inputs, side, side]` of any odd side.
+pub fn convolve_plain(x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    let pad = weight.dims()[2] / 2;
+    // Swaps and not a permutation: burn 0.22.1's remote devices fail on the gradient of a permutation (docs/devices.md).
+    let x = x.swap_dims(2, 3).swap_dims(1, 2);
+    let y = conv2d(x, weight, None, ConvOptions::new([1, 1], [pad, pad], [1, 1], 1));
+    y.swap_dims(1, 2).swap_dims(2, 3)
 }
 
 /// See [`super::normalise`].

@@ -58,11 +58,13 @@ impl Block {
         }
     }
 
-    /// `x` is `[batch, inputs, rows, columns]`, `embedding` is `[batch, embedding]`.
+    /// `x` is `[batch, rows, columns, inputs]`, `embedding` is `[batch, embedding]`.
     pub fn forward(&self, x: Tensor<4>, embedding: Tensor<2>) -> Tensor<4> {
         let mut x = x;
         if self.encoder {
-            x = pixel_norm(self.shorten(x));
+            x = self.shorten(x);
+            let channels = x.dims()[3];
+            x = pixel_norm(x, channels);
         }
         let y = self.first.forward(activate(x.clone()));
         let y = self.second.forward(activate(y * self.modulate(embedding)));
@@ -83,13 +85,13 @@ impl Block {
         }
     }
 
-    /// A factor around one for each picture and channel, `[batch, outputs, 1, 1]`.
+    /// A factor around one for each picture and channel, `[batch, 1, 1, outputs]`.
     fn modulate(&self, embedding: Tensor<2>) -> Tensor<4> {
         let dtype = embedding.dtype();
         let factor = self.modulation.forward_rows(embedding);
         let [batch, outputs] = factor.dims();
         let gain = self.modulation_gain.val().cast(dtype).reshape([1, 1]);
-        (factor * gain).add_scalar(1.0).reshape([batch, outputs, 1, 1])
+        (factor * gain).add_scalar(1.0).reshape([batch, 1, 1, outputs])
     }
 
     pub fn map_kernels(mut self, change: &mut impl FnMut(Kernel) -> Kernel) -> Self {
@@ -120,23 +122,19 @@ impl Attention {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, channels, rows, columns] = x.dims();
-        let heads = channels / self.head_width;
-        let positions = rows * columns;
-        let mixed = self.query_key_value.forward(x.clone());
+        let [batch, rows, columns, channels] = x.dims();
+        let (heads, positions) = (channels / self.head_width, rows * columns);
         // Each of query, key and value, of each head, gets unit length a channel before they meet.
-        let mixed = pixel_norm_heads(mixed.reshape([batch * 3 * heads, self.head_width, positions])).reshape([
-            batch,
-            3,
-            heads * self.head_width,
-            positions,
-        ]);
-        let part =
-            |index: usize| mixed.clone().narrow(1, index, 1).reshape([batch * heads, self.head_width, positions]);
+        let mixed = pixel_norm(self.query_key_value.forward(x.clone()), self.head_width);
+        let mixed = mixed.reshape([batch, positions, 3, channels]);
+        let part = |index: usize| -> Tensor<4> {
+            let part = mixed.clone().narrow(2, index, 1);
+            part.reshape([batch, positions, heads, self.head_width]).swap_dims(1, 2)
+        };
         let (query, key, value) = (part(0), part(1), part(2));
-        let scores = query.transpose().matmul(key).div_scalar((self.head_width as f64).sqrt());
-        let weights = softmax(scores, 2);
-        let attended = value.matmul(weights.transpose()).reshape([batch, channels, rows, columns]);
+        let scores = query.matmul(key.transpose()).div_scalar((self.head_width as f64).sqrt());
+        let attended = softmax(scores, 3).matmul(value);
+        let attended = attended.swap_dims(1, 2).reshape([batch, rows, columns, channels]);
         blend(x, self.projection.forward(attended), BRANCH_SHARE)
     }
 
@@ -145,10 +143,4 @@ impl Attention {
         self.projection = change(self.projection);
         self
     }
-}
-
-/// [`pixel_norm`] over `[groups, channels, positions]`.
-fn pixel_norm_heads(x: Tensor<3>) -> Tensor<3> {
-    let [groups, channels, positions] = x.dims();
-    pixel_norm(x.reshape([groups, channels, positions, 1])).reshape([groups, channels, positions])
 }

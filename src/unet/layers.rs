@@ -1,11 +1,9 @@
 //! Magnitude-preserving building blocks (Karras et al. 2024, appendix B; equation numbers are theirs).
 
 use burn::module::{Module, Param, ParamId};
-use burn::tensor::activation::sigmoid;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
+use crate::kernels::training;
 use crate::noise::Noise;
 
 /// Keeps a division by a norm away from zero (the EDM2 code's value).
@@ -57,12 +55,16 @@ impl Kernel {
         self.weight.lazy_shape()[1]
     }
 
-    /// Applies the kernel to `[batch, inputs, rows, columns]`, keeping rows and columns.
+    /// Applies the kernel to `[batch, rows, columns, inputs]`, keeping rows and columns.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [outputs, inputs, side, _] = self.weight.lazy_shape().dims();
+        if side == 1 {
+            let [batch, rows, columns, _] = x.dims();
+            let y = self.forward_rows(x.reshape([batch * rows * columns, inputs]));
+            return y.reshape([batch, rows, columns, outputs]);
+        }
         let weight = self.effective(x.dtype().into());
-        let [_, _, side, _] = weight.dims();
-        let pad = side / 2;
-        conv2d(x, weight, None, ConvOptions::new([1, 1], [pad, pad], [1, 1], 1))
+        training::convolve(x, weight)
     }
 
     /// Applies a 1 × 1 kernel to rows of numbers, `[batch, inputs]` to `[batch, outputs]`.
@@ -106,10 +108,9 @@ fn unit_norm(weight: Tensor<4>) -> Tensor<4> {
     weight.div(norm)
 }
 
-/// Divides each position's channels by their root mean square (eq. 30, "pixel norm").
-pub fn pixel_norm(x: Tensor<4>) -> Tensor<4> {
-    let size = x.clone().square().mean_dim(1).sqrt().add_scalar(EPSILON);
-    x.div(size)
+/// Divides each position's channels by their root mean square (eq. 30, "pixel norm"), or every `width` of them.
+pub fn pixel_norm(x: Tensor<4>, width: usize) -> Tensor<4> {
+    training::normalise(x, width)
 }
 
 /// The root mean square of SiLU under a standard normal (eq. 81).
@@ -117,7 +118,7 @@ pub const ACTIVATION_SIZE: f64 = 0.596;
 
 /// SiLU scaled to keep unit variance (eq. 81).
 pub fn activate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    (x.clone() * sigmoid(x)).div_scalar(ACTIVATION_SIZE)
+    training::activate(x).div_scalar(ACTIVATION_SIZE)
 }
 
 /// Adds a branch to the main path, a share `t` of it, keeping unit variance (eq. 88).
@@ -134,8 +135,8 @@ pub fn blend_factors(t: f64) -> [f64; 2] {
 
 /// Concatenates the channels of two tensors so that both matter alike, keeping unit variance (eq. 103 with t = ½).
 pub fn concatenate(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    let [factor_a, factor_b] = concatenation_factors(a.dims()[1], b.dims()[1]);
-    Tensor::cat(vec![a.mul_scalar(factor_a), b.mul_scalar(factor_b)], 1)
+    let [factor_a, factor_b] = concatenation_factors(a.dims()[3], b.dims()[3]);
+    Tensor::cat(vec![a.mul_scalar(factor_a), b.mul_scalar(factor_b)], 3)
 }
 
 /// The factors of two tensors with so many channels in [`concatenate`].
@@ -146,42 +147,36 @@ pub fn concatenation_factors(channels_a: usize, channels_b: usize) -> [f64; 2] {
 
 /// Halves rows and columns by averaging squares of 2 × 2.
 pub fn halve(x: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, rows, columns] = x.dims();
-    x.reshape([batch, channels, rows / 2, 2, columns / 2, 2]).mean_dims(&[3, 5]).reshape([
-        batch,
-        channels,
-        rows / 2,
-        columns / 2,
-    ])
+    let [batch, rows, columns, channels] = x.dims();
+    let halves = [batch, rows / 2, columns / 2, channels];
+    x.reshape([batch, rows / 2, 2, columns / 2, 2, channels]).mean_dims(&[2, 4]).reshape(halves)
 }
 
 /// Doubles rows and columns by repeating each number in a square of 2 × 2.
 pub fn double(x: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, rows, columns] = x.dims();
-    x.reshape([batch, channels, rows, 1, columns, 1]).expand([batch, channels, rows, 2, columns, 2]).reshape([
-        batch,
-        channels,
-        rows * 2,
-        columns * 2,
-    ])
+    let [batch, rows, columns, channels] = x.dims();
+    let doubled = [batch, rows * 2, columns * 2, channels];
+    x.reshape([batch, rows, 1, columns, 1, channels]).expand([batch, rows, 2, columns, 2, channels]).reshape(doubled)
 }
 
-/// Turns squares of `patch` × `patch` pixels into channels: `[n, c, h, w]` to `[n, c·p², h/p, w/p]`.
+/// Turns squares of `patch` × `patch` pixels into channels: `[n, c, h, w]` to `[n, h/p, w/p, c·p²]`.
 pub fn space_to_depth(x: Tensor<4>, patch: usize) -> Tensor<4> {
     let [batch, channels, rows, columns] = x.dims();
-    x.reshape([batch, channels, rows / patch, patch, columns / patch, patch])
-        .swap_dims(4, 5)
-        .swap_dims(3, 4)
-        .swap_dims(2, 4)
-        .reshape([batch, channels * patch * patch, rows / patch, columns / patch])
+    let (rows, columns) = (rows / patch, columns / patch);
+    // Swaps and not a permutation: burn 0.22.1's remote devices fail on the gradient of a permutation (docs/devices.md).
+    x.reshape([batch, channels, rows, patch, columns, patch]).swap_dims(1, 2).swap_dims(2, 4).swap_dims(3, 4).reshape([
+        batch,
+        rows,
+        columns,
+        channels * patch * patch,
+    ])
 }
 
 /// The inverse of [`space_to_depth`].
 pub fn depth_to_space(x: Tensor<4>, patch: usize) -> Tensor<4> {
-    let [batch, channels, rows, columns] = x.dims();
+    let [batch, rows, columns, channels] = x.dims();
     let channels = channels / (patch * patch);
-    // Swaps and not a permutation: burn 0.22.1's remote devices fail on the gradient of a permutation (docs/devices.md).
-    x.reshape([batch, channels, patch, patch, rows, columns]).swap_dims(2, 4).swap_dims(3, 4).swap_dims(4, 5).reshape([
+    x.reshape([batch, rows, columns, channels, patch, patch]).swap_dims(3, 4).swap_dims(2, 4).swap_dims(1, 2).reshape([
         batch,
         channels,
         rows * patch,

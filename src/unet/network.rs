@@ -95,9 +95,9 @@ impl UNet {
         let embedding = activate(self.embed.forward_rows(embedding));
 
         let x = space_to_depth(x, self.patch).cast(precision);
-        let [batch, _, rows, columns] = x.dims();
-        let ones = Tensor::<4>::ones([batch, 1, rows, columns], &device).cast(precision);
-        let mut x = self.stem.forward(Tensor::cat(vec![x, ones], 1));
+        let [batch, rows, columns, _] = x.dims();
+        let ones = Tensor::<4>::ones([batch, rows, columns, 1], &device).cast(precision);
+        let mut x = self.stem.forward(Tensor::cat(vec![x, ones], 3));
 
         let mut skips = Vec::new();
         for (index, level) in self.down.iter().enumerate() {

@@ -5,7 +5,7 @@ use chrysalis::device::{DeviceChoice, choose};
 use chrysalis::diffusion::{Denoiser, Model, Preconditioning};
 use chrysalis::kernels::{
     Attention, Convolution, Finish, Join, Patches, Storage, activate, attend, convolve, enter, halve, join, leave, mix,
-    normalise, reference, store,
+    normalise, reference, store, training,
 };
 use chrysalis::noise::{Noise, Purpose};
 use chrysalis::unet::UNetConfig;
@@ -137,6 +137,60 @@ fn everything_else() {
         let mixed = a.clone().mul_scalar(0.5) + b.clone().mul_scalar(-2.0) + c.clone().mul_scalar(3.0);
         check("mixing", mix([&a, &b, &c].map(there), [0.5, -2.0, 3.0]), mixed);
     }
+}
+
+#[test]
+fn training_has_the_values_and_gradients_of_the_plain_operations() {
+    let device = Device::flex().autodiff();
+    // The gradients of Σ y · n for some fixed n, and y itself.
+    let run = |operation: &dyn Fn(Tensor<4>, Tensor<4>) -> Tensor<4>, x: &Tensor<4>, weight: &Tensor<4>| {
+        let (x, weight) = (x.clone().require_grad(), weight.clone().require_grad());
+        let y = operation(x.clone(), weight.clone());
+        let gradients = (y.clone() * numbers(9, y.dims(), &device)).sum().backward();
+        (y.inner(), x.grad(&gradients).unwrap(), weight.grad(&gradients))
+    };
+    let check = |what: &str, (y, x, weight): (Tensor<4>, Tensor<4>, Option<Tensor<4>>), expected: (Tensor<4>, _, _)| {
+        for (part, found, expected) in [("value", Some(y), Some(expected.0)), ("gradient", Some(x), Some(expected.1))]
+            .into_iter()
+            .chain([("kernel's gradient", weight, expected.2)])
+        {
+            assert_eq!(found.is_some(), expected.is_some(), "{what}: {part}");
+            if let (Some(found), Some(expected)) = (found, expected) {
+                let off = off(found, expected);
+                assert!(off < 3e-5, "{what}: the {part} is off by {off}");
+            }
+        }
+    };
+    for [batch, rows, columns, inputs, outputs] in [
+        [1, 16, 16, 16, 32],
+        [2, 18, 20, 13, 20],
+        [4, 8, 8, 40, 48],
+        [3, 6, 10, 5, 12],
+        [1, 33, 17, 20, 3],
+        [2, 1, 1, 32, 8],
+        [1, 1, 7, 1, 1],
+        // More tiles than are transformed at once.
+        [3, 48, 48, 130, 17],
+    ] {
+        let x = numbers(1, [batch, rows, columns, inputs], &device);
+        let weight = numbers(2, [outputs, inputs, 3, 3], &device);
+        let found = run(&training::convolve, &x, &weight);
+        let what = format!("a convolution of {batch}×{rows}×{columns}×{inputs} to {outputs}");
+        check(&what, found, run(&reference::convolve_plain, &x, &weight));
+
+        let wide = x.mul_scalar(8.0);
+        let found = run(&|x, _| training::activate(x), &wide, &weight);
+        check("SiLU", found, run(&|x, _| burn::tensor::activation::silu(x), &wide, &weight));
+        if inputs > 1 {
+            // One number alone becomes ± 1, whatever it is: all that is left of its gradient are rounding errors.
+            let found = run(&|x, _| training::normalise(x, inputs), &wide, &weight);
+            check("normalising", found, run(&|x, _| reference::normalise(x, inputs), &wide, &weight));
+        }
+    }
+    // Where there is nothing, its gradient is a number all the same.
+    let nothing = Tensor::<4>::zeros([1, 1, 1, 8], &device).require_grad();
+    let gradient = nothing.grad(&training::normalise(nothing.clone(), 8).sum().backward()).unwrap();
+    assert!(gradient.abs().max().into_scalar::<f32>().is_finite());
 }
 
 #[test]

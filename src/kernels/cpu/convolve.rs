@@ -1,18 +1,14 @@
 //! Convolutions: Winograd's for 3 × 3 kernels, a matrix product for 1 × 1.
-//!
-//! Winograd's algorithm F(m × m, 3 × 3) (Lavin and Gray 2016, section 4) cuts the picture into tiles of m × m outputs, brings
-//! each tile's (m + 2)² inputs and the kernel into a space where the convolution is a product number by number, and back. For
-//! m = 4 that is 2.25 multiplications an output instead of 9, for m = 2 it is 4; the kernels grow by as much in memory, which is
-//! why small pictures, where each is used only a few times, take m = 2.
 
 use std::cell::RefCell;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::gemm::{PANEL, Rows, multiply, packed_columns, packed_index};
+use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{load, silu, store as put};
 use super::parallel::{Shared, for_each, threads};
-use crate::kernels::spec::{Convolution, LARGEST_ACTIVATION, Storage, padded};
+use super::winograd::{Grid, Taps, gather, transform_input, transform_kernel, transform_output};
+use crate::kernels::spec::{LARGEST_ACTIVATION, Storage, padded};
 
 /// What follows the convolution, with the numbers that it needs.
 #[derive(Clone, Copy)]
@@ -31,72 +27,83 @@ const MOST_AT_ONCE: usize = 24;
 /// Brings a kernel `[outputs, inputs, side, side]` into the order of [`convolve`]: `[frequencies, inputs, outputs]`, packed.
 pub fn store(weight: &[f32], factor: f32, spec: Storage) -> (Vec<f32>, [usize; 3]) {
     let Storage { outputs, inputs, side, rows, .. } = spec;
-    let (rows_in, columns) = (padded(inputs), packed_columns(outputs));
-    let tile = if rows >= ROWS_FOR_LARGE_TILES { 4 } else { 2 };
-    let frequencies = if side == 3 { (tile + 2) * (tile + 2) } else { 1 };
-    let mut values = vec![0.0; frequencies * rows_in * columns];
-    for output in 0..outputs {
-        for input in 0..inputs {
-            let at = (output * inputs + input) * side * side;
-            let Some(taps) = weight.get(at..at + side * side) else { continue };
-            let index = packed_index(input, output, rows_in);
-            if side == 3 {
-                let mut transformed = [0.0; 36];
-                match tile {
-                    4 => transform_kernel(taps, &LARGE_KERNEL, &mut transformed),
-                    _ => transform_kernel(taps, &SMALL_KERNEL, &mut transformed),
+    let tile = match side {
+        1 => 1,
+        _ if rows >= ROWS_FOR_LARGE_TILES => 4,
+        _ => 2,
+    };
+    let taps = Taps { weight, side, inputs, outputs, turned: false };
+    pack(taps, factor, padded(inputs), tile)
+}
+
+/// A kernel for tiles of `tile` × `tile` outputs and activations of `rows` channels, packed: its numbers and their shape.
+pub fn pack(taps: Taps<'_>, factor: f32, rows: usize, tile: usize) -> (Vec<f32>, [usize; 3]) {
+    let columns = packed_columns(taps.outputs());
+    let frequencies = if tile == 1 { 1 } else { (tile + 2) * (tile + 2) };
+    let mut values = vec![0.0; frequencies * rows * columns];
+    let shared = Shared::new(&mut values);
+    for_each(columns / PANEL, |panel| match tile {
+        4 => Arch::new().dispatch(Pack::<6> { taps, factor, rows, columns, panel, out: shared }),
+        2 => Arch::new().dispatch(Pack::<4> { taps, factor, rows, columns, panel, out: shared }),
+        _ => Arch::new().dispatch(Pack::<1> { taps, factor, rows, columns, panel, out: shared }),
+    });
+    (values, [frequencies, rows, columns])
+}
+
+/// A panel of a kernel: some output channels of it.
+struct Pack<'a, const IN: usize> {
+    taps: Taps<'a>,
+    factor: f32,
+    rows: usize,
+    columns: usize,
+    panel: usize,
+    out: Shared,
+}
+
+impl<const IN: usize> WithSimd for Pack<'_, IN> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // indices into arrays in registers
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { taps, factor, rows, columns, panel, out } = self;
+        let factor = simd.splat_f32s(factor);
+        for input in 0..taps.inputs() {
+            let gathered = taps.gather::<PANEL>(panel * PANEL, input);
+            for lane in (0..PANEL).step_by(S::F32_LANES) {
+                let mut values = [[simd.splat_f32s(0.0); 3]; 3];
+                for (tap, numbers) in gathered.iter().enumerate() {
+                    values[tap / 3][tap % 3] = simd.mul_f32s(factor, load(simd, numbers, lane));
                 }
-                for frequency in 0..frequencies {
-                    values[frequency * rows_in * columns + index] = factor * transformed[frequency];
+                let mut transformed = [[values[0][0]; IN]; IN];
+                if IN > 1 {
+                    transformed = transform_kernel(simd, values);
                 }
-            } else {
-                values[index] = factor * taps[0];
+                for y in 0..IN {
+                    for x in 0..IN {
+                        let at = (y * IN + x) * rows * columns + (panel * rows + input) * PANEL + lane;
+                        // SAFETY: every panel has places of its own.
+                        put(simd, unsafe { out.slice(at, S::F32_LANES) }, transformed[y][x]);
+                    }
+                }
             }
         }
     }
-    (values, [frequencies, rows_in, columns])
 }
 
-/// G of F(4 × 4, 3 × 3).
-const LARGE_KERNEL: [[f32; 3]; 6] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
-/// G of F(2 × 2, 3 × 3).
-const SMALL_KERNEL: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
-
-/// `G g Gᵀ`.
-fn transform_kernel<const N: usize>(taps: &[f32], g: &[[f32; 3]; N], into: &mut [f32; 36]) {
-    for (row, across) in g.iter().enumerate() {
-        for (column, down) in g.iter().enumerate() {
-            let mut sum = 0.0;
-            for (y, a) in across.iter().enumerate() {
-                for (x, b) in down.iter().enumerate() {
-                    sum += f64::from(*a) * f64::from(taps[3 * y + x]) * f64::from(*b);
-                }
-            }
-            into[row * N + column] = sum as f32;
-        }
-    }
-}
-
-/// Convolves `x`, `[batch, rows, columns, channels]`.
+/// Convolves `x`, `[batch, rows, columns, channels]`, with a packed kernel, to `outputs` channels.
 pub fn convolve(
     x: &[f32],
     dims: [usize; 4],
     weight: &[f32],
     stored: [usize; 3],
-    spec: Convolution,
+    outputs: usize,
     finish: Epilogue<'_>,
 ) -> Vec<f32> {
     let [batch, rows, columns, inputs] = dims;
     let [frequencies, stored_inputs, stored_outputs] = stored;
     assert_eq!(stored_inputs, inputs, "the kernel was stored for other activations");
-    let outputs = padded(spec.outputs);
+    assert_eq!(stored_outputs, packed_columns(outputs), "the kernel was stored for other channels");
     let mut out = vec![0.0; batch * rows * columns * outputs];
     let tile = match frequencies {
         36 => 4,
@@ -176,7 +183,7 @@ impl WithSimd for Positions<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Work { x, dims, weight, stored_outputs, outputs, finish, out, first, count, products, .. } = self.0;
         let inputs = dims[3];
-        let a = Rows { values: &x[first * inputs..], stride: inputs, count };
+        let a = Rows { values: &x[first * inputs..], stride: inputs, step: 1, count };
         multiply(simd, a, weight, inputs, stored_outputs, products);
         for (index, row) in products.chunks_exact(stored_outputs).enumerate() {
             let at = (first + index) * outputs;
@@ -202,26 +209,12 @@ impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT> {
         let Work { x, dims, weight, stored_outputs, outputs, finish, out, first, count, transformed, products } =
             self.0;
         let [_, rows, columns, inputs] = dims;
-        let (down, across) = (rows.div_ceil(OUT), columns.div_ceil(OUT));
+        let grid = Grid::new(rows, columns, OUT);
         let zero = simd.splat_f32s(0.0);
         for index in 0..count {
-            let tile = first + index;
-            let (picture, top, left) = (tile / (down * across), tile / across % down * OUT, tile % across * OUT);
+            let place = grid.place(first + index);
             for channel in (0..inputs).step_by(S::F32_LANES) {
-                let mut values = [[zero; IN]; IN];
-                for y in 0..IN {
-                    let row = (top + y).wrapping_sub(1);
-                    if row >= rows {
-                        continue;
-                    }
-                    for x_at in 0..IN {
-                        let column = (left + x_at).wrapping_sub(1);
-                        if column < columns {
-                            let at = ((picture * rows + row) * columns + column) * inputs;
-                            values[y][x_at] = load(simd, &x[at..at + inputs], channel);
-                        }
-                    }
-                }
+                let mut values: [[S::f32s; IN]; IN] = gather(simd, x, dims, place, 1, channel);
                 transform_input(simd, &mut values);
                 for y in 0..IN {
                     for x_at in 0..IN {
@@ -235,6 +228,7 @@ impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT> {
             let a = Rows {
                 values: &transformed[frequency * count * inputs..(frequency + 1) * count * inputs],
                 stride: inputs,
+                step: 1,
                 count,
             };
             let b = &weight[frequency * inputs * stored_outputs..(frequency + 1) * inputs * stored_outputs];
@@ -242,8 +236,7 @@ impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT> {
             multiply(simd, a, b, inputs, stored_outputs, into);
         }
         for index in 0..count {
-            let tile = first + index;
-            let (picture, top, left) = (tile / (down * across), tile / across % down * OUT, tile % across * OUT);
+            let (picture, top, left) = grid.place(first + index);
             for channel in (0..outputs).step_by(S::F32_LANES) {
                 let mut values = [[zero; IN]; IN];
                 for y in 0..IN {
@@ -266,108 +259,6 @@ impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT> {
             }
         }
     }
-}
-
-const _: () = assert!(PANEL == 16, "no vector is wider");
-
-#[inline(always)]
-fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
-    simd.add_f32s(a, b)
-}
-
-#[inline(always)]
-fn sub<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
-    simd.sub_f32s(a, b)
-}
-
-/// `factor · a + plus`.
-#[inline(always)]
-fn times<S: Simd>(simd: S, factor: f32, a: S::f32s, plus: S::f32s) -> S::f32s {
-    simd.mul_add_e_f32s(simd.splat_f32s(factor), a, plus)
-}
-
-/// `Bᵀ d B`, in place.
-#[inline(always)]
-#[allow(clippy::needless_range_loop)] // indices into arrays in registers, here and below
-fn transform_input<S: Simd, const IN: usize>(simd: S, values: &mut [[S::f32s; IN]; IN]) {
-    for column in 0..IN {
-        let mut line = values[0];
-        for row in 0..IN {
-            line[row] = values[row][column];
-        }
-        line = input_line(simd, line);
-        for row in 0..IN {
-            values[row][column] = line[row];
-        }
-    }
-    for row in values {
-        *row = input_line(simd, *row);
-    }
-}
-
-/// One row of `Bᵀ`'s products; 6 numbers for large tiles, 4 for small ones.
-#[inline(always)]
-fn input_line<S: Simd, const IN: usize>(simd: S, d: [S::f32s; IN]) -> [S::f32s; IN] {
-    let mut line = d;
-    if IN == 6 {
-        let (odd, even) = (times(simd, -4.0, d[2], d[4]), times(simd, -4.0, d[1], d[3]));
-        let (outer, inner) = (sub(simd, d[4], d[2]), sub(simd, d[3], d[1]));
-        line[0] = times(simd, 4.0, d[0], times(simd, -5.0, d[2], d[4]));
-        line[1] = add(simd, odd, even);
-        line[2] = sub(simd, odd, even);
-        line[3] = times(simd, 2.0, inner, outer);
-        line[4] = times(simd, -2.0, inner, outer);
-        line[5] = times(simd, 4.0, d[1], times(simd, -5.0, d[3], d[5]));
-    } else {
-        line[0] = sub(simd, d[0], d[2]);
-        line[1] = add(simd, d[1], d[2]);
-        line[2] = sub(simd, d[2], d[1]);
-        line[3] = sub(simd, d[1], d[3]);
-    }
-    line
-}
-
-/// `Aᵀ m A`.
-#[inline(always)]
-#[allow(clippy::needless_range_loop)]
-fn transform_output<S: Simd, const IN: usize, const OUT: usize>(
-    simd: S,
-    values: [[S::f32s; IN]; IN],
-) -> [[S::f32s; OUT]; OUT] {
-    let mut half = [[simd.splat_f32s(0.0); IN]; OUT];
-    for column in 0..IN {
-        let mut line = values[0];
-        for row in 0..IN {
-            line[row] = values[row][column];
-        }
-        let line: [S::f32s; OUT] = output_line(simd, line);
-        for row in 0..OUT {
-            half[row][column] = line[row];
-        }
-    }
-    let mut out = [[simd.splat_f32s(0.0); OUT]; OUT];
-    for row in 0..OUT {
-        out[row] = output_line(simd, half[row]);
-    }
-    out
-}
-
-/// One row of `Aᵀ`'s products.
-#[inline(always)]
-fn output_line<S: Simd, const IN: usize, const OUT: usize>(simd: S, m: [S::f32s; IN]) -> [S::f32s; OUT] {
-    let mut line = [simd.splat_f32s(0.0); OUT];
-    if IN == 6 {
-        let (sum, difference) = (add(simd, m[1], m[2]), sub(simd, m[1], m[2]));
-        let (far_sum, far_difference) = (add(simd, m[3], m[4]), sub(simd, m[3], m[4]));
-        line[0] = add(simd, m[0], add(simd, sum, far_sum));
-        line[1] = times(simd, 2.0, far_difference, difference);
-        line[2] = times(simd, 4.0, far_sum, sum);
-        line[3] = add(simd, m[5], times(simd, 8.0, far_difference, difference));
-    } else {
-        line[0] = add(simd, m[0], add(simd, m[1], m[2]));
-        line[1] = sub(simd, sub(simd, m[1], m[2]), m[3]);
-    }
-    line
 }
 
 impl Epilogue<'_> {

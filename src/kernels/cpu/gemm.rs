@@ -17,11 +17,12 @@ pub fn packed_index(row: usize, column: usize, rows: usize) -> usize {
     (column / PANEL) * rows * PANEL + row * PANEL + column % PANEL
 }
 
-/// A matrix of which each row starts `stride` numbers after the last one.
+/// A matrix of which each row starts `stride` numbers after the last one, and each number of a row `step` after the last one.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     pub values: &'a [f32],
     pub stride: usize,
+    pub step: usize,
     pub count: usize,
 }
 
@@ -29,8 +30,19 @@ pub struct Rows<'a> {
 /// `columns` numbers.
 #[inline(always)]
 pub fn multiply<S: Simd>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns: usize, into: &mut [f32]) {
+    product::<S, false>(simd, a, b, inner, columns, into);
+}
+
+/// [`multiply`], added to what `into` holds.
+#[inline(always)]
+pub fn multiply_add<S: Simd>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns: usize, into: &mut [f32]) {
+    product::<S, true>(simd, a, b, inner, columns, into);
+}
+
+#[inline(always)]
+fn product<S: Simd, const ADD: bool>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns: usize, into: &mut [f32]) {
     assert!(columns.is_multiple_of(PANEL) && b.len() >= inner * columns && into.len() >= a.count * columns);
-    assert!(a.count == 0 || a.values.len() >= (a.count - 1) * a.stride + inner);
+    assert!(a.count == 0 || inner == 0 || a.values.len() > (a.count - 1) * a.stride + (inner - 1) * a.step);
     let mut column = 0;
     while column < columns {
         // As many columns at once as two vectors hold: with six rows that fills a register file of sixteen.
@@ -42,11 +54,12 @@ pub fn multiply<S: Simd>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns:
             unsafe {
                 let a_at = a.values.as_ptr().add(row * a.stride);
                 let into_at = into.as_mut_ptr().add(row * columns + column);
-                let block = Block { a: a_at, a_stride: a.stride, b: b.as_ptr(), column, inner, into: into_at, columns };
+                let b = b.as_ptr();
+                let block = Block { a: a_at, stride: a.stride, step: a.step, b, column, inner, into: into_at, columns };
                 if width == 2 * S::F32_LANES {
-                    block.run_rows::<S, 2>(simd, left);
+                    block.run_rows::<S, 2, ADD>(simd, left);
                 } else {
-                    block.run_rows::<S, 1>(simd, left);
+                    block.run_rows::<S, 1, ADD>(simd, left);
                 }
             }
             row += left.min(6);
@@ -58,7 +71,8 @@ pub fn multiply<S: Simd>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns:
 /// A few rows and columns of the result, which stay in registers.
 struct Block {
     a: *const f32,
-    a_stride: usize,
+    stride: usize,
+    step: usize,
     b: *const f32,
     column: usize,
     inner: usize,
@@ -72,16 +86,16 @@ impl Block {
     /// # Safety
     /// They and `VECTORS` vectors of columns from `column` on must exist.
     #[inline(always)]
-    unsafe fn run_rows<S: Simd, const VECTORS: usize>(self, simd: S, left: usize) {
+    unsafe fn run_rows<S: Simd, const VECTORS: usize, const ADD: bool>(self, simd: S, left: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             match left {
-                1 => self.run::<S, 1, VECTORS>(simd),
-                2 => self.run::<S, 2, VECTORS>(simd),
-                3 => self.run::<S, 3, VECTORS>(simd),
-                4 => self.run::<S, 4, VECTORS>(simd),
-                5 => self.run::<S, 5, VECTORS>(simd),
-                _ => self.run::<S, 6, VECTORS>(simd),
+                1 => self.run::<S, 1, VECTORS, ADD>(simd),
+                2 => self.run::<S, 2, VECTORS, ADD>(simd),
+                3 => self.run::<S, 3, VECTORS, ADD>(simd),
+                4 => self.run::<S, 4, VECTORS, ADD>(simd),
+                5 => self.run::<S, 5, VECTORS, ADD>(simd),
+                _ => self.run::<S, 6, VECTORS, ADD>(simd),
             }
         }
     }
@@ -90,7 +104,7 @@ impl Block {
     /// `ROWS` rows of `a` and `into` and `VECTORS` vectors of columns from `column` on must exist.
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // indices into arrays in registers
-    unsafe fn run<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+    unsafe fn run<S: Simd, const ROWS: usize, const VECTORS: usize, const ADD: bool>(self, simd: S) {
         // SAFETY: the caller's promise.
         unsafe {
             let mut start = [self.b; VECTORS];
@@ -104,7 +118,7 @@ impl Block {
                     b[vector] = start[vector].add(k * PANEL).cast::<S::f32s>().read_unaligned();
                 }
                 for row in 0..ROWS {
-                    let a = simd.splat_f32s(*self.a.add(row * self.a_stride + k));
+                    let a = simd.splat_f32s(*self.a.add(row * self.stride + k * self.step));
                     for vector in 0..VECTORS {
                         sums[row][vector] = simd.mul_add_e_f32s(a, b[vector], sums[row][vector]);
                     }
@@ -112,8 +126,9 @@ impl Block {
             }
             for row in 0..ROWS {
                 for vector in 0..VECTORS {
-                    let at = self.into.add(row * self.columns + vector * S::F32_LANES);
-                    at.cast::<S::f32s>().write_unaligned(sums[row][vector]);
+                    let at = self.into.add(row * self.columns + vector * S::F32_LANES).cast::<S::f32s>();
+                    let sum = sums[row][vector];
+                    at.write_unaligned(if ADD { simd.add_f32s(at.read_unaligned(), sum) } else { sum });
                 }
             }
         }

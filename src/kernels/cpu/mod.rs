@@ -6,15 +6,20 @@
 mod attend;
 mod convolve;
 mod gemm;
+#[cfg(not(target_family = "wasm"))]
+mod gradients;
 mod math;
 mod parallel;
 mod pointwise;
+#[cfg(not(target_family = "wasm"))]
+pub mod training;
+mod winograd;
 
 use burn::backend::flex::{Flex, FlexTensor};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape, TensorData};
 
-use super::spec::{attended, halved, joined};
+use super::spec::{attended, halved, joined, padded};
 use super::{Attention, Convolution, Finish, Join, Kernels, Patches, Storage};
 
 /// A contiguous tensor of f32; sampling never has others, and burn's own cast would not tell where they come from.
@@ -70,7 +75,8 @@ impl Kernels for Flex {
             (Finish::Activate, _) => convolve::Epilogue::Activate,
             _ => convolve::Epilogue::Plain,
         };
-        let values = convolve::convolve(x.values(), x.dims(), weight.values(), weight.dims(), spec, finish);
+        let values =
+            convolve::convolve(x.values(), x.dims(), weight.values(), weight.dims(), padded(spec.outputs), finish);
         output(values, spec.shape(x.shape()))
     }
 

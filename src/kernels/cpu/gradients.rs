@@ -1,0 +1,274 @@
+//! The way back through the operations that training uses.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::gemm::{PANEL, Rows, multiply_add, packed_columns};
+use super::math::{exp, load, store};
+use super::parallel::{Shared, for_each, for_each_piece};
+use super::winograd::{Grid, gather, transform_input, transform_kernel_gradient, transform_output_gradient};
+use crate::kernels::spec::EPSILON;
+
+/// Outputs of a tile, and inputs.
+const OUT: usize = 4;
+const IN: usize = 6;
+/// Transformed numbers that are kept at once: 8 MB, which the caches of desktop processors hold.
+const MOST_NUMBERS: usize = 2 << 20;
+/// Tiles that a thread transforms at once, and input channels that it multiplies.
+const TILES: usize = 8;
+const CHANNELS: usize = 96;
+/// As in [`super::pointwise`].
+const PIECE: usize = 1 << 14;
+
+/// The gradient of a 3 × 3 kernel, `[outputs, inputs, 3, 3]`, from its input `[batch, rows, columns, inputs]` and the gradient of
+/// its output.
+pub fn kernel(x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize) -> Vec<f32> {
+    let [batch, rows, columns, inputs] = dims;
+    let (grid, wide) = (Grid::new(rows, columns, OUT), packed_columns(outputs));
+    let tiles = batch * grid.tiles();
+    let at_once = (MOST_NUMBERS / (IN * IN * (inputs + wide))).max(3 * TILES).min(tiles);
+    let mut transformed = vec![0.0; IN * IN * at_once * inputs];
+    let mut spread = vec![0.0; IN * IN * at_once * wide];
+    let mut sums = vec![0.0; IN * IN * inputs * wide];
+    for first in (0..tiles).step_by(at_once.max(1)) {
+        let count = at_once.min(tiles - first);
+        let (into, spread_into) = (Shared::new(&mut transformed), Shared::new(&mut spread));
+        for_each(count.div_ceil(TILES), |group| {
+            for index in group * TILES..count.min((group + 1) * TILES) {
+                let place = grid.place(first + index);
+                Arch::new().dispatch(Transform { x, dims, place, count, index, into });
+                let dims = [batch, rows, columns, outputs];
+                Arch::new().dispatch(Spread { gradient, dims, place, count, index, into: spread_into });
+            }
+        });
+        let groups = inputs.div_ceil(CHANNELS);
+        let sums = Shared::new(&mut sums);
+        for_each(IN * IN * groups, |item| {
+            let (frequency, channel) = (item / groups, item % groups * CHANNELS);
+            let channels = CHANNELS.min(inputs - channel);
+            let values = &transformed[frequency * count * inputs + channel..(frequency + 1) * count * inputs];
+            // SAFETY: every item has rows of its own.
+            let into = unsafe { sums.slice((frequency * inputs + channel) * wide, channels * wide) };
+            Arch::new().dispatch(Multiply {
+                a: Rows { values, stride: 1, step: inputs, count: channels },
+                b: &spread[frequency * count * wide..(frequency + 1) * count * wide],
+                inner: count,
+                columns: wide,
+                into,
+            });
+        });
+    }
+    let mut out = vec![0.0; outputs * inputs * 9];
+    let shared = Shared::new(&mut out);
+    for_each(wide / PANEL, |panel| {
+        Arch::new().dispatch(Gather { sums: &sums, inputs, outputs, wide, panel, out: shared });
+    });
+    out
+}
+
+/// Brings a tile's inputs to where the products are: `[frequencies, tiles, inputs]`.
+struct Transform<'a> {
+    x: &'a [f32],
+    dims: [usize; 4],
+    place: (usize, usize, usize),
+    count: usize,
+    index: usize,
+    into: Shared,
+}
+
+impl WithSimd for Transform<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // indices into arrays in registers, here and below
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, dims, place, count, index, into } = self;
+        let inputs = dims[3];
+        for channel in (0..inputs).step_by(S::F32_LANES) {
+            let mut values: [[S::f32s; IN]; IN] = gather(simd, x, dims, place, 1, channel);
+            transform_input(simd, &mut values);
+            for y in 0..IN {
+                for x_at in 0..IN {
+                    let at = ((y * IN + x_at) * count + index) * inputs + channel;
+                    // SAFETY: every tile has places of its own, here and below.
+                    store(simd, unsafe { into.slice(at, inputs - channel) }, values[y][x_at]);
+                }
+            }
+        }
+    }
+}
+
+/// Brings the gradient of a tile's outputs there, as a packed matrix: `[frequencies, tiles, outputs]`.
+struct Spread<'a> {
+    gradient: &'a [f32],
+    dims: [usize; 4],
+    place: (usize, usize, usize),
+    count: usize,
+    index: usize,
+    into: Shared,
+}
+
+impl WithSimd for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { gradient, dims, place, count, index, into } = self;
+        let wide = packed_columns(dims[3]);
+        for channel in (0..wide).step_by(S::F32_LANES) {
+            let mut values = [[simd.splat_f32s(0.0); OUT]; OUT];
+            if channel < dims[3] {
+                values = gather(simd, gradient, dims, place, 0, channel);
+            }
+            let values: [[S::f32s; IN]; IN] = transform_output_gradient(simd, values);
+            for y in 0..IN {
+                for x_at in 0..IN {
+                    let panel = (y * IN + x_at) * count * wide + (channel / PANEL * count + index) * PANEL;
+                    // SAFETY: as above.
+                    let into = unsafe { into.slice(panel + channel % PANEL, S::F32_LANES) };
+                    store(simd, into, values[y][x_at]);
+                }
+            }
+        }
+    }
+}
+
+/// Adds a matrix product.
+struct Multiply<'a> {
+    a: Rows<'a>,
+    b: &'a [f32],
+    inner: usize,
+    columns: usize,
+    into: &'a mut [f32],
+}
+
+impl WithSimd for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        multiply_add(simd, self.a, self.b, self.inner, self.columns, self.into);
+    }
+}
+
+/// Brings a panel of sums back to taps.
+struct Gather<'a> {
+    sums: &'a [f32],
+    inputs: usize,
+    outputs: usize,
+    wide: usize,
+    panel: usize,
+    out: Shared,
+}
+
+impl WithSimd for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { sums, inputs, outputs, wide, panel, out } = self;
+        let first = panel * PANEL;
+        for input in 0..inputs {
+            let mut taps = [[0.0; PANEL]; 9];
+            for lane in (0..PANEL).step_by(S::F32_LANES) {
+                let mut values = [[simd.splat_f32s(0.0); IN]; IN];
+                for y in 0..IN {
+                    for x in 0..IN {
+                        values[y][x] = load(simd, sums, ((y * IN + x) * inputs + input) * wide + first + lane);
+                    }
+                }
+                let values = transform_kernel_gradient(simd, values);
+                for y in 0..3 {
+                    for x in 0..3 {
+                        store(simd, &mut taps[3 * y + x][lane..], values[y][x]);
+                    }
+                }
+            }
+            for lane in 0..PANEL.min(outputs - first) {
+                // SAFETY: every panel has outputs of its own.
+                let into = unsafe { out.slice(((first + lane) * inputs + input) * 9, 9) };
+                for tap in 0..9 {
+                    into[tap] = taps[tap][lane];
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of the input of SiLU.
+pub fn activate(x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    for_each_piece(&mut out, PIECE, |piece, out| {
+        let range = piece * PIECE..piece * PIECE + out.len();
+        Arch::new().dispatch(Activate { x: &x[range.clone()], gradient: &gradient[range], out });
+    });
+    out
+}
+
+struct Activate<'a> {
+    x: &'a [f32],
+    gradient: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let one = simd.splat_f32s(1.0);
+        for at in (0..self.x.len()).step_by(S::F32_LANES) {
+            let (x, gradient) = (load(simd, self.x, at), load(simd, self.gradient, at));
+            let sigmoid = simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))));
+            // d(x · s) = s · (1 + x · (1 − s))
+            let slope = simd.mul_add_e_f32s(x, simd.sub_f32s(one, sigmoid), one);
+            store(simd, &mut self.out[at..], simd.mul_f32s(gradient, simd.mul_f32s(sigmoid, slope)));
+        }
+    }
+}
+
+/// The gradient of numbers of which every `width` were divided by their root mean square.
+pub fn normalise(x: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let piece = PIECE.next_multiple_of(width);
+    for_each_piece(&mut out, piece, |index, out| {
+        let (x, gradient) = (&x[index * piece..], &gradient[index * piece..]);
+        let groups = x.chunks_exact(width).zip(gradient.chunks_exact(width));
+        for ((x, gradient), out) in groups.zip(out.chunks_exact_mut(width)) {
+            Arch::new().dispatch(Normalise { x, gradient, out });
+        }
+    });
+    out
+}
+
+struct Normalise<'a> {
+    x: &'a [f32],
+    gradient: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (mut squares, mut products) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
+        for at in (0..self.x.len()).step_by(S::F32_LANES) {
+            let (x, gradient) = (load(simd, self.x, at), load(simd, self.gradient, at));
+            squares = simd.mul_add_e_f32s(x, x, squares);
+            products = simd.mul_add_e_f32s(x, gradient, products);
+        }
+        let count = self.x.len() as f32;
+        let root = (simd.reduce_sum_f32s(squares) / count).sqrt();
+        let size = root + EPSILON;
+        // y = x / (r + ε): dx = dy / (r + ε) − x · Σ x dy / (n r (r + ε)²); where all x are zero, so is the second part.
+        let along = simd.reduce_sum_f32s(products) / (count * root.max(f32::MIN_POSITIVE) * size * size);
+        let (across, along) = (simd.splat_f32s(1.0 / size), simd.splat_f32s(-along));
+        for at in (0..self.x.len()).step_by(S::F32_LANES) {
+            let (x, gradient) = (load(simd, self.x, at), load(simd, self.gradient, at));
+            let sum = simd.mul_add_e_f32s(along, x, simd.mul_f32s(across, gradient));
+            store(simd, &mut self.out[at..], sum);
+        }
+    }
+}
