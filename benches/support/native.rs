@@ -29,6 +29,8 @@ fn sizes() -> [(&'static str, Vec<usize>); 3] {
 }
 
 pub fn measure(report: &mut Report) {
+    // As `train` does.
+    chrysalis::command::memory::keep_freed();
     let mut devices = vec![("CPU".to_string(), Device::flex())];
     if let Ok(gpu) = choose(&DeviceChoice::Auto)
         && !gpu.name.contains("CPU")

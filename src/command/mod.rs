@@ -1,6 +1,7 @@
 //! The command line: what `train`, `sample` and `export` understand.
 
 pub mod export;
+pub mod memory;
 pub mod sample;
 #[cfg(feature = "remote")]
 pub mod serve;
@@ -8,11 +9,6 @@ mod shipped;
 pub mod train;
 
 use std::process::ExitCode;
-
-/// A training step frees and allocates a gigabyte; the system's allocator hands it back to the kernel in between, which then
-/// clears it again, page by page.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Ends a program: prints an error with all its causes on one line, and chooses the exit code.
 pub fn exit(result: anyhow::Result<()>) -> ExitCode {

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 
 use super::export::{self, About};
-use super::shipped;
+use super::{memory, shipped};
 use crate::data::{Dataset, Squaring};
 use crate::device::{self, DeviceChoice};
 use crate::train::{Limits, Outcome, Precision, Run, RunFolder, StopReason, TrainConfig};
@@ -85,6 +85,7 @@ pub fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     // SAFETY: nothing has started a thread yet.
     unsafe { device::set_default_device(&arguments.device) };
+    memory::keep_freed();
 
     let folder = RunFolder::new(&arguments.out);
     let mut config = settings(&arguments, &folder)?;

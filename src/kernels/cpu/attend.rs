@@ -52,14 +52,14 @@ impl WithSimd for Head<'_> {
         }
         let mut scores = vec![0.0; positions * keys_wide];
         let queries = Rows { values: &x[first..], step: 1, stride, count: positions };
-        multiply(simd, queries, &keys, width, keys_wide, &mut scores);
+        multiply::<S, false>(simd, queries, &keys, width, keys_wide, &mut scores);
         let scale = 1.0 / (width as f32).sqrt();
         for row in scores.chunks_exact_mut(keys_wide) {
             softmax(simd, &mut row[..positions], scale);
         }
         let mut attended = vec![0.0; positions * values_wide];
         let weights = Rows { values: &scores, step: 1, stride: keys_wide, count: positions };
-        multiply(simd, weights, &values, positions, values_wide, &mut attended);
+        multiply::<S, false>(simd, weights, &values, positions, values_wide, &mut attended);
         for (position, row) in attended.chunks_exact(values_wide).enumerate() {
             // SAFETY: a head of a picture writes to its own channels only.
             let into = unsafe { out.slice(start + position * channels, width) };

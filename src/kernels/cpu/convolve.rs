@@ -110,8 +110,7 @@ pub fn convolve(
         16 => 2,
         _ => 1,
     };
-    let across = columns.div_ceil(tile);
-    let tiles = batch * rows.div_ceil(tile) * across;
+    let tiles = batch * Grid::new(rows, columns, tile).tiles();
     let at_once = tiles.div_ceil(threads()).next_multiple_of(6).min(MOST_AT_ONCE * if tile == 1 { 4 } else { 1 });
     let shared = Shared::new(&mut out);
     for_each(tiles.div_ceil(at_once), |item| {
@@ -184,7 +183,7 @@ impl WithSimd for Positions<'_> {
         let Work { x, dims, weight, stored_outputs, outputs, finish, out, first, count, products, .. } = self.0;
         let inputs = dims[3];
         let a = Rows { values: &x[first * inputs..], stride: inputs, step: 1, count };
-        multiply(simd, a, weight, inputs, stored_outputs, products);
+        multiply::<S, false>(simd, a, weight, inputs, stored_outputs, products);
         for (index, row) in products.chunks_exact(stored_outputs).enumerate() {
             let at = (first + index) * outputs;
             // SAFETY: every position belongs to one piece of work.
@@ -233,7 +232,7 @@ impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT> {
             };
             let b = &weight[frequency * inputs * stored_outputs..(frequency + 1) * inputs * stored_outputs];
             let into = &mut products[frequency * count * stored_outputs..(frequency + 1) * count * stored_outputs];
-            multiply(simd, a, b, inputs, stored_outputs, into);
+            multiply::<S, false>(simd, a, b, inputs, stored_outputs, into);
         }
         for index in 0..count {
             let (picture, top, left) = grid.place(first + index);

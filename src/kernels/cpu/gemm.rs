@@ -26,21 +26,17 @@ pub struct Rows<'a> {
     pub count: usize,
 }
 
-/// `into = a · b`, where `b` is packed and has `inner` rows and `columns` columns, a multiple of [`PANEL`]; `into` has rows of
-/// `columns` numbers.
+/// `into = a · b`, or `into += a · b`, where `b` is packed and has `inner` rows and `columns` columns, a multiple of [`PANEL`];
+/// `into` has rows of `columns` numbers.
 #[inline(always)]
-pub fn multiply<S: Simd>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns: usize, into: &mut [f32]) {
-    product::<S, false>(simd, a, b, inner, columns, into);
-}
-
-/// [`multiply`], added to what `into` holds.
-#[inline(always)]
-pub fn multiply_add<S: Simd>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns: usize, into: &mut [f32]) {
-    product::<S, true>(simd, a, b, inner, columns, into);
-}
-
-#[inline(always)]
-fn product<S: Simd, const ADD: bool>(simd: S, a: Rows<'_>, b: &[f32], inner: usize, columns: usize, into: &mut [f32]) {
+pub fn multiply<S: Simd, const ADD: bool>(
+    simd: S,
+    a: Rows<'_>,
+    b: &[f32],
+    inner: usize,
+    columns: usize,
+    into: &mut [f32],
+) {
     assert!(columns.is_multiple_of(PANEL) && b.len() >= inner * columns && into.len() >= a.count * columns);
     assert!(a.count == 0 || inner == 0 || a.values.len() > (a.count - 1) * a.stride + (inner - 1) * a.step);
     let mut column = 0;

@@ -2,10 +2,11 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::gemm::{PANEL, Rows, multiply_add, packed_columns};
+use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{exp, load, store};
 use super::parallel::{Shared, for_each, for_each_piece};
-use super::winograd::{Grid, gather, transform_input, transform_kernel_gradient, transform_output_gradient};
+use super::winograd::back::{transform_kernel_gradient, transform_output_gradient};
+use super::winograd::{Grid, gather, transform_input};
 use crate::kernels::spec::EPSILON;
 
 /// Outputs of a tile, and inputs.
@@ -147,7 +148,7 @@ impl WithSimd for Multiply<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        multiply_add(simd, self.a, self.b, self.inner, self.columns, self.into);
+        multiply::<S, true>(simd, self.a, self.b, self.inner, self.columns, self.into);
     }
 }
 
