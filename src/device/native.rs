@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
-use burn::tensor::wgpu::wgpu::DeviceType;
+use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
 use burn::tensor::{Device, DeviceKind};
 use thiserror::Error;
 
@@ -180,13 +181,17 @@ fn cpu() -> Chosen {
 
 /// Opens the best adapter; one in software only if that was asked for in so many words.
 fn open_gpu(software_too: bool) -> Result<Chosen, DeviceError> {
-    let (device, setup) =
-        Device::wgpu_options().init_with_setup().map_err(|error| DeviceError::NoGpu(error.to_string()))?;
-    let info = setup.adapter.get_info();
+    // burn opens it once in a program, and every later attempt is an error.
+    static GPU: OnceLock<Result<(Device, AdapterInfo), String>> = OnceLock::new();
+    let opened = GPU.get_or_init(|| {
+        let (device, setup) = Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
+        Ok((device, setup.adapter.get_info()))
+    });
+    let (device, info) = opened.as_ref().map_err(|error| DeviceError::NoGpu(error.clone()))?;
     if info.device_type == DeviceType::Cpu && !software_too {
         return Err(DeviceError::NoGpu(format!("{} computes in software", info.name)));
     }
-    Ok(Chosen { device, name: format!("{} ({:?})", info.name, info.backend) })
+    Ok(Chosen { device: device.clone(), name: format!("{} ({:?})", info.name, info.backend) })
 }
 
 #[cfg(feature = "cuda")]
