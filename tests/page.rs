@@ -343,7 +343,7 @@ async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new(
         |count: fn(&Counts) -> i64| ((count(&third) - count(&second)) - (count(&second) - count(&first))) as f64 / 4.0;
     // The network, the sampler's arithmetic, and reading two pictures back to show them.
     let (dispatches, submits) = (a_step(|counts| counts.dispatches), a_step(|counts| counts.submits));
-    assert!((40.0..=60.0).contains(&dispatches), "{dispatches} dispatches a step");
+    assert!((60.0..=90.0).contains(&dispatches), "{dispatches} dispatches a step");
     assert!(submits <= 4.0, "{submits} submits a step");
     assert_eq!(third.pipelines, first.pipelines, "pipelines were made after the first picture");
     assert_eq!(third.buffers, first.buffers, "buffers were made after the first picture");

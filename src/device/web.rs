@@ -28,14 +28,17 @@ pub enum GpuError {
     Closed(String),
 }
 
+/// Half of what a step of the shipped network takes, so that a GPU computes the first half while the second is written down.
+const LAUNCHES_A_SUBMIT: usize = 48;
+
 /// Opens the browser's GPU.
 ///
 /// # Errors
 /// When the browser has no WebGPU, or none for this machine.
 pub async fn open_gpu() -> Result<Gpu, GpuError> {
     let offered = adapter::look().await?;
-    let (device, setup) =
-        Device::wgpu_options().init_with_setup_async().await.map_err(|error| GpuError::Closed(error.to_string()))?;
+    let opened = Device::wgpu_options().tasks_max(LAUNCHES_A_SUBMIT).init_with_setup_async().await;
+    let (device, setup) = opened.map_err(|error| GpuError::Closed(error.to_string()))?;
     let info = setup.adapter.get_info();
     let software = offered.software || info.device_type == DeviceType::Cpu;
     let name = [offered.name, info.name].into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "unnamed".into());

@@ -21,16 +21,68 @@ pub struct Storage {
     pub inputs: usize,
     /// 1 or 3.
     pub side: usize,
-    /// Rows of the activations that it will meet; the CPU chooses its algorithm by it.
+    /// Rows of the activations that it will meet: they decide on the size of the tiles.
     pub rows: usize,
     /// Factor for every weight.
     pub scale: f32,
 }
 
 impl Storage {
-    /// The shape on GPUs: `[side², inputs, outputs]`, channels padded.
+    /// The tiles that the kernel is used with; none for a 1 × 1 kernel.
+    pub fn tile(&self) -> Option<Tile> {
+        match self.side {
+            1 => None,
+            _ if self.rows >= ROWS_FOR_LARGE_TILES => Some(Tile::Large),
+            _ => Some(Tile::Small),
+        }
+    }
+
+    /// The shape on GPUs: `[frequencies, inputs, outputs]`, channels padded.
     pub fn shape(&self) -> Shape {
-        Shape::new([self.side * self.side, padded(self.inputs), padded(self.outputs)])
+        let frequencies = self.tile().map_or(1, Tile::frequencies);
+        Shape::new([frequencies, padded(self.inputs), padded(self.outputs)])
+    }
+}
+
+/// Pictures of at least so many rows take tiles of 4 × 4.
+const ROWS_FOR_LARGE_TILES: usize = 16;
+
+/// The tiles of Winograd's algorithm F(m × m, 3 × 3) (Lavin and Gray 2016, section 4).
+///
+/// It cuts the picture into tiles of m × m outputs, brings each tile's (m + 2)² inputs and the kernel into a space where the
+/// convolution is a product number by number, and back: `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`. For m = 4 that is 2.25
+/// multiplications an output instead of 9, for m = 2 it is 4; the kernels grow by as much in memory, which is why small pictures,
+/// where each is used only a few times, take m = 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tile {
+    /// m = 2.
+    Small,
+    /// m = 4.
+    Large,
+}
+
+impl Tile {
+    /// The tiles of a kernel with so many frequencies.
+    pub fn of(frequencies: usize) -> Option<Self> {
+        [Self::Small, Self::Large].into_iter().find(|tile| tile.frequencies() == frequencies)
+    }
+
+    /// Rows and columns of outputs: m.
+    pub const fn outputs(self) -> usize {
+        match self {
+            Self::Small => 2,
+            Self::Large => 4,
+        }
+    }
+
+    /// Rows and columns of inputs.
+    pub const fn inputs(self) -> usize {
+        self.outputs() + 2
+    }
+
+    /// Numbers of a transformed tile.
+    pub const fn frequencies(self) -> usize {
+        self.inputs() * self.inputs()
     }
 }
 

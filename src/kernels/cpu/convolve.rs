@@ -8,7 +8,7 @@ use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{load, silu, store as put};
 use super::parallel::{Shared, for_each, threads};
 use super::winograd::{Grid, Taps, gather, transform_input, transform_kernel, transform_output};
-use crate::kernels::spec::{LARGEST_ACTIVATION, Storage, padded};
+use crate::kernels::spec::{LARGEST_ACTIVATION, Storage, Tile, padded};
 
 /// What follows the convolution, with the numbers that it needs.
 #[derive(Clone, Copy)]
@@ -19,33 +19,26 @@ pub enum Epilogue<'a> {
     Blend { main: f32, path: &'a [f32] },
 }
 
-/// Pictures of at least so many rows take tiles of 4 × 4.
-const ROWS_FOR_LARGE_TILES: usize = 16;
 /// At most so many tiles, or positions of a 1 × 1 convolution, are worked on at once: their scratch memory stays in the cache.
 const MOST_AT_ONCE: usize = 24;
 
 /// Brings a kernel `[outputs, inputs, side, side]` into the order of [`convolve`]: `[frequencies, inputs, outputs]`, packed.
 pub fn store(weight: &[f32], factor: f32, spec: Storage) -> (Vec<f32>, [usize; 3]) {
-    let Storage { outputs, inputs, side, rows, .. } = spec;
-    let tile = match side {
-        1 => 1,
-        _ if rows >= ROWS_FOR_LARGE_TILES => 4,
-        _ => 2,
-    };
+    let Storage { outputs, inputs, side, .. } = spec;
     let taps = Taps { weight, side, inputs, outputs, turned: false };
-    pack(taps, factor, padded(inputs), tile)
+    pack(taps, factor, padded(inputs), spec.tile())
 }
 
-/// A kernel for tiles of `tile` × `tile` outputs and activations of `rows` channels, packed: its numbers and their shape.
-pub fn pack(taps: Taps<'_>, factor: f32, rows: usize, tile: usize) -> (Vec<f32>, [usize; 3]) {
+/// A kernel for activations of `rows` channels, cut into tiles if it is 3 × 3, packed: its numbers and their shape.
+pub fn pack(taps: Taps<'_>, factor: f32, rows: usize, tile: Option<Tile>) -> (Vec<f32>, [usize; 3]) {
     let columns = packed_columns(taps.outputs());
-    let frequencies = if tile == 1 { 1 } else { (tile + 2) * (tile + 2) };
+    let frequencies = tile.map_or(1, Tile::frequencies);
     let mut values = vec![0.0; frequencies * rows * columns];
     let shared = Shared::new(&mut values);
     for_each(columns / PANEL, |panel| match tile {
-        4 => Arch::new().dispatch(Pack::<6> { taps, factor, rows, columns, panel, out: shared }),
-        2 => Arch::new().dispatch(Pack::<4> { taps, factor, rows, columns, panel, out: shared }),
-        _ => Arch::new().dispatch(Pack::<1> { taps, factor, rows, columns, panel, out: shared }),
+        Some(Tile::Large) => Arch::new().dispatch(Pack::<6> { taps, factor, rows, columns, panel, out: shared }),
+        Some(Tile::Small) => Arch::new().dispatch(Pack::<4> { taps, factor, rows, columns, panel, out: shared }),
+        None => Arch::new().dispatch(Pack::<1> { taps, factor, rows, columns, panel, out: shared }),
     });
     (values, [frequencies, rows, columns])
 }
@@ -105,17 +98,14 @@ pub fn convolve(
     assert_eq!(stored_inputs, inputs, "the kernel was stored for other activations");
     assert_eq!(stored_outputs, packed_columns(outputs), "the kernel was stored for other channels");
     let mut out = vec![0.0; batch * rows * columns * outputs];
-    let tile = match frequencies {
-        36 => 4,
-        16 => 2,
-        _ => 1,
-    };
-    let tiles = batch * Grid::new(rows, columns, tile).tiles();
-    let at_once = tiles.div_ceil(threads()).next_multiple_of(6).min(MOST_AT_ONCE * if tile == 1 { 4 } else { 1 });
+    let tile = Tile::of(frequencies);
+    let tiles = batch * Grid::new(rows, columns, tile.map_or(1, Tile::outputs)).tiles();
+    let at_once = tiles.div_ceil(threads()).next_multiple_of(6).min(MOST_AT_ONCE * if tile.is_none() { 4 } else { 1 });
     let shared = Shared::new(&mut out);
     for_each(tiles.div_ceil(at_once), |item| {
         let count = at_once.min(tiles - item * at_once);
-        let scratch = [if tile == 1 { 0 } else { inputs }, stored_outputs].map(|width| frequencies * count * width);
+        let scratch =
+            [if tile.is_none() { 0 } else { inputs }, stored_outputs].map(|width| frequencies * count * width);
         with_scratch(scratch, |transformed, products| {
             let work = Work {
                 x,
@@ -131,9 +121,9 @@ pub fn convolve(
                 products,
             };
             match tile {
-                4 => Arch::new().dispatch(Tiles::<6, 4>(work)),
-                2 => Arch::new().dispatch(Tiles::<4, 2>(work)),
-                _ => Arch::new().dispatch(Positions(work)),
+                Some(Tile::Large) => Arch::new().dispatch(Tiles::<6, 4>(work)),
+                Some(Tile::Small) => Arch::new().dispatch(Tiles::<4, 2>(work)),
+                None => Arch::new().dispatch(Positions(work)),
             }
         });
     });

@@ -7,11 +7,11 @@ use super::math::{exp, load, store};
 use super::parallel::{Shared, for_each, for_each_piece};
 use super::winograd::back::{transform_kernel_gradient, transform_output_gradient};
 use super::winograd::{Grid, gather, transform_input};
-use crate::kernels::spec::EPSILON;
+use crate::kernels::spec::{EPSILON, Tile};
 
 /// Outputs of a tile, and inputs.
-const OUT: usize = 4;
-const IN: usize = 6;
+const OUT: usize = Tile::Large.outputs();
+const IN: usize = Tile::Large.inputs();
 /// Transformed numbers that are kept at once: 8 MB, which the caches of desktop processors hold.
 const MOST_NUMBERS: usize = 2 << 20;
 /// Tiles that a thread transforms at once, and input channels that it multiplies.

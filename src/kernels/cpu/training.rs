@@ -6,9 +6,10 @@ use burn::tensor::Shape;
 use super::convolve::{Epilogue, pack};
 use super::winograd::Taps;
 use super::{Input, convolve as convolution, gradients, output, pointwise};
+use crate::kernels::spec::Tile;
 
-/// Outputs of a tile. Unlike in sampling, every kernel meets a whole batch: large tiles always pay.
-const TILE: usize = 4;
+/// Unlike in sampling, every kernel meets a whole batch: large tiles always pay.
+const TILE: Option<Tile> = Some(Tile::Large);
 
 pub fn convolve(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
     run(x, weight, false)

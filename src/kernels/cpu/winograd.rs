@@ -1,9 +1,4 @@
-//! Winograd's algorithm F(m × m, 3 × 3) (Lavin and Gray 2016, section 4).
-//!
-//! It cuts the picture into tiles of m × m outputs, brings each tile's (m + 2)² inputs and the kernel into a space where the
-//! convolution is a product number by number, and back: `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`. For m = 4 that is 2.25
-//! multiplications an output instead of 9, for m = 2 it is 4; the kernels grow by as much in memory, which is why small pictures,
-//! where each is used only a few times, take m = 2.
+//! The transforms of Winograd's algorithm (see [`crate::kernels::spec::Tile`]), for vectors of channels.
 
 #[cfg(not(target_family = "wasm"))]
 pub mod back;

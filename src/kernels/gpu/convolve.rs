@@ -1,142 +1,152 @@
-//! Convolutions of 3 × 3 and 1 × 1.
+//! Convolutions: Winograd's for 3 × 3 kernels, in three launches, and a matrix product for 1 × 1, in one.
 
 use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{output, silu};
-use crate::kernels::spec::{Convolution, Finish, LARGEST_ACTIVATION};
+use super::{output, silu_of_one, winograd};
+use crate::kernels::spec::{Convolution, Finish, LARGEST_ACTIVATION, Tile};
 
-/// The most neighbouring positions that a thread computes. Eight sums of four channels and ten inputs are 72 registers.
-const MOST_ACROSS: usize = 8;
+/// The most rows that a thread computes: with four channels of each that is 32 sums in registers.
+const MOST_ROWS: usize = 8;
 /// A GPU wants at least so many threads to hide the time that memory takes.
 const ENOUGH_THREADS: usize = 4096;
 
-const PLAIN: u32 = 0;
-const ACTIVATE: u32 = 1;
-const MODULATE: u32 = 2;
-const BLEND: u32 = 3;
+/// [`Finish`] as a kernel is compiled for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    Plain,
+    Activate,
+    Modulate,
+    Blend,
+}
 
-pub fn convolve(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, spec: Convolution) -> CubeTensor {
-    let [batch, rows, columns, inputs] = x.meta.shape().dims();
-    let [.., outputs] = shape.dims::<4>();
-    let (finish, offset, main) = match spec.finish {
-        Finish::Plain => (PLAIN, 0, 0.0),
-        Finish::Activate => (ACTIVATE, 0, 0.0),
-        Finish::Modulate { offset } => (MODULATE, offset, 0.0),
-        Finish::Blend { main } => (BLEND, 0, main),
-    };
-    let count = |across: usize| batch * rows * columns / across * outputs / 4;
-    let mut across = 1;
-    while 2 * across <= MOST_ACROSS
-        && columns.is_multiple_of(2 * across)
-        && (across < 4 || count(2 * across) >= ENOUGH_THREADS)
-    {
-        across *= 2;
+/// What follows a convolution: the kernel for it, where its modulations start, and the factor of the main path.
+pub fn end(finish: Finish) -> (End, usize, f32) {
+    match finish {
+        Finish::Plain => (End::Plain, 0, 0.0),
+        Finish::Activate => (End::Activate, 0, 0.0),
+        Finish::Modulate { offset } => (End::Modulate, offset, 0.0),
+        Finish::Blend { main } => (End::Blend, 0, main),
     }
+}
+
+/// The kernel is `[frequencies, inputs, outputs]`.
+pub fn convolve(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, spec: Convolution) -> CubeTensor {
+    let [frequencies, ..] = weight.meta.shape().dims::<3>();
+    let Some(tile) = Tile::of(frequencies) else {
+        return multiply(x, weight, other, shape, spec.finish);
+    };
+    let transformed = winograd::transform(x, tile);
+    let [_, tiles, _] = transformed.meta.shape().dims();
+    let products = Shape::new([frequencies, tiles, shape[3]]);
+    let nothing = transformed.clone();
+    let products = multiply(transformed, weight, nothing, products, Finish::Plain);
+    winograd::finish(products, other, shape, spec.finish, tile)
+}
+
+/// Rows of numbers times a matrix, for each frequency its own: the last dimension of `x` and of `shape` are channels, and all
+/// others together are rows, sorted by frequency.
+fn multiply(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, finish: Finish) -> CubeTensor {
+    let [frequencies, inputs, outputs] = weight.meta.shape().dims();
+    let rows = shape.num_elements() / outputs / frequencies;
+    let count = |together: usize| frequencies * rows / together * outputs / 4;
+    let mut together = 1;
+    while 2 * together <= MOST_ROWS
+        && rows.is_multiple_of(2 * together)
+        && (together < 4 || count(2 * together) >= ENOUGH_THREADS)
+    {
+        together *= 2;
+    }
+    let (end, offset, main) = end(finish);
     let out = output(&x, shape);
-    let total = count(across);
+    let total = count(together);
     launch!(
-        convolve_kernel,
+        multiply_kernel,
         total,
         [x, weight, other] -> out,
-        rows,
-        columns,
+        rows / together,
         inputs / 4,
         outputs / 4,
         total,
-        offset / 4,
+        offset,
         main,
-        spec.side,
-        across,
-        finish
+        together,
+        end
     )
 }
 
-/// A thread computes four channels of `across` positions of a row.
+/// A thread computes four channels of some rows. The channels are a quarter of all apart, so that neighbouring threads read
+/// neighbouring weights.
 #[cube(launch_unchecked)]
-fn convolve_kernel(
+fn multiply_kernel(
     x: &[Vector<f32, Const<4>>],
-    weight: &[Vector<f32, Const<4>>],
-    other: &[Vector<f32, Const<4>>],
-    out: &mut [Vector<f32, Const<4>>],
-    rows: usize,
-    columns: usize,
+    weight: &[f32],
+    other: &[f32],
+    out: &mut [f32],
+    groups: usize,
     inputs: usize,
     outputs: usize,
     total: usize,
     offset: usize,
     main: f32,
-    #[comptime] side: usize,
-    #[comptime] across: usize,
-    #[comptime] finish: u32,
+    #[comptime] together: usize,
+    #[comptime] end: End,
 ) {
     if ABSOLUTE_POS >= total {
         terminate!();
     }
     let channel = ABSOLUTE_POS % outputs;
     let group = ABSOLUTE_POS / outputs;
-    let groups = columns / across;
-    let left = (group % groups) * across;
-    let line = group / groups;
-    let row = line % rows;
-    let half = comptime![side / 2];
-    let reach = comptime![across + side - 1];
+    let frequency = group / groups;
+    let row = group * together;
+    let wide = 4 * outputs;
 
-    let zero = Vector::<f32, Const<4>>::new(0.0_f32);
-    let mut sums = Array::<Vector<f32, Const<4>>>::new(across);
+    let mut sums = Array::<f32>::new(comptime![4 * together]);
     #[unroll]
-    for i in 0..across {
-        sums[i] = zero;
+    for i in 0..comptime![4 * together] {
+        sums[i] = 0.0_f32;
     }
-    #[unroll]
-    for down in 0..side {
-        if row + down >= half && row + down < rows + half {
-            let start = (line + down - half) * columns;
-            for c in 0..inputs {
-                let mut values = Array::<Vector<f32, Const<4>>>::new(reach);
+    for c in 0..inputs {
+        let mut values = Array::<Vector<f32, Const<4>>>::new(together);
+        #[unroll]
+        for i in 0..together {
+            values[i] = x[(row + i) * inputs + c];
+        }
+        #[unroll]
+        for lane in 0..4usize {
+            let first = ((frequency * inputs + c) * 4 + lane) * wide + channel;
+            #[unroll]
+            for quarter in 0..4usize {
+                let w = weight[first + quarter * outputs];
                 #[unroll]
-                for i in 0..reach {
-                    if comptime![i >= half && i < across + half] {
-                        values[i] = x[(start + left + i - half) * inputs + c];
-                    } else {
-                        values[i] = zero;
-                        if left + i >= half && left + i < columns + half {
-                            values[i] = x[(start + left + i - half) * inputs + c];
-                        }
-                    }
-                }
-                #[unroll]
-                for tap in 0..side {
-                    let first = ((down * side + tap) * inputs + c) * 4 * outputs + channel;
-                    #[unroll]
-                    for lane in 0..4usize {
-                        let w = weight[first + lane * outputs];
-                        #[unroll]
-                        for i in 0..across {
-                            sums[i] += w * Vector::<f32, Const<4>>::new(values[i + tap].extract(lane));
-                        }
-                    }
+                for i in 0..together {
+                    sums[4 * i + quarter] += w * values[i].extract(lane);
                 }
             }
         }
     }
-    let first = (line * columns + left) * outputs + channel;
     #[unroll]
-    for i in 0..across {
-        let at = first + i * outputs;
-        let sum = sums[i];
-        if comptime![finish == MODULATE] {
-            let one = Vector::<f32, Const<4>>::new(1.0_f32);
-            out[at] = silu(sum * (one + other[offset + channel]));
-        } else if comptime![finish == BLEND] {
-            let most = Vector::<f32, Const<4>>::new(LARGEST_ACTIVATION);
-            let blended = Vector::<f32, Const<4>>::new(main) * other[at] + sum;
-            out[at] = blended.min(most).max(zero - most);
-        } else if comptime![finish == ACTIVATE] {
-            out[at] = silu(sum);
-        } else {
-            out[at] = sum;
+    for i in 0..together {
+        #[unroll]
+        for quarter in 0..4usize {
+            let to = channel + quarter * outputs;
+            let at = (row + i) * wide + to;
+            out[at] = ended(sums[4 * i + quarter], other, at, offset + to, main, end);
         }
+    }
+}
+
+/// The number at `at` after what follows the convolution; `modulation` is where its channel's is.
+#[cube]
+pub fn ended(sum: f32, other: &[f32], at: usize, modulation: usize, main: f32, #[comptime] end: End) -> f32 {
+    if comptime![end == End::Modulate] {
+        silu_of_one(sum * (1.0_f32 + other[modulation]))
+    } else if comptime![end == End::Blend] {
+        clamp(main * other[at] + sum, f32::new(-LARGEST_ACTIVATION), f32::new(LARGEST_ACTIVATION))
+    } else if comptime![end == End::Activate] {
+        silu_of_one(sum)
+    } else {
+        sum
     }
 }

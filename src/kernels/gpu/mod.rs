@@ -1,8 +1,8 @@
 //! The operations on GPUs, in CubeCL: WebGPU in the browser, Vulkan, Metal, CUDA and others natively.
 //!
-//! Channels come in vectors of four. A thread of [`convolve`] computes four channels of a few neighbouring positions and keeps
-//! them in registers, so that every number it loads meets several others; nothing is shared between threads and there are no
-//! barriers, which small pictures and software adapters reward alike.
+//! A thread keeps what it computes in registers, so that every number it loads meets several others, and neighbouring threads
+//! read neighbouring numbers or the same one. Nothing is shared between threads and there are no barriers, which small pictures
+//! and software adapters reward alike.
 
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape};
@@ -53,6 +53,7 @@ macro_rules! launch {
 mod attend;
 mod convolve;
 mod pointwise;
+mod winograd;
 
 /// `x / (1 + exp(−x))`.
 #[cube]
@@ -62,9 +63,18 @@ fn silu(x: Vector<f32, Const<4>>) -> Vector<f32, Const<4>> {
     x / (one + (zero - x).exp())
 }
 
+/// [`silu`] of a single number.
+#[cube]
+fn silu_of_one(x: f32) -> f32 {
+    x / (1.0_f32 + (0.0_f32 - x).exp())
+}
+
 impl Kernels for CubeBackend {
     fn store_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Storage) -> FloatTensor<Self> {
-        pointwise::store(input(weight), input(gain), spec)
+        match spec.tile() {
+            Some(tile) => winograd::store(input(weight), input(gain), spec, tile),
+            None => pointwise::store(input(weight), input(gain), spec),
+        }
     }
 
     fn convolve_kernel(

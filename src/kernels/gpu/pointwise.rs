@@ -7,11 +7,12 @@ use cubecl::prelude::*;
 use super::{output, silu};
 use crate::kernels::spec::{EPSILON, Join, Patches, Storage};
 
+/// A 1 × 1 kernel, turned: `[1, inputs, outputs]`.
 pub fn store(weight: CubeTensor, gain: CubeTensor, spec: Storage) -> CubeTensor {
     let out = output(&weight, spec.shape());
-    let [taps, inputs, outputs] = out.meta.shape().dims();
-    let total = taps * inputs * outputs;
-    launch!(store_kernel, total, [weight, gain] -> out, spec.inputs, spec.outputs, inputs, outputs, taps, total, spec.scale)
+    let [_, inputs, outputs] = out.meta.shape().dims();
+    let total = inputs * outputs;
+    launch!(store_kernel, total, [weight, gain] -> out, spec.inputs, spec.outputs, outputs, total, spec.scale)
 }
 
 #[cube(launch_unchecked)]
@@ -21,9 +22,7 @@ fn store_kernel(
     out: &mut [f32],
     inputs: usize,
     outputs: usize,
-    padded_inputs: usize,
     padded_outputs: usize,
-    taps: usize,
     total: usize,
     scale: f32,
 ) {
@@ -31,11 +30,10 @@ fn store_kernel(
         terminate!();
     }
     let to = ABSOLUTE_POS % padded_outputs;
-    let from = ABSOLUTE_POS / padded_outputs % padded_inputs;
-    let tap = ABSOLUTE_POS / (padded_outputs * padded_inputs);
+    let from = ABSOLUTE_POS / padded_outputs;
     let mut value = 0.0_f32;
     if to < outputs && from < inputs {
-        value = weight[(to * inputs + from) * taps + tap] * scale * gain[0];
+        value = weight[to * inputs + from] * scale * gain[0];
     }
     out[ABSOLUTE_POS] = value;
 }
