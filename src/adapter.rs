@@ -1,12 +1,13 @@
 //! What the browser says about its GPU, before anything is loaded for it.
 
 use js_sys::{Function, Object, Promise, Reflect};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 /// A GPU that the browser offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapter {
     /// Its name for people; empty where the browser keeps it to itself.
     pub name: String,

@@ -1,7 +1,8 @@
 //! A diffusion model that trains on your pictures natively and hatches new ones in any visitor's browser.
 //!
 //! One crate, a few small programs. Natively, `train` turns a folder of pictures into a weight file, `export` turns a run into one,
-//! and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees and `worker` the engine behind it.
+//! and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees, `scout` looks for a GPU, and `worker-gpu`
+//! or `worker-cpu` is the engine.
 //!
 //! The tour, from the mathematics outwards:
 //!
@@ -13,8 +14,8 @@
 //! - [`weights`]: the compact file that a model travels in.
 //! - [`device`]: which device computes, why, and its name for people.
 //! - `data`, `train`, `command`: pictures to learn from, the training run, the command line (native only).
-//! - `adapter`, `protocol`, `page`, `worker`: what the browser says about its GPU, what page and engines say to each other, and
-//!   both of them (in browsers only).
+//! - `adapter`, `scout`, `protocol`, `page`, `worker`: what the browser says about its GPU and who asks it, what page and workers
+//!   say to each other, and both of them (in browsers only).
 //!
 //! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and stays small,
 //! and each of its workers with one.
@@ -40,6 +41,8 @@ pub mod page;
 pub mod picture;
 #[cfg(target_family = "wasm")]
 pub mod protocol;
+#[cfg(target_family = "wasm")]
+pub mod scout;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod train;
 #[cfg(feature = "engine")]

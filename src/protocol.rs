@@ -1,8 +1,18 @@
-//! What page and worker say to each other.
+//! What page and workers say to each other.
 
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::Adapter;
 use crate::diffusion::Sampler;
+
+/// From the scout to the page: what the browser says about its GPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sighting {
+    /// There is one.
+    Gpu(Adapter),
+    /// There is none, and why, as a sentence's beginning.
+    Nothing(String),
+}
 
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

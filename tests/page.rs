@@ -72,8 +72,8 @@ fn serve(fault: Fault) -> String {
             let file = path.strip_prefix("/a/sub/path/").map(|file| if file.is_empty() { "index.html" } else { file });
             let body = match file {
                 Some(file) if matches!(fault, Fault::Without(missing) if missing == file) => None,
-                Some(loader @ ("worker-gpu_loader.js" | "worker-cpu_loader.js")) => {
-                    engines += 1;
+                Some(loader @ ("scout_loader.js" | "worker-gpu_loader.js" | "worker-cpu_loader.js")) => {
+                    engines += usize::from(loader.starts_with("worker"));
                     if fault == Fault::OneEngine && engines > 1 {
                         None
                     } else {
@@ -224,7 +224,7 @@ fn golden() -> Picture {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
-async fn an_address_gives_the_golden_butterfly_on_the_cpu_and_the_page_stays_responsive() {
+async fn an_address_gives_the_golden_butterfly_on_the_cpu() {
     let browser = Browser::start(true).await;
     browser.open(&format!("{}?{GOLDEN}&device=cpu", serve(Fault::None))).await;
     browser.wait_hatched().await;
@@ -233,24 +233,34 @@ async fn an_address_gives_the_golden_butterfly_on_the_cpu_and_the_page_stays_res
     assert!(browser.text("device").await.contains("The CPU, as asked for"), "{}", browser.text("device").await);
     browser.screenshot("hatched").await;
 
-    // Browsers count tasks over 50 ms as long. While the page loads there is one of 80 to 90 ms on two slow cores; the margin is
-    // for a busy machine.
-    let buffered = "const done = arguments[0]; let longest = 0; new PerformanceObserver(list => { for (const entry of
-        list.getEntries()) longest = Math.max(longest, entry.duration); }).observe({type: 'longtask', buffered: true});
-        setTimeout(() => done(longest), 300);";
-    let longest: f64 = browser.driver.execute_async(buffered, Vec::new()).await.unwrap().convert().unwrap();
-    eprintln!("longest task while loading and hatching: {longest} ms (0 is below 50)");
-    assert!(longest <= 250.0, "a task of {longest} ms on the main thread while loading");
-
-    // And none over 100 ms while the worker samples.
-    let observe = "window.longest = 0; new PerformanceObserver(list => { for (const entry of list.getEntries())
-        window.longest = Math.max(window.longest, entry.duration); }).observe({entryTypes: ['longtask']});
-        document.getElementById('steps').value = 64; document.getElementById('hatch').click();";
-    browser.driver.execute(observe, Vec::new()).await.unwrap();
-    browser.wait_for("caption", "64 steps", |text| text.contains("64 steps of heun")).await;
-    let longest: f64 = browser.driver.execute("return window.longest;", Vec::new()).await.unwrap().convert().unwrap();
-    assert!(longest <= 100.0, "a task of {longest} ms on the main thread");
     browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn the_main_thread_is_never_blocked_for_long() {
+    // Browsers call tasks over 50 ms long. On a busy machine anything can take long once, but not three times in a row.
+    let observe = "window.longest = 0; new PerformanceObserver(list => { for (const entry of list.getEntries())
+        window.longest = Math.max(window.longest, entry.duration); }).observe({type: 'longtask', buffered: true});";
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        // A fresh browser: loading for the first time does most.
+        let browser = Browser::start(true).await;
+        browser.open(&format!("{}?sampler=dpm&seed=1", serve(Fault::None))).await;
+        browser.driver.execute(observe, Vec::new()).await.unwrap();
+        browser.wait_hatched().await;
+        browser.driver.execute("document.getElementById('steps').value = 64;", Vec::new()).await.unwrap();
+        browser.click("hatch").await;
+        browser.wait_for("caption", "64 steps", |text| text.contains("64 steps of dpm")).await;
+        let longest: f64 =
+            browser.driver.execute("return window.longest;", Vec::new()).await.unwrap().convert().unwrap();
+        browser.end().await;
+        if longest == 0.0 {
+            return;
+        }
+        found.push(longest);
+    }
+    panic!("the longest tasks on the main thread took {found:?} ms in three visits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,15 +313,14 @@ impl Browser {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
 async fn hundreds_of_butterflies_leave_memory_as_the_tenth_did() {
-    // A software adapter takes its time for every launch: fewer of them show the same.
-    for (device, all) in [("cpu", 500), ("gpu", 60)] {
+    for device in ["cpu", "gpu"] {
         let browser = Browser::start(true).await;
         let page = format!("{}?device={device}&sampler=ddim&steps=1&seed=0", serve(Fault::Counted));
         browser.open(&format!("{page}&weights=weights/tiny.safetensors")).await;
         browser.wait_hatched().await;
         browser.hatch_many(1, 9).await;
         let tenth = browser.counts().await;
-        browser.hatch_many(10, all - 10).await;
+        browser.hatch_many(10, 490).await;
         let last = browser.counts().await;
         assert!(tenth.wasm_bytes > 0);
         assert_eq!(last.wasm_bytes, tenth.wasm_bytes, "{device}: WebAssembly's memory grew");

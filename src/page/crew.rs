@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 use gloo_timers::callback::Timeout;
-use wasm_bindgen_futures::spawn_local;
 
 use super::address::DeviceWish;
-use super::engine::{Engine, Kind};
+use super::engine::{self, Engine, Kind};
 use super::inbox::{Inbox, Signal};
 use super::parts::{Outcome, Parts};
-use crate::adapter::{self, Adapter, NoAdapter};
-use crate::protocol::{Event, HatchWish, Hatching, Request, Shown, Step};
+use super::thread::Thread;
+use crate::protocol::{Event, HatchWish, Hatching, Request, Shown, Sighting, Step};
 
 /// A GPU that answers within this time is taken without trying the CPU: a butterfly then takes a second or two.
 const QUICK_MS: f64 = 60.0;
@@ -63,6 +62,8 @@ pub struct Crew {
     allowed: DeviceWish,
     /// Why it is the CPU, if it is.
     reason: String,
+    /// Looks for a GPU, before there is a lead.
+    scout: Option<Thread>,
     lead: Option<Engine>,
     /// A GPU that is sound but slow, while the CPU is measured against it.
     rival: Option<(Engine, Ready)>,
@@ -102,6 +103,7 @@ impl Crew {
             weights,
             allowed,
             reason: String::new(),
+            scout: None,
             lead: None,
             rival: None,
             helpers: Vec::new(),
@@ -137,8 +139,7 @@ impl Crew {
             DeviceWish::Cpu => self.start_lead(Kind::Cpu),
             DeviceWish::Best => {
                 self.news.push_back(News::Busy("Looking for a GPU…".into(), None));
-                let inbox = self.inbox.clone();
-                spawn_local(async move { inbox.send(Signal::Adapter(adapter::look().await)) });
+                self.scout = engine::scout(&self.inbox);
             }
         }
     }
@@ -173,7 +174,7 @@ impl Crew {
     /// Takes note of what happened.
     pub fn hear(&mut self, signal: Signal) {
         match signal {
-            Signal::Adapter(found) => self.choose(found),
+            Signal::Scout(sighting) => self.choose(sighting),
             Signal::Engine(id, event) if self.lead.as_ref().is_some_and(|lead| lead.id == id) => {
                 self.hear_lead(event);
             }
@@ -191,12 +192,13 @@ impl Crew {
         }
     }
 
-    fn choose(&mut self, found: Result<Adapter, NoAdapter>) {
-        self.reason = match found {
-            // It takes ten times as long as the CPU path; trying it would cost a visitor half a minute.
-            Ok(adapter) if adapter.software => format!("software adapter ({}), using the CPU instead", adapter.name),
-            Ok(_) => return self.start_lead(Kind::Gpu),
-            Err(error) => format!("{error}: using the CPU"),
+    fn choose(&mut self, sighting: Sighting) {
+        self.scout = None;
+        self.reason = match sighting {
+            // It takes several times as long as the CPU path, and trying it would cost a visitor ten seconds.
+            Sighting::Gpu(gpu) if gpu.software => format!("software adapter ({}), using the CPU instead", gpu.name),
+            Sighting::Gpu(_) => return self.start_lead(Kind::Gpu),
+            Sighting::Nothing(reason) => format!("{reason}: using the CPU"),
         };
         self.start_lead(Kind::Cpu);
     }

@@ -2,8 +2,7 @@
 
 use futures_channel::mpsc::UnboundedSender;
 
-use crate::adapter::{Adapter, NoAdapter};
-use crate::protocol::Event;
+use crate::protocol::{Event, Sighting};
 
 /// Something that happened.
 pub enum Input {
@@ -33,7 +32,7 @@ pub enum Act {
 /// What the engines hear.
 pub enum Signal {
     /// What the browser says about its GPU.
-    Adapter(Result<Adapter, NoAdapter>),
+    Scout(Sighting),
     /// The engine of this number said something.
     Engine(u32, Event),
     /// The hatching of this number was cancelled long ago, and should have ended.

@@ -9,6 +9,7 @@ mod crew;
 mod engine;
 mod inbox;
 mod parts;
+mod thread;
 mod view;
 
 use app::{App, Unusable};
