@@ -40,14 +40,38 @@ pub enum Failure {
     Device(String),
 }
 
+/// A device that nothing is known about yet.
+pub struct Opened {
+    device: Device,
+    /// The name of the GPU, if it is one.
+    gpu: Option<String>,
+}
+
 impl Kind {
-    /// Opens the device, loads the model, checks it against the numbers in the file, and measures a second pass: the first
-    /// one also compiles.
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// With a sentence on why it will not do.
+    pub async fn open(self) -> Result<Opened, String> {
+        match self {
+            #[cfg(feature = "gpu")]
+            Self::Gpu => {
+                let gpu = crate::device::open_gpu().await.map_err(|error| error.to_string())?;
+                Ok(Opened { device: gpu.device, gpu: Some(gpu.name) })
+            }
+            #[cfg(feature = "cpu")]
+            Self::Cpu => Ok(Opened { device: Device::flex(), gpu: None }),
+        }
+    }
+}
+
+impl Opened {
+    /// Loads the model, checks it against the numbers in the file, and measures a second pass: the first one also compiles.
     ///
     /// # Errors
     /// With the weight file's fault, or with a sentence on why the device will not do.
     pub async fn load(self, bytes: &[u8]) -> Result<Sound, Failure> {
-        let (device, gpu) = self.open().await?;
+        let Self { device, gpu } = self;
         scope::post(&Event::Warming {
             what: match &gpu {
                 Some(name) => format!("warming up your GPU ({name})"),
@@ -68,23 +92,13 @@ impl Kind {
         };
         check().await?;
         scope::give_way().await;
-        engine::rehearse(&model, &device).await.map_err(Failure::Device)?;
-        scope::give_way().await;
+        if gpu.is_some() {
+            engine::rehearse(&model, &device).await.map_err(Failure::Device)?;
+            scope::give_way().await;
+        }
         let before = scope::now_ms();
         check().await?;
         let step_ms = scope::now_ms() - before;
         Ok(Sound { model, description, device, gpu, step_ms })
-    }
-
-    async fn open(self) -> Result<(Device, Option<String>), Failure> {
-        match self {
-            #[cfg(feature = "gpu")]
-            Self::Gpu => {
-                let gpu = crate::device::open_gpu().await.map_err(|error| Failure::Device(error.to_string()))?;
-                Ok((gpu.device, Some(gpu.name)))
-            }
-            #[cfg(feature = "cpu")]
-            Self::Cpu => Ok((Device::flex(), None)),
-        }
     }
 }

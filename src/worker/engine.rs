@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use burn::tensor::{Device, Tensor};
+use futures_util::TryFutureExt;
+use futures_util::future::try_join;
+
 use super::device::{Failure, Kind, Sound};
 use super::{fetch, scope};
-use burn::tensor::{Device, Tensor};
-
 use crate::diffusion::{NoiseLevels, Sampler, Sampling, SamplingModel, Trained};
 use crate::noise::BatchNoise;
 use crate::picture::Picture;
@@ -59,12 +61,15 @@ async fn try_load(address: &str, kind: Kind) -> Result<Sound, Event> {
             scope::post(&Event::Loading { bytes: bytes as f64, of: of.map(|of| of as f64) });
         }
     };
-    let bytes = fetch::fetch(address, progress).await.map_err(|message| Event::Failed {
+    // A GPU takes as long to open as a small file takes to arrive.
+    let fetched = fetch::fetch(address, progress).map_err(|message| Event::Failed {
         message: format!("{message}."),
         mend: "Check your connection and reload the page.".into(),
         fatal: false,
-    })?;
-    kind.load(&bytes).await.map_err(|failure| match failure {
+    });
+    let opened = kind.open().map_err(|reason| Event::Unfit { reason });
+    let (bytes, device) = try_join(fetched, opened).await?;
+    device.load(&bytes).await.map_err(|failure| match failure {
         Failure::Weights(error) => Event::Failed {
             message: format!("The weights at {address} cannot be used: {error}."),
             mend: "Reload the page; if it stays, the file on the server is damaged.".into(),
