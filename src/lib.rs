@@ -8,7 +8,7 @@
 //!
 //! - [`diffusion`]: noise levels, the frame around the network, the loss, and samplers as streams of steps.
 //! - [`unet`]: the network, for training and for sampling.
-//! - [`kernels`]: what sampling does most, by hand, for GPUs and for CPUs.
+//! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
 //! - [`picture`]: between pixels and tensors.
 //! - [`weights`]: the compact file that a model travels in.

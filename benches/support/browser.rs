@@ -96,6 +96,7 @@ pub async fn engines(report: &mut Report, onnxruntime: Option<&Path>, filter: &s
                 let value = run(&address, "onnx", options).await?;
                 let off = value["output"]
                     .as_array()
+                    .filter(|output| output.len() == expected.len())
                     .map(|output| {
                         output
                             .iter()

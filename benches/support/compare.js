@@ -71,7 +71,8 @@ const benches = {
     const engines = [];
     for (let i = 0; i < processors; i++) engines.push(await Chrysalis.start("cpu", weights));
     const time = async work => { const began = performance.now(); await work(); return performance.now() - began; };
-    const all = () => Promise.all(engines.map((engine, i) => engine.hatch(i, 4 / processors, steps)));
+    const share = i => Math.floor(4 * (i + 1) / processors) - Math.floor(4 * i / processors);
+    const all = () => Promise.all(engines.map((engine, i) => engine.hatch(i, share(i), steps)));
     await all();
     const one = [], four = [];
     for (let i = 0; i < 5; i++) {

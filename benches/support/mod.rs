@@ -15,8 +15,8 @@ fn root() -> PathBuf {
 
 /// Measures everything and writes the table.
 pub fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` calls this too; only `cargo bench` means it.
-    if std::env::args().any(|argument| argument == "--test") {
+    // `cargo test --benches` calls this too; only `cargo bench` says so.
+    if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
     let onnxruntime = std::env::var_os("ONNXRUNTIME_WEB").map(PathBuf::from);

@@ -151,7 +151,7 @@ impl Report {
         );
         let _ = writeln!(
             text,
-            "| device | network, widths | sampling | sampling without kernels | training |\n|---|---|---|---|---|\n{}",
+            "| device | network, widths | sampling | sampling with the network for training | training |\n|---|---|---|---|---|\n{}",
             self.native
         );
         let _ = writeln!(text, "### The download\n\nBytes, gzip at level 9 and brotli at level 11.\n");

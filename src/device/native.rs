@@ -215,7 +215,7 @@ fn rocm() -> Result<Chosen, DeviceError> {
 }
 
 #[cfg(feature = "libtorch")]
-#[allow(deprecated)] // Deprecated in burn in favour of its own backends; still the fastest on a CPU.
+#[allow(deprecated)] // Deprecated in burn in favour of its own backends; still the fastest on a CPU that computes in bf16.
 fn libtorch() -> Result<Chosen, DeviceError> {
     Ok(Chosen { device: Device::libtorch(), name: "the CPU through LibTorch".into() })
 }

@@ -1,9 +1,10 @@
-//! The few operations that a butterfly is made of, each as one kernel a device.
+//! The few operations that a butterfly is made of, by hand for each kind of device.
 //!
 //! Sampling asks the network tens of times a picture, and what it asks is always the same handful of things. Spelt out in a
 //! framework's operations they are hundreds of launches on a GPU and as many passes over memory on a CPU. Here each is one
-//! kernel: in CubeCL for every GPU (`gpu`), in SIMD with Winograd's convolutions for the CPU (`cpu`), and, on devices of
-//! other kinds, in plain tensor operations ([`mod@reference`], which is also what the other two are tested against).
+//! kernel, or three for a convolution of 3 × 3 on a GPU, which goes by Winograd's algorithm as on the CPU: in CubeCL for every
+//! GPU (`gpu`), in SIMD for the CPU (`cpu`), and, on devices of other kinds, in plain tensor operations ([`mod@reference`], which
+//! is also what the other two are tested against).
 //!
 //! They reach burn through its extension mechanism, hold no state and know nothing of the network. Activations are
 //! `[batch, rows, columns, channels]` with channels a multiple of four; pictures are `[batch, channels, rows, columns]`.
@@ -21,9 +22,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchTensorKind, backend_extension};
 use burn::tensor::{DType, Tensor};
 
-pub use spec::{Attention, Convolution, Finish, Join, LARGEST_ACTIVATION, Patches, Storage};
+pub use spec::{Attention, Convolution, EPSILON, Finish, Join, LARGEST_ACTIVATION, Patches, Storage};
 
-/// The operations, as burn's dispatcher calls them; use the functions of this module.
+/// The operations, as burn's dispatcher calls them. Use the functions of this module: they check the shapes, which kernels trust.
 #[backend_extension(
     Flex: cfg(feature = "cpu"),
     Cube: cfg(feature = "gpu"),
@@ -104,37 +105,65 @@ macro_rules! run {
 /// Brings a kernel `[outputs, inputs, side, side]`, times `spec.scale` and a learned gain `[1]`, into the order that
 /// [`convolve`] wants it in on this device.
 pub fn store(weight: Tensor<4>, gain: Tensor<1>, spec: Storage) -> Tensor<3> {
+    let Storage { outputs, inputs, side, .. } = spec;
+    assert!(side == 1 || side == 3, "kernels are 1 × 1 or 3 × 3");
+    assert_eq!(weight.dims(), [outputs, inputs, side, side], "the kernel and what is said about it");
+    assert_eq!(gain.dims(), [1], "one gain");
     run!(weight, store_kernel(weight, gain; spec), reference::store(weight, gain, spec))
 }
 
 /// A convolution with a [`store`]d kernel and what follows it. `other` is `[1, 1, 1, all modulations]` for
 /// [`Finish::Modulate`] and the main path, of the output's shape, for [`Finish::Blend`]; else it is not looked at.
 pub fn convolve(x: Tensor<4>, weight: Tensor<3>, other: Tensor<4>, spec: Convolution) -> Tensor<4> {
+    let [batch, rows, columns, channels] = x.dims();
+    let [_, stored_inputs, stored_outputs] = weight.dims();
+    let outputs = spec::padded(spec.outputs);
+    assert!(channels == stored_inputs && outputs <= stored_outputs, "the kernel is for other channels");
+    match spec.finish {
+        Finish::Plain | Finish::Activate => {}
+        Finish::Modulate { offset } => {
+            let [.., all] = other.dims();
+            assert!(offset.is_multiple_of(4) && offset + outputs <= all, "modulations for every channel");
+        }
+        Finish::Blend { .. } => assert_eq!(other.dims(), [batch, rows, columns, outputs], "a main path"),
+    }
     run!(x, convolve_kernel(x, weight, other; spec), reference::convolve(x, weight, other, spec))
 }
 
 /// SiLU: `x · sigmoid(x)`.
 pub fn activate(x: Tensor<4>) -> Tensor<4> {
+    in_fours(&x);
     run!(x, activate_kernel(x;), burn::tensor::activation::silu(x))
 }
 
 /// Divides every `width` channels of a position by their root mean square.
 pub fn normalise(x: Tensor<4>, width: usize) -> Tensor<4> {
+    assert!(width.is_multiple_of(4) && x.dims()[3].is_multiple_of(width), "groups of {width} channels");
     run!(x, normalise_kernel(x; width), reference::normalise(x, width))
 }
 
-/// Halves rows and columns by averaging squares of 2 × 2.
+/// Halves rows and columns, of which there must be an even number, by averaging squares of 2 × 2.
 pub fn halve(x: Tensor<4>) -> Tensor<4> {
+    let [_, rows, columns, _] = x.dims();
+    assert!(rows.is_multiple_of(2) && columns.is_multiple_of(2), "{rows} × {columns} cannot be halved");
+    in_fours(&x);
     run!(x, halve_kernel(x;), reference::halve(x))
 }
 
 /// Puts the channels of `skip` behind those of `x`, each times its scale; `x` may be half as large, and is then doubled.
 pub fn join(x: Tensor<4>, skip: Tensor<4>, spec: Join) -> Tensor<4> {
+    let ([batch, rows, columns, _], [skip_batch, skip_rows, skip_columns, _]) = (x.dims(), skip.dims());
+    let fits = [1, 2].into_iter().any(|times| [times * rows, times * columns] == [skip_rows, skip_columns]);
+    assert!(batch == skip_batch && fits, "{:?} cannot be joined to {:?}", skip.dims(), x.dims());
+    in_fours(&x);
+    in_fours(&skip);
     run!(x, join_kernel(x, skip; spec), reference::join(x, skip, spec))
 }
 
 /// Attention of every position to every other. `x` holds queries, keys and values, one after the other: `[…, 3 · channels]`.
 pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
+    let heads_of = 3 * spec.width;
+    assert!(spec.width.is_multiple_of(4) && x.dims()[3].is_multiple_of(heads_of), "heads of {} channels", spec.width);
     run!(x, attend_kernel(x; spec), reference::attend(x, spec))
 }
 
@@ -143,16 +172,22 @@ pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
 ///
 /// Numbers that change from step to step come as tensors: as arguments they would be a new buffer for every value on GPUs.
 pub fn enter(picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
+    framed(&picture, &frame, spec);
     run!(picture, enter_kernel(picture, frame; spec), reference::enter(picture, frame, spec))
 }
 
 /// Turns channels back into squares of pixels times the third number of `frame`, and adds `picture` times the second.
 pub fn leave(x: Tensor<4>, picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
+    framed(&picture, &frame, spec);
+    let ([batch, rows, columns, channels], [pictures, colours, height, width]) = (x.dims(), picture.dims());
+    assert_eq!([batch, rows * spec.side, columns * spec.side], [pictures, height, width], "patches of the picture");
+    assert!(channels >= colours * spec.side * spec.side, "patches of the picture");
     run!(x, leave_kernel(x, picture, frame; spec), reference::leave(x, picture, frame, spec))
 }
 
 /// Three tensors of one shape, each times its factor, added up: every step of every sampler is one of these.
 pub fn mix([a, b, c]: [Tensor<4>; 3], factors: [f64; 3]) -> Tensor<4> {
+    assert!(a.dims() == b.dims() && b.dims() == c.dims(), "three tensors of one shape");
     let known = a.dtype() == DType::F32 && has_kernels(&a);
     #[cfg(not(target_family = "wasm"))]
     if !known {
@@ -163,4 +198,14 @@ pub fn mix([a, b, c]: [Tensor<4>; 3], factors: [f64; 3]) -> Tensor<4> {
     let factors = Tensor::<1>::from_data(factors.map(|factor| factor as f32), &a.device());
     let [a, b, c] = [a, b, c].map(Tensor::into_dispatch);
     Tensor::from_dispatch(<Dispatch as Kernels>::mix_kernel(a, b, c, factors.into_dispatch()))
+}
+
+fn in_fours(x: &Tensor<4>) {
+    assert!(x.dims()[3].is_multiple_of(4), "channels come in fours, not {}", x.dims()[3]);
+}
+
+fn framed(picture: &Tensor<4>, frame: &Tensor<4>, spec: Patches) {
+    let [_, _, rows, columns] = picture.dims();
+    assert!(rows.is_multiple_of(spec.side) && columns.is_multiple_of(spec.side), "whole patches of {}", spec.side);
+    assert!(frame.dims()[3] >= 3, "three numbers of the frame");
 }

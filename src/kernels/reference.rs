@@ -1,4 +1,5 @@
-//! The operations in plain tensor operations: for devices without kernels, and to test the kernels against.
+//! The operations in plain tensor operations: for devices without kernels, for training where it has none of its own, and to test
+//! the kernels against.
 
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::module::conv2d;
@@ -78,13 +79,14 @@ pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
     let [batch, rows, columns, triple] = x.dims();
     let (channels, positions) = (triple / 3, rows * columns);
     let heads = channels / spec.width;
-    let parts = x.reshape([batch, positions, 3, heads, spec.width]).permute([2, 0, 3, 1, 4]);
+    let parts = x.reshape([batch, positions, 3, channels]);
     let part = |index: usize| -> Tensor<4> {
-        parts.clone().narrow(0, index, 1).reshape([batch, heads, positions, spec.width])
+        let part = parts.clone().narrow(2, index, 1);
+        part.reshape([batch, positions, heads, spec.width]).swap_dims(1, 2)
     };
     let scores = part(0).matmul(part(1).transpose()).div_scalar((spec.width as f64).sqrt());
     let attended = softmax(scores, 3).matmul(part(2));
-    attended.permute([0, 2, 1, 3]).reshape([batch, rows, columns, channels])
+    attended.swap_dims(1, 2).reshape([batch, rows, columns, channels])
 }
 
 /// See [`super::enter`].

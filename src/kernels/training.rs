@@ -19,6 +19,7 @@ mod own {
     use burn::backend::{Backend, Dispatch, DispatchTensorKind, backend_extension};
     use burn::tensor::{DType, Tensor};
 
+    use crate::kernels::Kernels;
     use crate::kernels::cpu::training as kernels;
 
     /// The operations, as burn's dispatcher calls them.
@@ -38,11 +39,11 @@ mod own {
         }
 
         fn activate(x: FlexTensor) -> FlexTensor {
-            kernels::activate(x)
+            <Self as Kernels>::activate_kernel(x)
         }
 
         fn normalise(x: FlexTensor, width: usize) -> FlexTensor {
-            kernels::normalise(x, width)
+            <Self as Kernels>::normalise_kernel(x, width)
         }
     }
 
@@ -73,11 +74,11 @@ mod own {
         }
 
         fn activate(x: FloatTensor<Self>) -> FloatTensor<Self> {
-            record!(ActivateBack, [x], x.clone(), kernels::activate(x.clone()))
+            record!(ActivateBack, [x], x.clone(), Flex::activate_kernel(x.clone()))
         }
 
         fn normalise(x: FloatTensor<Self>, width: usize) -> FloatTensor<Self> {
-            record!(NormaliseBack { width }, [x], x.clone(), kernels::normalise(x.clone(), width))
+            record!(NormaliseBack { width }, [x], x.clone(), Flex::normalise_kernel(x.clone(), width))
         }
     }
 

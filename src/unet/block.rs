@@ -1,16 +1,15 @@
 //! One residual block, with attention where the picture is small enough for it.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::layers::{Kernel, activate, blend, pixel_norm};
+use crate::kernels::reference::attend;
+use crate::kernels::{self, LARGEST_ACTIVATION};
 use crate::noise::Noise;
 
 /// The share of a branch in the sum with its main path (EDM2's value for both residuals and attention).
 pub const BRANCH_SHARE: f64 = 0.3;
-/// Activations stay within ± this, which half precision needs and a sound network never reaches (EDM2's value).
-const LARGEST_ACTIVATION: f64 = crate::kernels::LARGEST_ACTIVATION as f64;
 
 /// Which half of the UNet a block stands in: the encoder normalises its input, the decoder does not (EDM2, figure 21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +74,7 @@ impl Block {
         if let Some(attention) = &self.attention {
             x = attention.forward(x);
         }
-        x.clamp(-LARGEST_ACTIVATION, LARGEST_ACTIVATION)
+        x.clamp(-f64::from(LARGEST_ACTIVATION), f64::from(LARGEST_ACTIVATION))
     }
 
     fn shorten(&self, x: Tensor<4>) -> Tensor<4> {
@@ -122,19 +121,9 @@ impl Attention {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, rows, columns, channels] = x.dims();
-        let (heads, positions) = (channels / self.head_width, rows * columns);
         // Each of query, key and value, of each head, gets unit length a channel before they meet.
         let mixed = pixel_norm(self.query_key_value.forward(x.clone()), self.head_width);
-        let mixed = mixed.reshape([batch, positions, 3, channels]);
-        let part = |index: usize| -> Tensor<4> {
-            let part = mixed.clone().narrow(2, index, 1);
-            part.reshape([batch, positions, heads, self.head_width]).swap_dims(1, 2)
-        };
-        let (query, key, value) = (part(0), part(1), part(2));
-        let scores = query.matmul(key.transpose()).div_scalar((self.head_width as f64).sqrt());
-        let attended = softmax(scores, 3).matmul(value);
-        let attended = attended.swap_dims(1, 2).reshape([batch, rows, columns, channels]);
+        let attended = attend(mixed, kernels::Attention { width: self.head_width });
         blend(x, self.projection.forward(attended), BRANCH_SHARE)
     }
 

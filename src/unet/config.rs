@@ -148,7 +148,8 @@ impl UNetConfig {
             in_fours("width", width)?;
         }
         within("depth", self.depth, 1, 16)?;
-        within("head_width", self.head_width, 0, 4096)?;
+        // A thread of a GPU keeps a head of a query and of a sum, 8 bytes a channel; WGSL grants it 8192.
+        within("head_width", self.head_width, 0, 512)?;
         in_fours("head_width", self.head_width)?;
         within("embedding", self.embedding, 2, 4096)?;
         in_fours("embedding", self.embedding)?;

@@ -3,11 +3,8 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
-use crate::kernels::training;
+use crate::kernels::{self, training};
 use crate::noise::Noise;
-
-/// Keeps a division by a norm away from zero (the EDM2 code's value).
-const EPSILON: f64 = 1e-4;
 
 /// A convolution or, with a 1 × 1 kernel, a matrix: no bias, and every output channel's weights of unit norm.
 ///
@@ -104,7 +101,7 @@ impl Kernel {
 
 /// Divides each output channel's weights by their norm.
 fn unit_norm(weight: Tensor<4>) -> Tensor<4> {
-    let norm = weight.clone().square().sum_dims(&[1, 2, 3]).sqrt().add_scalar(EPSILON);
+    let norm = weight.clone().square().sum_dims(&[1, 2, 3]).sqrt().add_scalar(f64::from(kernels::EPSILON));
     weight.div(norm)
 }
 
@@ -143,13 +140,6 @@ pub fn concatenate(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
 pub fn concatenation_factors(channels_a: usize, channels_b: usize) -> [f64; 2] {
     let scale = ((channels_a + channels_b) as f64 / 2.0).sqrt();
     [scale / (channels_a as f64).sqrt(), scale / (channels_b as f64).sqrt()]
-}
-
-/// Halves rows and columns by averaging squares of 2 × 2.
-pub fn halve(x: Tensor<4>) -> Tensor<4> {
-    let [batch, rows, columns, channels] = x.dims();
-    let halves = [batch, rows / 2, columns / 2, channels];
-    x.reshape([batch, rows / 2, 2, columns / 2, 2, channels]).mean_dims(&[2, 4]).reshape(halves)
 }
 
 /// Doubles rows and columns by repeating each number in a square of 2 × 2.

@@ -12,8 +12,8 @@
 //! variance going in comes out as one. What a group norm would cost in kernel launches and passes over memory is saved, and
 //! training stays stable because weights cannot grow.
 //!
-//! [`UNet`] is the network for training, in burn's own operations; [`SamplingNet`] is the same network for sampling, in the few
-//! kernels of [`crate::kernels`].
+//! [`UNet`] is the network for training, in operations that have gradients; [`SamplingNet`] is the same network for sampling, in
+//! the few operations of [`crate::kernels`].
 //!
 //! The network knows tensors and nothing else: the meaning of its output, and of the noise level that it is told, belong to
 //! [`crate::diffusion`].

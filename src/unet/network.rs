@@ -6,7 +6,8 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use super::block::{Block, BlockShape, Side};
 use super::config::{UNetConfig, UNetConfigError};
 use super::embedding::waves;
-use super::layers::{Kernel, activate, concatenate, depth_to_space, double, halve, space_to_depth};
+use super::layers::{Kernel, activate, concatenate, depth_to_space, double, space_to_depth};
+use crate::kernels::reference::halve;
 use crate::noise::{Noise, Purpose};
 
 /// A UNet: `[batch, channels, size, size]` and a noise label for each picture in, the same shape out.

@@ -37,8 +37,8 @@ pub enum ProbeError {
 }
 
 impl Probe {
-    /// Measures what `model` makes of the known input on its present device, which is taken to be sound. The network runs in
-    /// burn's own operations here, so that every check also holds the kernels of [`crate::kernels`] against them.
+    /// Measures what `model` makes of the known input on its present device, which is taken to be sound. It is the network as it was
+    /// trained, so that every check also holds the kernels that sample against it.
     ///
     /// # Errors
     /// When the device returns nothing.

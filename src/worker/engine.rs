@@ -155,7 +155,7 @@ async fn shown(noisy: Tensor<4>, clean: Tensor<4>) -> Result<(Vec<Shown>, Vec<Sh
 /// When the device gives no picture back.
 pub async fn rehearse(model: &SamplingModel, device: &Device) -> Result<(), String> {
     let noise = BatchNoise::new(&[0], [3, model.image_size(), model.image_size()], device);
-    for step in Sampling::new(model, Sampler::DpmSolver, NoiseLevels::default().list(3), noise) {
+    for step in Sampling::new(model, Sampler::DpmSolver, NoiseLevels::default().list(2), noise) {
         shown(step.x, step.denoised).await?;
     }
     Ok(())

@@ -29,7 +29,7 @@ struct Head<'a> {
     channels: usize,
     width: usize,
     first: usize,
-    out: Shared,
+    out: Shared<'a>,
     start: usize,
 }
 

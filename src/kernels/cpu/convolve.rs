@@ -20,7 +20,8 @@ pub enum Epilogue<'a> {
 }
 
 /// At most so many tiles, or positions of a 1 × 1 convolution, are worked on at once: their scratch memory stays in the cache.
-const MOST_AT_ONCE: usize = 24;
+const MOST_TILES: usize = 24;
+const MOST_POSITIONS: usize = 96;
 
 /// Brings a kernel `[outputs, inputs, side, side]` into the order of [`convolve`]: `[frequencies, inputs, outputs]`, packed.
 pub fn store(weight: &[f32], factor: f32, spec: Storage) -> (Vec<f32>, [usize; 3]) {
@@ -31,6 +32,7 @@ pub fn store(weight: &[f32], factor: f32, spec: Storage) -> (Vec<f32>, [usize; 3
 
 /// A kernel for activations of `rows` channels, cut into tiles if it is 3 × 3, packed: its numbers and their shape.
 pub fn pack(taps: Taps<'_>, factor: f32, rows: usize, tile: Option<Tile>) -> (Vec<f32>, [usize; 3]) {
+    assert!(taps.inputs() <= rows && tile.is_some() == (taps.side == 3), "a kernel of another shape");
     let columns = packed_columns(taps.outputs());
     let frequencies = tile.map_or(1, Tile::frequencies);
     let mut values = vec![0.0; frequencies * rows * columns];
@@ -50,7 +52,7 @@ struct Pack<'a, const IN: usize> {
     rows: usize,
     columns: usize,
     panel: usize,
-    out: Shared,
+    out: Shared<'a>,
 }
 
 impl<const IN: usize> WithSimd for Pack<'_, IN> {
@@ -75,7 +77,7 @@ impl<const IN: usize> WithSimd for Pack<'_, IN> {
                 for y in 0..IN {
                     for x in 0..IN {
                         let at = (y * IN + x) * rows * columns + (panel * rows + input) * PANEL + lane;
-                        // SAFETY: every panel has places of its own.
+                        // SAFETY: every panel has places of its own: `pack` sees to it that there is a row for every input.
                         put(simd, unsafe { out.slice(at, S::F32_LANES) }, transformed[y][x]);
                     }
                 }
@@ -99,8 +101,10 @@ pub fn convolve(
     assert_eq!(stored_outputs, packed_columns(outputs), "the kernel was stored for other channels");
     let mut out = vec![0.0; batch * rows * columns * outputs];
     let tile = Tile::of(frequencies);
+    assert_eq!(frequencies, tile.map_or(1, Tile::frequencies), "the kernel was not stored for these");
     let tiles = batch * Grid::new(rows, columns, tile.map_or(1, Tile::outputs)).tiles();
-    let at_once = tiles.div_ceil(threads()).next_multiple_of(6).min(MOST_AT_ONCE * if tile.is_none() { 4 } else { 1 });
+    let most = if tile.is_some() { MOST_TILES } else { MOST_POSITIONS };
+    let at_once = tiles.div_ceil(threads()).next_multiple_of(6).min(most).max(1);
     let shared = Shared::new(&mut out);
     for_each(tiles.div_ceil(at_once), |item| {
         let count = at_once.min(tiles - item * at_once);
@@ -138,7 +142,7 @@ struct Work<'a> {
     stored_outputs: usize,
     outputs: usize,
     finish: Epilogue<'a>,
-    out: Shared,
+    out: Shared<'a>,
     first: usize,
     count: usize,
     transformed: &'a mut [f32],

@@ -38,7 +38,7 @@ pub fn multiply<S: Simd, const ADD: bool>(
     into: &mut [f32],
 ) {
     assert!(columns.is_multiple_of(PANEL) && b.len() >= inner * columns && into.len() >= a.count * columns);
-    assert!(a.count == 0 || inner == 0 || a.values.len() > (a.count - 1) * a.stride + (inner - 1) * a.step);
+    assert!(inner > 0 && (a.count == 0 || a.values.len() > (a.count - 1) * a.stride + (inner - 1) * a.step));
     let mut column = 0;
     while column < columns {
         // As many columns at once as two vectors hold: with six rows that fills a register file of sixteen.

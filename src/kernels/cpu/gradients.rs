@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{exp, load, store};
-use super::parallel::{Shared, for_each, for_each_piece};
+use super::parallel::{PIECE, Shared, for_each, for_each_piece};
 use super::winograd::back::{transform_kernel_gradient, transform_output_gradient};
 use super::winograd::{Grid, gather, transform_input};
 use crate::kernels::spec::{EPSILON, Tile};
@@ -17,9 +17,6 @@ const MOST_NUMBERS: usize = 2 << 20;
 /// Tiles that a thread transforms at once, and input channels that it multiplies.
 const TILES: usize = 8;
 const CHANNELS: usize = 96;
-/// As in [`super::pointwise`].
-const PIECE: usize = 1 << 14;
-
 /// The gradient of a 3 × 3 kernel, `[outputs, inputs, 3, 3]`, from its input `[batch, rows, columns, inputs]` and the gradient of
 /// its output.
 pub fn kernel(x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize) -> Vec<f32> {
@@ -73,7 +70,7 @@ struct Transform<'a> {
     place: (usize, usize, usize),
     count: usize,
     index: usize,
-    into: Shared,
+    into: Shared<'a>,
 }
 
 impl WithSimd for Transform<'_> {
@@ -105,7 +102,7 @@ struct Spread<'a> {
     place: (usize, usize, usize),
     count: usize,
     index: usize,
-    into: Shared,
+    into: Shared<'a>,
 }
 
 impl WithSimd for Spread<'_> {
@@ -159,7 +156,7 @@ struct Gather<'a> {
     outputs: usize,
     wide: usize,
     panel: usize,
-    out: Shared,
+    out: Shared<'a>,
 }
 
 impl WithSimd for Gather<'_> {
@@ -263,8 +260,8 @@ impl WithSimd for Normalise<'_> {
         let count = self.x.len() as f32;
         let root = (simd.reduce_sum_f32s(squares) / count).sqrt();
         let size = root + EPSILON;
-        // y = x / (r + ε): dx = dy / (r + ε) − x · Σ x dy / (n r (r + ε)²); where all x are zero, so is the second part.
-        let along = simd.reduce_sum_f32s(products) / (count * root.max(f32::MIN_POSITIVE) * size * size);
+        // y = x / (r + ε): dx = dy / (r + ε) − x · Σ x dy / (n r (r + ε)²); where all x are zero, the second part is zero.
+        let along = if root > 0.0 { simd.reduce_sum_f32s(products) / (count * root * size * size) } else { 0.0 };
         let (across, along) = (simd.splat_f32s(1.0 / size), simd.splat_f32s(-along));
         for at in (0..self.x.len()).step_by(S::F32_LANES) {
             let (x, gradient) = (load(simd, self.x, at), load(simd, self.gradient, at));

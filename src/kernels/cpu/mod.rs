@@ -1,7 +1,7 @@
 //! The operations on the CPU, in the widest SIMD that the processor has.
 //!
-//! [`gemm`] multiplies matrices, [`convolve`] turns 3 × 3 convolutions into few multiplications (Winograd), [`pointwise`] and
-//! [`attend`] are the rest. Natively the work is shared out over rayon's threads; a browser's worker does it alone.
+//! [`gemm`] multiplies matrices, [`convolve`] turns 3 × 3 convolutions into few multiplications by the transforms of [`winograd`],
+//! [`pointwise`] and [`attend`] are the rest. Training has its own ways back (`gradients`, `training`). Natively the work is shared out over rayon's threads; a browser's worker does it alone.
 
 mod attend;
 mod convolve;
@@ -22,7 +22,7 @@ use burn::tensor::{DType, Shape, TensorData};
 use super::spec::{attended, halved, joined, padded};
 use super::{Attention, Convolution, Finish, Join, Kernels, Patches, Storage};
 
-/// A contiguous tensor of f32; sampling never has others, and burn's own cast would not tell where they come from.
+/// A contiguous tensor of f32: nobody calls the kernels with others, and burn's own cast would not tell where they come from.
 struct Input(FlexTensor);
 
 impl Input {

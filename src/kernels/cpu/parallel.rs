@@ -1,5 +1,10 @@
 //! Sharing work out, where there is somebody to share it with.
 
+use std::marker::PhantomData;
+
+/// Numbers that are worth waking a thread for, where each costs little.
+pub const PIECE: usize = 1 << 14;
+
 /// How many threads work at once.
 pub fn threads() -> usize {
     #[cfg(not(target_family = "wasm"))]
@@ -33,30 +38,30 @@ pub fn for_each_piece(values: &mut [f32], length: usize, work: impl Fn(usize, &m
 
 /// A slice that several threads write to, each to places of its own.
 #[derive(Clone, Copy)]
-pub struct Shared {
+pub struct Shared<'a> {
     start: *mut f32,
     length: usize,
+    values: PhantomData<&'a mut [f32]>,
 }
 
 // SAFETY: whoever calls `slice` promises that no two threads use the same places.
-unsafe impl Send for Shared {}
+unsafe impl Send for Shared<'_> {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for Shared<'_> {}
 
-impl Shared {
-    pub fn new(values: &mut [f32]) -> Self {
-        Self { start: values.as_mut_ptr(), length: values.len() }
+impl<'a> Shared<'a> {
+    pub fn new(values: &'a mut [f32]) -> Self {
+        Self { start: values.as_mut_ptr(), length: values.len(), values: PhantomData }
     }
 
     /// `length` numbers from `at` on.
     ///
     /// # Safety
-    /// No other slice of these places is alive, and the values that `self` was made of are.
+    /// No other slice of these places is alive.
     #[inline(always)]
-    #[allow(clippy::mut_from_ref)]
-    pub unsafe fn slice(&self, at: usize, length: usize) -> &mut [f32] {
-        assert!(at + length <= self.length);
-        // SAFETY: inside, as just checked; alone, as the caller promises.
+    pub unsafe fn slice(&self, at: usize, length: usize) -> &'a mut [f32] {
+        assert!(at <= self.length && length <= self.length - at);
+        // SAFETY: inside, as just checked; alone, as the caller promises; and borrowed for `'a`.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), length) }
     }
 }

@@ -3,11 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::math::{load, silu, store};
-use super::parallel::for_each_piece;
+use super::parallel::{PIECE, for_each_piece};
 use crate::kernels::spec::{EPSILON, Join, padded};
-
-/// Numbers a piece of work has at least: less is not worth waking a thread for.
-const PIECE: usize = 1 << 14;
 
 /// SiLU of every number.
 pub fn activate(x: &[f32]) -> Vec<f32> {

@@ -5,7 +5,7 @@ use burn::tensor::Shape;
 
 use super::convolve::{Epilogue, pack};
 use super::winograd::Taps;
-use super::{Input, convolve as convolution, gradients, output, pointwise};
+use super::{Input, convolve as convolution, gradients, output};
 use crate::kernels::spec::Tile;
 
 /// Unlike in sampling, every kernel meets a whole batch: large tiles always pay.
@@ -23,7 +23,9 @@ fn run(x: FlexTensor, weight: FlexTensor, turned: bool) -> FlexTensor {
     let (x, weight) = (Input::new(x), Input::new(weight));
     let [outputs, inputs, side, _] = weight.dims();
     let [batch, rows, columns, channels] = x.dims();
+    assert_eq!(side, 3, "only 3 × 3 kernels are trained this way");
     let taps = Taps { weight: weight.values(), side, inputs, outputs, turned };
+    assert_eq!(taps.inputs(), channels, "the kernel is for other channels");
     let (packed, shape) = pack(taps, 1.0, channels, TILE);
     let values = convolution::convolve(x.values(), x.dims(), &packed, shape, taps.outputs(), Epilogue::Plain);
     output(values, Shape::new([batch, rows, columns, taps.outputs()]))
@@ -36,19 +38,9 @@ pub fn convolve_weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTens
     output(values, Shape::new([outputs, inputs, 3, 3]))
 }
 
-pub fn activate(x: FlexTensor) -> FlexTensor {
-    let x = Input::new(x);
-    output(pointwise::activate(x.values()), x.shape().clone())
-}
-
 pub fn activate_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
     let (x, gradient) = (Input::new(x), Input::new(gradient));
     output(gradients::activate(x.values(), gradient.values()), x.shape().clone())
-}
-
-pub fn normalise(x: FlexTensor, width: usize) -> FlexTensor {
-    let x = Input::new(x);
-    output(pointwise::normalise(x.values(), width), x.shape().clone())
 }
 
 pub fn normalise_gradient(x: FlexTensor, gradient: FlexTensor, width: usize) -> FlexTensor {

@@ -150,11 +150,11 @@ pub fn transform_input<S: Simd, const IN: usize>(simd: S, values: &mut [[S::f32s
 fn input_line<S: Simd, const IN: usize>(simd: S, d: [S::f32s; IN]) -> [S::f32s; IN] {
     let mut line = d;
     if IN == 6 {
-        let (odd, even) = (times(simd, -4.0, d[2], d[4]), times(simd, -4.0, d[1], d[3]));
+        let (even, odd) = (times(simd, -4.0, d[2], d[4]), times(simd, -4.0, d[1], d[3]));
         let (outer, inner) = (sub(simd, d[4], d[2]), sub(simd, d[3], d[1]));
         line[0] = times(simd, 4.0, d[0], times(simd, -5.0, d[2], d[4]));
-        line[1] = add(simd, odd, even);
-        line[2] = sub(simd, odd, even);
+        line[1] = add(simd, even, odd);
+        line[2] = sub(simd, even, odd);
         line[3] = times(simd, 2.0, inner, outer);
         line[4] = times(simd, -2.0, inner, outer);
         line[5] = times(simd, 4.0, d[1], times(simd, -5.0, d[3], d[5]));

@@ -34,7 +34,9 @@ pub fn end(finish: Finish) -> (End, usize, f32) {
 /// The kernel is `[frequencies, inputs, outputs]`.
 pub fn convolve(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, spec: Convolution) -> CubeTensor {
     let [frequencies, ..] = weight.meta.shape().dims::<3>();
-    let Some(tile) = Tile::of(frequencies) else {
+    let tile = Tile::of(frequencies);
+    assert_eq!(tile.is_some(), spec.side == 3, "the kernel was stored for these");
+    let Some(tile) = tile else {
         return multiply(x, weight, other, shape, spec.finish);
     };
     let transformed = winograd::transform(x, tile);
@@ -49,6 +51,7 @@ pub fn convolve(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Sha
 /// others together are rows, sorted by frequency.
 fn multiply(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, finish: Finish) -> CubeTensor {
     let [frequencies, inputs, outputs] = weight.meta.shape().dims();
+    assert_eq!(outputs, shape[shape.num_dims() - 1], "the kernel is for other channels");
     let rows = shape.num_elements() / outputs / frequencies;
     let count = |together: usize| frequencies * rows / together * outputs / 4;
     let mut together = 1;

@@ -35,7 +35,7 @@ macro_rules! launch {
     ($kernel:ident, $total:expr, [$($input:ident),*] -> $out:ident, $($number:expr),*) => {{
         let (client, side_by_side) = (&$out.client, cubecl::prelude::CubeDim::new_1d(super::SIDE_BY_SIDE));
         // SAFETY: every kernel here ends at once in threads beyond `total`, and the others stay inside the tensors, whose
-        // sizes their numbers are; no loop runs for ever.
+        // sizes their numbers are and whose shapes the functions of `crate::kernels` have checked; no loop runs for ever.
         unsafe {
             $kernel::launch_unchecked(
                 client,

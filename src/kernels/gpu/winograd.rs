@@ -161,13 +161,13 @@ fn input_line(values: &mut Array<f32>, #[comptime] first: usize, #[comptime] ste
     if comptime![tile == Tile::Large] {
         let e = values[comptime![first + 4 * step]];
         let f = values[comptime![first + 5 * step]];
-        let odd = e - 4.0_f32 * c;
-        let even = d - 4.0_f32 * b;
+        let even = e - 4.0_f32 * c;
+        let odd = d - 4.0_f32 * b;
         let outer = e - c;
         let inner = 2.0_f32 * (d - b);
         values[first] = 4.0_f32 * a - 5.0_f32 * c + e;
-        values[comptime![first + step]] = odd + even;
-        values[comptime![first + 2 * step]] = odd - even;
+        values[comptime![first + step]] = even + odd;
+        values[comptime![first + 2 * step]] = even - odd;
         values[comptime![first + 3 * step]] = outer + inner;
         values[comptime![first + 4 * step]] = outer - inner;
         values[comptime![first + 5 * step]] = 4.0_f32 * b - 5.0_f32 * d + f;
