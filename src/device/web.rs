@@ -1,7 +1,6 @@
 //! Devices of a browser.
 
 use burn::tensor::Device;
-use burn::tensor::wgpu::wgpu::DeviceType;
 use thiserror::Error;
 
 use crate::adapter::{self, NoAdapter};
@@ -13,8 +12,6 @@ pub struct Gpu {
     pub device: Device,
     /// Its name for people.
     pub name: String,
-    /// Whether it computes in software.
-    pub software: bool,
 }
 
 /// Why there is no GPU.
@@ -40,7 +37,6 @@ pub async fn open_gpu() -> Result<Gpu, GpuError> {
     let opened = Device::wgpu_options().tasks_max(LAUNCHES_A_SUBMIT).init_with_setup_async().await;
     let (device, setup) = opened.map_err(|error| GpuError::Closed(error.to_string()))?;
     let info = setup.adapter.get_info();
-    let software = offered.software || info.device_type == DeviceType::Cpu;
     let name = [offered.name, info.name].into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "unnamed".into());
-    Ok(Gpu { device, name, software })
+    Ok(Gpu { device, name })
 }

@@ -2,7 +2,7 @@
 
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo_events::{EventListener, EventListenerOptions};
-use web_sys::EventTarget;
+use web_sys::{EventTarget, HtmlButtonElement};
 
 use super::address::{self, Address};
 use super::crew::{Crew, News, Ready};
@@ -18,6 +18,10 @@ pub struct App {
     /// What in the address makes no sense, until the visitor has been told.
     fault: Option<String>,
     hatched: Option<HatchWish>,
+    /// Who had the keyboard's focus before it went to Cancel.
+    focused: Option<HtmlButtonElement>,
+    /// Whether Cancel was disabled under it, while nothing else could have it.
+    focus_lost: bool,
     steps: Vec<(Step, String)>,
 }
 
@@ -57,7 +61,7 @@ impl App {
         if hatch {
             crew.hatch(wish);
         }
-        Ok(Self { view, crew, inputs, fault, hatched: None, steps: Vec::new() })
+        Ok(Self { view, crew, inputs, fault, hatched: None, focused: None, focus_lost: false, steps: Vec::new() })
     }
 
     /// Lives as long as the page.
@@ -185,18 +189,32 @@ impl App {
         }
     }
 
-    fn update_buttons(&self) {
+    fn update_buttons(&mut self) {
         let (hatching, idle) = (self.crew.is_hatching(), self.crew.is_idle());
-        // A button that is disabled loses the keyboard's focus: it goes to the one that is of use now.
+        let View { hatch, dice, cancel, save, .. } = &self.view;
+        // A button that is disabled loses the keyboard's focus: it goes to the one that is of use now, and back again.
         let focus = match self.view.focused().as_str() {
-            "hatch" | "dice" if hatching => Some(&self.view.cancel),
-            "cancel" if idle => Some(&self.view.hatch),
+            "hatch" if hatching => {
+                self.focused = Some(hatch.clone());
+                Some(cancel.clone())
+            }
+            "dice" if hatching => {
+                self.focused = Some(dice.clone());
+                Some(cancel.clone())
+            }
+            "cancel" if idle => Some(self.focused.take().unwrap_or_else(|| hatch.clone())),
+            "cancel" if !hatching => {
+                self.focus_lost = true;
+                None
+            }
+            "" if idle && self.focus_lost => Some(self.focused.take().unwrap_or_else(|| hatch.clone())),
             _ => None,
         };
-        self.view.hatch.set_disabled(!idle);
-        self.view.dice.set_disabled(!idle);
-        self.view.cancel.set_disabled(!hatching);
-        self.view.save.set_disabled(hatching || self.hatched.is_none());
+        self.focus_lost &= !idle;
+        hatch.set_disabled(!idle);
+        dice.set_disabled(!idle);
+        cancel.set_disabled(!hatching);
+        save.set_disabled(hatching || self.hatched.is_none());
         if let Some(button) = focus {
             // Fails only for elements that cannot have it.
             let _ = button.focus();

@@ -15,8 +15,14 @@ use crate::protocol::{Event, HatchWish, Hatching, Request, Shown, Sighting, Step
 const QUICK_MS: f64 = 60.0;
 /// More engines than this would hold more memory than they save time.
 const MOST_ENGINES: usize = 4;
+/// How long the browser may take to say whether it has a GPU: it usually needs a tenth of a second.
+const SCOUTING_MS: u32 = 5_000;
+/// How long an engine may be silent while it loads: on a slow connection, or while a slow GPU compiles.
+const LOADING_MS: u32 = 60_000;
+/// How long helpers may be silent while somebody waits for them.
+const GATHERING_MS: u32 = 30_000;
 /// How long a cancellation may take: the slowest CPUs need a few seconds for the step at hand.
-const PATIENCE_MS: u32 = 15_000;
+const CANCELLING_MS: u32 = 15_000;
 
 /// What the crew tells the page.
 pub enum News {
@@ -72,11 +78,14 @@ pub struct Crew {
     /// Whether helpers have failed, and are not to be tried again.
     alone: bool,
     task: Task,
+    /// Rings when whoever is waited for has been silent for too long; there is one thing to wait for at a time.
+    alarm: Option<Timeout>,
     /// What to hatch as soon as that is possible.
     next: Option<HatchWish>,
-    /// Numbers the engines that were started, and the hatchings.
+    /// Number the engines that were started, the hatchings, and the alarms.
     engines: u32,
     turn: u32,
+    alarms: u32,
     news: VecDeque<News>,
 }
 
@@ -90,7 +99,12 @@ enum Task {
     Idle,
     /// Waiting for helpers.
     Gathering(HatchWish),
-    Hatching(HatchWish, Parts),
+    Hatching {
+        wish: HatchWish,
+        parts: Parts,
+        /// Whether the visitor has withdrawn the wish, and the step at hand is waited for.
+        cancelled: bool,
+    },
     /// There is nothing to hatch with.
     Broken,
 }
@@ -109,9 +123,11 @@ impl Crew {
             helpers: Vec::new(),
             alone: false,
             task: Task::Loading,
+            alarm: None,
             next: None,
             engines: 0,
             turn: 0,
+            alarms: 0,
             news: VecDeque::new(),
         }
     }
@@ -128,7 +144,7 @@ impl Crew {
 
     /// Whether there is something to cancel.
     pub fn is_hatching(&self) -> bool {
-        matches!(self.task, Task::Gathering(_) | Task::Hatching(..))
+        matches!(self.task, Task::Gathering(_) | Task::Hatching { .. })
     }
 
     /// Starts the engine that the visitor's wish and the browser's GPU call for.
@@ -139,7 +155,13 @@ impl Crew {
             DeviceWish::Cpu => self.start_lead(Kind::Cpu),
             DeviceWish::Best => {
                 self.news.push_back(News::Busy("Looking for a GPU…".into(), None));
-                self.scout = engine::scout(&self.inbox);
+                match engine::scout(&self.inbox) {
+                    Ok(scout) => {
+                        self.scout = Some(scout);
+                        self.wait(SCOUTING_MS);
+                    }
+                    Err(reason) => self.choose(Sighting::Nothing(reason)),
+                }
             }
         }
     }
@@ -155,17 +177,17 @@ impl Crew {
 
     /// Stops what hatches, after the step at hand.
     pub fn cancel(&mut self) {
-        match self.task {
+        match &mut self.task {
             Task::Gathering(_) => {
                 // The helpers load on: the next wish may be for them.
-                self.task = Task::Idle;
+                self.rest();
                 self.news.push_back(News::Cancelled);
             }
-            Task::Hatching(..) => {
+            Task::Hatching { cancelled, .. } if !*cancelled => {
+                *cancelled = true;
                 self.everyone().for_each(|engine| engine.send(&Request::Cancel));
                 self.news.push_back(News::Busy("Cancelling…".into(), None));
-                let (inbox, turn) = (self.inbox.clone(), self.turn);
-                Timeout::new(PATIENCE_MS, move || inbox.send(Signal::Overdue(turn))).forget();
+                self.wait(CANCELLING_MS);
             }
             _ => {}
         }
@@ -174,38 +196,84 @@ impl Crew {
     /// Takes note of what happened.
     pub fn hear(&mut self, signal: Signal) {
         match signal {
-            Signal::Scout(sighting) => self.choose(sighting),
+            Signal::Scout(sighting) if self.scout.is_some() => self.choose(sighting),
+            Signal::Scout(_) => {}
             Signal::Engine(id, event) if self.lead.as_ref().is_some_and(|lead| lead.id == id) => {
                 self.hear_lead(event);
             }
             Signal::Engine(id, event) => {
-                // Others are engines that are ended, or wait: nothing that they say matters any more.
                 if let Some(index) = self.helpers.iter().position(|helper| helper.engine.id == id) {
                     self.hear_helper(index, event);
+                } else if self.rival.as_ref().is_some_and(|(engine, _)| engine.id == id) {
+                    // It has nothing to do, and speaks only to say that it is lost.
+                    self.rival = None;
                 }
+                // Others have ended: nothing that they said matters any more.
             }
-            // A GPU can fall silent for good.
-            Signal::Overdue(turn) if turn == self.turn && self.is_hatching() => {
+            Signal::Silence(alarm) if alarm == self.alarms && self.alarm.is_some() => self.lose_patience(),
+            Signal::Silence(_) => {}
+        }
+    }
+
+    /// Sets the alarm, in place of the last one.
+    fn wait(&mut self, milliseconds: u32) {
+        self.alarms += 1;
+        let (inbox, alarm) = (self.inbox.clone(), self.alarms);
+        self.alarm = Some(Timeout::new(milliseconds, move || inbox.send(Signal::Silence(alarm))));
+    }
+
+    /// Has nothing to do, and waits for nobody.
+    fn rest(&mut self) {
+        self.task = Task::Idle;
+        self.alarm = None;
+    }
+
+    /// Whoever was waited for has been silent for too long. A GPU can be for good.
+    fn lose_patience(&mut self) {
+        self.alarm = None;
+        match self.task {
+            Task::Loading if self.scout.is_some() => {
+                self.choose(Sighting::Nothing("the browser does not say whether there is a GPU".into()));
+            }
+            // The CPU was only wanted if it is faster.
+            Task::Loading if self.rival.is_some() => self.ready_rival(),
+            Task::Loading if self.may_give_up_gpu() => self.take_cpu("your GPU fell silent".into()),
+            // Nobody else could do better.
+            Task::Loading => {}
+            Task::Gathering(_) => self.go_on_alone(),
+            Task::Hatching { .. } => {
                 self.restart("your GPU fell silent", "The engine did not answer; starting it again…");
             }
-            Signal::Overdue(_) => {}
+            Task::Idle | Task::Broken => {}
         }
     }
 
     fn choose(&mut self, sighting: Sighting) {
         self.scout = None;
-        self.reason = match sighting {
+        match sighting {
             // It takes several times as long as the CPU path, and trying it would cost a visitor ten seconds.
-            Sighting::Gpu(gpu) if gpu.software => format!("software adapter ({}), using the CPU instead", gpu.name),
-            Sighting::Gpu(_) => return self.start_lead(Kind::Gpu),
-            Sighting::Nothing(reason) => format!("{reason}: using the CPU"),
-        };
+            Sighting::Gpu(gpu) if gpu.software => self.take_cpu(format!("software adapter ({})", gpu.name)),
+            Sighting::Gpu(_) => self.start_lead(Kind::Gpu),
+            Sighting::Nothing(reason) => self.take_cpu(reason),
+        }
+    }
+
+    /// Starts on the CPU, for a reason, and stays there.
+    fn take_cpu(&mut self, reason: String) {
+        self.reason = format!("{reason}: using the CPU");
+        self.allowed = DeviceWish::Cpu;
         self.start_lead(Kind::Cpu);
     }
 
     fn start_lead(&mut self, kind: Kind) {
         match self.start_engine(kind) {
-            Ok(engine) => self.lead = Some(engine),
+            Ok(engine) => {
+                self.lead = Some(engine);
+                let whose = if kind == Kind::Gpu { "your GPU" } else { "the CPU" };
+                self.news.push_back(News::Busy(format!("Fetching the engine for {whose}…"), None));
+                self.wait(LOADING_MS);
+            }
+            Err(_) if self.rival.is_some() => self.ready_rival(),
             Err(reason) => {
                 self.lead = None;
                 self.fail(
@@ -235,6 +303,9 @@ impl Crew {
     }
 
     fn hear_lead(&mut self, event: Event) {
+        if matches!(self.task, Task::Loading) {
+            self.wait(LOADING_MS);
+        }
         match event {
             Event::Started => self.load(self.lead.as_ref()),
             Event::Loading { bytes, of } => {
@@ -256,7 +327,8 @@ impl Crew {
                 let ready = Ready { device, step_ms, model, image_size };
                 match gpu {
                     Some(name) if self.allowed == DeviceWish::Best && step_ms > QUICK_MS => {
-                        self.reason = format!("your GPU ({name}) is slower than the CPU, using the CPU instead");
+                        // What to say if the CPU is faster.
+                        self.reason = format!("your GPU ({name}) is slower than the CPU: using the CPU");
                         self.rival = self.lead.take().map(|engine| (engine, ready));
                         self.start_lead(Kind::Cpu);
                     }
@@ -266,14 +338,11 @@ impl Crew {
             Event::Hatching { turn, news } => self.hear_of_hatching(0, turn, news),
             // The CPU was only wanted if it is faster.
             Event::Unfit { .. } | Event::Failed { .. } if self.rival.is_some() => self.ready_rival(),
-            Event::Unfit { reason } if self.may_give_up_gpu() => {
-                self.reason = format!("{reason}: using the CPU");
-                self.start_lead(Kind::Cpu);
+            Event::Unfit { reason } if self.may_give_up_gpu() => self.take_cpu(reason),
+            Event::Unfit { reason } => {
+                let instead = if self.on_gpu() { ", or add ?device=cpu to the page's address" } else { "" };
+                self.fail(format!("No device can be used: {reason}."), format!("Try another browser{instead}."));
             }
-            Event::Unfit { reason } => self.fail(
-                format!("No device can be used: {reason}."),
-                "Try another browser, or add ?device=cpu to the page's address.".into(),
-            ),
             // A failure to load is the file's or the network's fault, and the CPU would fare no better.
             Event::Failed { fatal: true, .. } if self.may_give_up_gpu() => self.give_up_gpu(),
             Event::Failed { message, mend, fatal } => {
@@ -286,6 +355,9 @@ impl Crew {
     }
 
     fn hear_helper(&mut self, index: usize, event: Event) {
+        if matches!(self.task, Task::Gathering(_)) {
+            self.wait(GATHERING_MS);
+        }
         match event {
             Event::Started => self.load(self.helpers.get(index).map(|helper| &helper.engine)),
             Event::Ready { .. } => {
@@ -313,8 +385,10 @@ impl Crew {
         if self.rival.as_ref().is_some_and(|(_, rival)| rival.step_ms <= ready.step_ms) {
             return self.ready_rival();
         }
-        self.rival = None;
-        self.task = Task::Idle;
+        if self.rival.take().is_some() {
+            self.allowed = DeviceWish::Cpu;
+        }
+        self.rest();
         self.news.push_back(News::Ready(ready));
         if let Some(wish) = self.next.take() {
             self.begin(wish);
@@ -345,6 +419,7 @@ impl Crew {
                 self.news.push_back(News::Unusual("Waking a helper for every processor…".into()));
             }
             self.task = Task::Gathering(wish);
+            self.wait(GATHERING_MS);
             return;
         }
         self.turn += 1;
@@ -352,7 +427,8 @@ impl Crew {
         for (engine, wish) in self.everyone().zip(wishes) {
             engine.send(&Request::Hatch { turn: self.turn, wish });
         }
-        self.task = Task::Hatching(wish, parts);
+        self.alarm = None;
+        self.task = Task::Hatching { wish, parts, cancelled: false };
         self.news.push_back(News::Begun(wish));
     }
 
@@ -363,7 +439,7 @@ impl Crew {
 
     /// Something happened to the share of a hatching that engine number `index` has.
     fn hear_of_hatching(&mut self, index: usize, turn: u32, news: Hatching) {
-        let (true, Task::Hatching(wish, parts)) = (turn == self.turn, &mut self.task) else { return };
+        let (true, Task::Hatching { wish, parts, .. }) = (turn == self.turn, &mut self.task) else { return };
         let wish = *wish;
         let ended = match news {
             Hatching::Step(step) => {
@@ -379,7 +455,7 @@ impl Crew {
             Hatching::Failed { message, mend } => return self.fail(message, mend),
         };
         if let Some(outcome) = ended {
-            self.task = Task::Idle;
+            self.rest();
             self.news.push_back(match outcome {
                 Outcome::Hatched(pictures, total_ms) => News::Hatched(wish, pictures, total_ms),
                 Outcome::Cancelled => News::Cancelled,
@@ -391,14 +467,21 @@ impl Crew {
     fn go_on_alone(&mut self) {
         self.helpers.clear();
         self.alone = true;
-        if let Task::Gathering(wish) | Task::Hatching(wish, _) = self.task {
+        match &self.task {
+            Task::Gathering(wish) => self.begin(*wish),
+            Task::Hatching { parts, .. } if !parts.needs_helpers() => {}
             // What the lead hatches for the old turn ends with the new one.
-            self.begin(wish);
+            Task::Hatching { wish, cancelled: false, .. } => self.begin(*wish),
+            Task::Hatching { cancelled: true, .. } => {
+                self.rest();
+                self.news.push_back(News::Cancelled);
+            }
+            _ => {}
         }
     }
 
     fn give_up_gpu(&mut self) {
-        if let Task::Gathering(wish) | Task::Hatching(wish, _) = self.task {
+        if let Task::Gathering(wish) | Task::Hatching { wish, cancelled: false, .. } = self.task {
             self.next = Some(wish);
         }
         self.restart("your GPU gave up", "Your GPU gave up; starting again on the CPU…");
@@ -406,26 +489,30 @@ impl Crew {
 
     /// Ends the engines, wherever they hang, and starts anew; on the CPU if it was on a GPU.
     fn restart(&mut self, reason: &str, sentence: &str) {
-        if self.may_give_up_gpu() {
-            self.allowed = DeviceWish::Cpu;
-            self.reason = format!("{reason}: using the CPU");
-        }
+        let on_gpu = self.may_give_up_gpu();
         self.lead = None;
         self.helpers.clear();
+        self.task = Task::Loading;
         self.news.push_back(News::Unusual(sentence.into()));
-        self.start();
+        if on_gpu {
+            self.take_cpu(reason.into());
+        } else {
+            self.start();
+        }
     }
 
     fn fail(&mut self, message: String, mend: String) {
         // A failure while hatching leaves the model loaded, unless it took the engine along; before that there is nothing to
         // hatch with.
         let usable = self.lead.is_some() && !matches!(self.task, Task::Loading);
+        self.rest();
         if usable {
             self.everyone().for_each(|engine| engine.send(&Request::Cancel));
         } else {
+            self.task = Task::Broken;
+            (self.lead, self.rival, self.next) = (None, None, None);
             self.helpers.clear();
         }
-        self.task = if usable { Task::Idle } else { Task::Broken };
         self.news.push_back(News::Failed { message, mend });
     }
 }

@@ -40,7 +40,7 @@ impl Engine {
     pub fn start(kind: Kind, id: u32, inbox: &Inbox) -> Result<Self, String> {
         let inbox = inbox.clone();
         let thread = Thread::start(kind.script(), move |event: Result<Event, String>| {
-            inbox.send(Signal::Engine(id, event.unwrap_or_else(crashed)));
+            inbox.send(Signal::Engine(id, event.unwrap_or_else(|reason| crashed(kind, &reason))));
         })?;
         Ok(Self { kind, id, thread })
     }
@@ -51,20 +51,26 @@ impl Engine {
     }
 }
 
-fn crashed(reason: String) -> Event {
+fn crashed(kind: Kind, reason: &str) -> Event {
+    let instead = if kind == Kind::Gpu { "add ?device=cpu to its address, or " } else { "" };
     Event::Failed {
         message: format!("The engine could not go on: {reason}."),
-        mend: "Reload the page. If it happens again, add ?device=cpu to its address, or try a current Chrome, Edge, Firefox or Safari.".into(),
+        mend: format!("Reload the page. If it happens again, {instead}try a current Chrome, Edge, Firefox or Safari."),
         fatal: true,
     }
 }
 
-/// Sends a scout to look for a GPU. The inbox hears what it finds; nothing, if it cannot be sent.
-pub fn scout(inbox: &Inbox) -> Option<Thread> {
-    let lost = |reason: String| Sighting::Nothing(format!("nobody could look for a GPU ({reason})"));
-    let hear = {
-        let inbox = inbox.clone();
-        move |said: Result<Sighting, String>| inbox.send(Signal::Scout(said.unwrap_or_else(lost)))
+/// Sends a scout to look for a GPU. The inbox hears what it finds.
+///
+/// # Errors
+/// With a sentence's beginning, when it cannot be sent.
+pub fn scout(inbox: &Inbox) -> Result<Thread, String> {
+    fn lost(reason: String) -> String {
+        format!("nobody could look for a GPU ({reason})")
+    }
+    let inbox = inbox.clone();
+    let hear = move |said: Result<Sighting, String>| {
+        inbox.send(Signal::Scout(said.unwrap_or_else(|reason| Sighting::Nothing(lost(reason)))));
     };
-    Thread::start("./scout_loader.js", hear).map_err(|reason| inbox.send(Signal::Scout(lost(reason)))).ok()
+    Thread::start("./scout_loader.js", hear).map_err(lost)
 }

@@ -35,8 +35,8 @@ pub enum Signal {
     Scout(Sighting),
     /// The engine of this number said something.
     Engine(u32, Event),
-    /// The hatching of this number was cancelled long ago, and should have ended.
-    Overdue(u32),
+    /// The alarm of this number rings: whoever was waited for has been silent for too long.
+    Silence(u32),
 }
 
 /// Where things that happen are put.

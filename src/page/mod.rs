@@ -22,7 +22,10 @@ pub fn start() {
         view::tell_failure(&format!("The page stopped unexpectedly: {info}."), "Reload it.");
     }));
     match App::new() {
-        Ok(app) => spawn_local(app.run()),
+        Ok(app) => {
+            view::say_started();
+            spawn_local(app.run());
+        }
         Err(Unusable { message, mend }) => view::tell_failure(&message, mend),
     }
 }

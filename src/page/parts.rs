@@ -54,6 +54,11 @@ impl Parts {
         complete
     }
 
+    /// Whether an engine other than the first still has something to do.
+    pub fn needs_helpers(&self) -> bool {
+        self.0.iter().skip(1).any(|part| part.end.is_none())
+    }
+
     /// Takes note that an engine is done; gives how the whole ended, when no engine is left.
     pub fn end(&mut self, engine: usize, outcome: Outcome) -> Option<Outcome> {
         if let Some(part) = self.0.get_mut(engine) {

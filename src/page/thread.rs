@@ -35,6 +35,8 @@ impl Thread {
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
 
         let on_error = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
+            // Or it would count as an error of the page.
+            event.prevent_default();
             let reason = event.dyn_ref::<web_sys::ErrorEvent>().map(web_sys::ErrorEvent::message);
             let reason = reason.filter(|reason| !reason.is_empty());
             hear(Err(reason.unwrap_or_else(|| "its files could not be loaded".into())));

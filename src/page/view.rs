@@ -191,6 +191,15 @@ pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
     }
 }
 
+/// Takes over from the script that tells failures until the page's own code runs.
+pub fn say_started() {
+    let root = web_sys::window().and_then(|window| window.document()).and_then(|document| document.document_element());
+    if let Some(root) = root {
+        // Removing an attribute cannot fail.
+        let _ = root.remove_attribute("data-starting");
+    }
+}
+
 /// Shows a failure above everything else; works even when nothing else does.
 pub fn tell_failure(message: &str, mend: &str) {
     let Some(document) = web_sys::window().and_then(|window| window.document()) else { return };

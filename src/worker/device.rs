@@ -81,19 +81,20 @@ impl Opened {
         scope::give_way().await;
         let weights = decode(bytes, &device).map_err(Failure::Weights)?;
         let (model, description) = (weights.model.for_sampling(), weights.description);
+        let unusable = |error: String| {
+            Failure::Device(match &gpu {
+                Some(name) => format!("your GPU ({name}) cannot be used, {error}"),
+                None => format!("the CPU cannot be used, {error}"),
+            })
+        };
         let check = || async {
             let checked = description.probe.check(&model, &device).await;
-            checked.map_err(|error| {
-                Failure::Device(match &gpu {
-                    Some(name) => format!("your GPU ({name}) cannot be used, {error}"),
-                    None => format!("the CPU cannot be used, {error}"),
-                })
-            })
+            checked.map_err(|error| unusable(error.to_string()))
         };
         check().await?;
         scope::give_way().await;
         if gpu.is_some() {
-            engine::rehearse(&model, &device).await.map_err(Failure::Device)?;
+            engine::rehearse(&model, &device).await.map_err(unusable)?;
             scope::give_way().await;
         }
         let before = scope::now_ms();

@@ -91,8 +91,8 @@ pub async fn hatch(engine: Rc<RefCell<Engine>>, turn: u32, wish: HatchWish) {
     tell(match sound {
         Some(sound) => {
             let end = try_hatch(&sound, wish, |step| tell(Hatching::Step(step)), still_wanted).await;
-            end.unwrap_or_else(|message| Hatching::Failed {
-                message,
+            end.unwrap_or_else(|reason| Hatching::Failed {
+                message: format!("Hatching stopped: {reason}."),
                 mend: "Hatch again; if it stays, add ?device=cpu to the page's address and reload.".into(),
             })
         }
@@ -110,10 +110,10 @@ async fn try_hatch(
     still_wanted: impl Fn() -> bool,
 ) -> Result<Hatching, String> {
     if !(1..=MOST_STEPS).contains(&wish.steps) {
-        return Err(format!("A butterfly takes from 1 to {MOST_STEPS} steps, not {}.", wish.steps));
+        return Err(format!("a butterfly takes from 1 to {MOST_STEPS} steps, not {}", wish.steps));
     }
     if !(1..=MOST_PICTURES).contains(&wish.count) {
-        return Err(format!("From 1 to {MOST_PICTURES} butterflies hatch at once, not {}.", wish.count));
+        return Err(format!("from 1 to {MOST_PICTURES} butterflies hatch at once, not {}", wish.count));
     }
     let before = scope::now_ms();
     let size = sound.description.unet.image_size;
@@ -132,14 +132,14 @@ async fn try_hatch(
             return Ok(Hatching::Cancelled);
         }
     }
-    let pictures = finished.ok_or("No step was taken.")?;
+    let pictures = finished.ok_or("no step was taken")?;
     Ok(Hatching::Hatched { pictures, total_ms: scope::now_ms() - before })
 }
 
 /// Reads both batches back, at once: on a GPU each reading is a wait.
 async fn shown(noisy: Tensor<4>, clean: Tensor<4>) -> Result<(Vec<Shown>, Vec<Shown>), String> {
     let both = Tensor::cat(vec![noisy, clean], 0);
-    let pictures = Picture::from_batch(both).await.map_err(|error| format!("The picture was lost: {error}."))?;
+    let pictures = Picture::from_batch(both).await.map_err(|error| format!("its picture was lost: {error}"))?;
     let shown = |picture: &Picture| Shown {
         width: picture.width() as u32,
         height: picture.height() as u32,
