@@ -1,5 +1,7 @@
 //! Devices of a browser.
 
+use std::sync::Once;
+
 use burn::tensor::Device;
 use thiserror::Error;
 
@@ -33,10 +35,25 @@ const LAUNCHES_A_SUBMIT: usize = 48;
 /// # Errors
 /// When the browser has no WebGPU, or none for this machine.
 pub async fn open_gpu() -> Result<Gpu, GpuError> {
+    construct();
     let offered = adapter::look().await?;
     let opened = Device::wgpu_options().tasks_max(LAUNCHES_A_SUBMIT).init_with_setup_async().await;
     let (device, setup) = opened.map_err(|error| GpuError::Closed(error.to_string()))?;
     let info = setup.adapter.get_info();
     let name = [offered.name, info.name].into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "unnamed".into());
     Ok(Gpu { device, name })
+}
+
+/// Runs the module's constructors, once.
+///
+/// A module that never does this itself is taken for a command by the linker, which then runs all of them at each call from
+/// JavaScript. cubecl's compiler registers its operations by some thousand constructors, and wgpu calls JavaScript, which calls
+/// back, several times a launch: that was a third of a step.
+fn construct() {
+    static ONCE: Once = Once::new();
+    unsafe extern "C" {
+        fn __wasm_call_ctors();
+    }
+    // SAFETY: the linker makes this function, without arguments or result, and nobody else calls it now that somebody does.
+    ONCE.call_once(|| unsafe { __wasm_call_ctors() });
 }

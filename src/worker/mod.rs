@@ -21,7 +21,6 @@ use crate::protocol::{Event, Request};
 
 /// Starts a worker for one kind of device: listens for requests, and reports every failure, a panic included, as an event.
 pub fn start(kind: Kind) {
-    scope::construct();
     scope::report_crashes();
     let engine = Rc::new(RefCell::new(Engine::default()));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {

@@ -13,19 +13,6 @@ pub fn global() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 
-/// Runs the module's constructors, once: to be called before anything else.
-///
-/// A module that does not do this itself is taken for a command by the linker, which then runs all of them at each call from
-/// JavaScript. cubecl's compiler registers its operations by some thousand constructors, and wasm-bindgen calls back several times
-/// a launch: that was half of a GPU's step.
-pub fn construct() {
-    unsafe extern "C" {
-        fn __wasm_call_ctors();
-    }
-    // SAFETY: the linker makes this function, without arguments or result, and nobody else calls it now that somebody does.
-    unsafe { __wasm_call_ctors() };
-}
-
 /// Sends an event to the page.
 pub fn post(event: &Event) {
     let serializer = serde_wasm_bindgen::Serializer::new().serialize_missing_as_null(true);
