@@ -70,10 +70,16 @@ impl Fault {
     }
 }
 
-/// Serves the built page below /a/sub/path/, with weight files of every kind beside it. Returns the page's address.
-fn serve(fault: Fault) -> String {
+/// The folder of the built page.
+fn built() -> PathBuf {
     let dist = std::env::var_os("CHRYSALIS_DIST").map_or_else(|| root().join("dist"), PathBuf::from);
     assert!(dist.join("index.html").exists(), "there is no built page in {}: run make test", dist.display());
+    dist
+}
+
+/// Serves the built page below /a/sub/path/, with weight files of every kind beside it. Returns the page's address.
+fn serve(fault: Fault) -> String {
+    let dist = built();
     let server = Server::http("127.0.0.1:0").unwrap();
     let port = server.server_addr().to_ip().unwrap().port();
     std::thread::spawn(move || {
@@ -389,6 +395,20 @@ async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new(
     assert_eq!(third.pipelines, first.pipelines, "pipelines were made after the first picture");
     assert_eq!(third.buffers, first.buffers, "buffers were made after the first picture");
     browser.end().await;
+}
+
+#[test]
+#[ignore = "needs a built page: make test"]
+fn no_module_runs_its_constructors_at_every_call() {
+    // The linker gives the wrappers that do it names of their own; see docs/upstream.md.
+    let contains = |module: &str, name: &str| {
+        let bytes = std::fs::read(built().join(module)).unwrap();
+        bytes.windows(name.len()).any(|window| window == name.as_bytes())
+    };
+    assert!(contains("worker-gpu_bg.wasm", "__wasm_call_ctors"), "the module has lost its names, or its constructors");
+    for module in ["worker-gpu_bg.wasm", "worker-cpu_bg.wasm", "scout_bg.wasm"] {
+        assert!(!contains(module, ".command_export"), "{module} is taken for a command");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
