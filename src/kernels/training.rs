@@ -29,8 +29,6 @@ mod own {
         fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
         /// See [`super::activate`].
         fn activate(x: FloatTensor<Self>) -> FloatTensor<Self>;
-        /// See [`super::normalise`].
-        fn normalise(x: FloatTensor<Self>, width: usize) -> FloatTensor<Self>;
     }
 
     impl Differentiable for Flex {
@@ -40,10 +38,6 @@ mod own {
 
         fn activate(x: FlexTensor) -> FlexTensor {
             <Self as Kernels>::activate_kernel(x)
-        }
-
-        fn normalise(x: FlexTensor, width: usize) -> FlexTensor {
-            <Self as Kernels>::normalise_kernel(x, width)
         }
     }
 
@@ -75,10 +69,6 @@ mod own {
 
         fn activate(x: FloatTensor<Self>) -> FloatTensor<Self> {
             record!(ActivateBack, [x], x.clone(), Flex::activate_kernel(x.clone()))
-        }
-
-        fn normalise(x: FloatTensor<Self>, width: usize) -> FloatTensor<Self> {
-            record!(NormaliseBack { width }, [x], x.clone(), Flex::normalise_kernel(x.clone(), width))
         }
     }
 
@@ -114,22 +104,6 @@ mod own {
         }
     }
 
-    #[derive(Debug)]
-    struct NormaliseBack {
-        width: usize,
-    }
-
-    impl Backward<Flex, 1> for NormaliseBack {
-        type State = FlexTensor;
-
-        fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-            let gradient = gradients.consume::<Flex>(&ops.node);
-            if let [Some(node)] = ops.parents {
-                gradients.register::<Flex>(node.id, kernels::normalise_gradient(ops.state, gradient, self.width));
-            }
-        }
-    }
-
     /// Whether a tensor is one that the kernels take, with or without gradients.
     pub fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
         fn on_cpu(kind: &DispatchTensorKind) -> bool {
@@ -150,10 +124,6 @@ mod own {
     pub fn activate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
         Tensor::from_dispatch(<Dispatch as Differentiable>::activate(x.into_dispatch()))
     }
-
-    pub fn normalise(x: Tensor<4>, width: usize) -> Tensor<4> {
-        Tensor::from_dispatch(<Dispatch as Differentiable>::normalise(x.into_dispatch(), width))
-    }
 }
 
 /// A convolution with a kernel `[outputs, inputs, 3, 3]` that keeps rows and columns.
@@ -172,13 +142,4 @@ pub fn activate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
         return own::activate(x);
     }
     burn::tensor::activation::silu(x)
-}
-
-/// Divides every `width` channels of a position by their root mean square.
-pub fn normalise(x: Tensor<4>, width: usize) -> Tensor<4> {
-    #[cfg(all(feature = "cpu", not(target_family = "wasm")))]
-    if own::has_kernels(&x) {
-        return own::normalise(x, width);
-    }
-    reference::normalise(x, width)
 }

@@ -107,7 +107,7 @@ fn unit_norm(weight: Tensor<4>) -> Tensor<4> {
 
 /// Divides each position's channels by their root mean square (eq. 30, "pixel norm"), or every `width` of them.
 pub fn pixel_norm(x: Tensor<4>, width: usize) -> Tensor<4> {
-    training::normalise(x, width)
+    kernels::reference::normalise(x, width)
 }
 
 /// The root mean square of SiLU under a standard normal (eq. 81).

@@ -7,7 +7,7 @@ use super::math::{exp, load, store};
 use super::parallel::{PIECE, Shared, for_each, for_each_piece};
 use super::winograd::back::{transform_kernel_gradient, transform_output_gradient};
 use super::winograd::{Grid, gather, transform_input};
-use crate::kernels::spec::{EPSILON, Tile};
+use crate::kernels::spec::Tile;
 
 /// Outputs of a tile, and inputs.
 const OUT: usize = Tile::Large.outputs();
@@ -222,51 +222,6 @@ impl WithSimd for Activate<'_> {
             // d(x · s) = s · (1 + x · (1 − s))
             let slope = simd.mul_add_e_f32s(x, simd.sub_f32s(one, sigmoid), one);
             store(simd, &mut self.out[at..], simd.mul_f32s(gradient, simd.mul_f32s(sigmoid, slope)));
-        }
-    }
-}
-
-/// The gradient of numbers of which every `width` were divided by their root mean square.
-pub fn normalise(x: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    let piece = PIECE.next_multiple_of(width);
-    for_each_piece(&mut out, piece, |index, out| {
-        let (x, gradient) = (&x[index * piece..], &gradient[index * piece..]);
-        let groups = x.chunks_exact(width).zip(gradient.chunks_exact(width));
-        for ((x, gradient), out) in groups.zip(out.chunks_exact_mut(width)) {
-            Arch::new().dispatch(Normalise { x, gradient, out });
-        }
-    });
-    out
-}
-
-struct Normalise<'a> {
-    x: &'a [f32],
-    gradient: &'a [f32],
-    out: &'a mut [f32],
-}
-
-impl WithSimd for Normalise<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (mut squares, mut products) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-        for at in (0..self.x.len()).step_by(S::F32_LANES) {
-            let (x, gradient) = (load(simd, self.x, at), load(simd, self.gradient, at));
-            squares = simd.mul_add_e_f32s(x, x, squares);
-            products = simd.mul_add_e_f32s(x, gradient, products);
-        }
-        let count = self.x.len() as f32;
-        let root = (simd.reduce_sum_f32s(squares) / count).sqrt();
-        let size = root + EPSILON;
-        // y = x / (r + ε): dx = dy / (r + ε) − x · Σ x dy / (n r (r + ε)²); where all x are zero, the second part is zero.
-        let along = if root > 0.0 { simd.reduce_sum_f32s(products) / (count * root * size * size) } else { 0.0 };
-        let (across, along) = (simd.splat_f32s(1.0 / size), simd.splat_f32s(-along));
-        for at in (0..self.x.len()).step_by(S::F32_LANES) {
-            let (x, gradient) = (load(simd, self.x, at), load(simd, self.gradient, at));
-            let sum = simd.mul_add_e_f32s(along, x, simd.mul_f32s(across, gradient));
-            store(simd, &mut self.out[at..], sum);
         }
     }
 }

@@ -42,8 +42,3 @@ pub fn activate_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
     let (x, gradient) = (Input::new(x), Input::new(gradient));
     output(gradients::activate(x.values(), gradient.values()), x.shape().clone())
 }
-
-pub fn normalise_gradient(x: FlexTensor, gradient: FlexTensor, width: usize) -> FlexTensor {
-    let (x, gradient) = (Input::new(x), Input::new(gradient));
-    output(gradients::normalise(x.values(), gradient.values(), width), x.shape().clone())
-}
