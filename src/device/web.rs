@@ -47,7 +47,7 @@ pub async fn open_gpu() -> Result<Gpu, GpuError> {
 /// Runs the module's constructors, once.
 ///
 /// A module that never does this itself is taken for a command by the linker, which then runs all of them at each call from
-/// JavaScript. cubecl's compiler registers its operations by some thousand constructors, and wgpu calls JavaScript, which calls
+/// JavaScript. cubecl's compiler registers its operations by almost five thousand constructors, and wgpu calls JavaScript, which calls
 /// back, several times a launch: that was a third of a step.
 fn construct() {
     static ONCE: Once = Once::new();
