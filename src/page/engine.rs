@@ -45,6 +45,11 @@ impl Engine {
         Ok(Self { kind, id, thread })
     }
 
+    /// Asks for weights to be loaded, from an absolute address.
+    pub fn load(&self, weights: &str) {
+        self.send(&Request::Load { weights: weights.into() });
+    }
+
     /// Sends a request.
     pub fn send(&self, request: &Request) {
         self.thread.send(request);

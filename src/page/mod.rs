@@ -8,7 +8,6 @@ mod app;
 mod crew;
 mod engine;
 mod inbox;
-mod parts;
 mod thread;
 mod view;
 

@@ -7,7 +7,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{load, silu, store as put};
 use super::parallel::{Shared, for_each, threads};
-use super::winograd::{Grid, Taps, gather, transform_input, transform_kernel, transform_output};
+use super::winograd::{Grid, Input, Kernel, Matrix, Output, Taps, gather, transform};
 use crate::kernels::spec::{LARGEST_ACTIVATION, Storage, Tile, padded};
 
 /// What follows the convolution, with the numbers that it needs.
@@ -55,7 +55,10 @@ struct Pack<'a, const IN: usize> {
     out: Shared<'a>,
 }
 
-impl<const IN: usize> WithSimd for Pack<'_, IN> {
+impl<const IN: usize> WithSimd for Pack<'_, IN>
+where
+    Kernel: Matrix<3, IN>,
+{
     type Output = ();
 
     #[inline(always)]
@@ -70,10 +73,7 @@ impl<const IN: usize> WithSimd for Pack<'_, IN> {
                 for (tap, numbers) in gathered.iter().enumerate() {
                     values[tap / 3][tap % 3] = simd.mul_f32s(factor, load(simd, numbers, lane));
                 }
-                let mut transformed = [[values[0][0]; IN]; IN];
-                if IN > 1 {
-                    transformed = transform_kernel(simd, values);
-                }
+                let transformed: [[S::f32s; IN]; IN] = transform::<Kernel, _, _, _>(simd, values);
                 for y in 0..IN {
                     for x in 0..IN {
                         let at = (y * IN + x) * rows * columns + (panel * rows + input) * PANEL + lane;
@@ -193,7 +193,11 @@ impl WithSimd for Positions<'_> {
 /// A 3 × 3 convolution in tiles of `OUT` × `OUT` outputs and `IN` × `IN` inputs.
 struct Tiles<'a, const IN: usize, const OUT: usize>(Work<'a>);
 
-impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT> {
+impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT>
+where
+    Input: Matrix<IN, IN>,
+    Output: Matrix<IN, OUT>,
+{
     type Output = ();
 
     #[inline(always)]
@@ -207,8 +211,8 @@ impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT> {
         for index in 0..count {
             let place = grid.place(first + index);
             for channel in (0..inputs).step_by(S::F32_LANES) {
-                let mut values: [[S::f32s; IN]; IN] = gather(simd, x, dims, place, 1, channel);
-                transform_input(simd, &mut values);
+                let values: [[S::f32s; IN]; IN] =
+                    transform::<Input, _, _, _>(simd, gather::<_, IN>(simd, x, dims, place, 1, channel));
                 for y in 0..IN {
                     for x_at in 0..IN {
                         let at = ((y * IN + x_at) * count + index) * inputs;
@@ -238,7 +242,7 @@ impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT> {
                         values[y][x_at] = load(simd, &products[at..at + stored_outputs], channel);
                     }
                 }
-                let values: [[S::f32s; OUT]; OUT] = transform_output(simd, values);
+                let values: [[S::f32s; OUT]; OUT] = transform::<Output, _, _, _>(simd, values);
                 for y in 0..OUT {
                     for x_at in 0..OUT {
                         if top + y < rows && left + x_at < columns {

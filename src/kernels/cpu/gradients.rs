@@ -5,8 +5,8 @@ use pulp::{Arch, Simd, WithSimd};
 use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{exp, load, store};
 use super::parallel::{PIECE, Shared, for_each, for_each_piece};
-use super::winograd::back::{transform_kernel_gradient, transform_output_gradient};
-use super::winograd::{Grid, gather, transform_input};
+use super::winograd::back::{KernelGradient, OutputGradient};
+use super::winograd::{Grid, Input, gather, transform};
 use crate::kernels::spec::Tile;
 
 /// Outputs of a tile, and inputs.
@@ -32,10 +32,11 @@ pub fn kernel(x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize) -> 
         let (into, spread_into) = (Shared::new(&mut transformed), Shared::new(&mut spread));
         for_each(count.div_ceil(TILES), |group| {
             for index in group * TILES..count.min((group + 1) * TILES) {
-                let place = grid.place(first + index);
-                Arch::new().dispatch(Transform { x, dims, place, count, index, into });
+                let input = Place { values: x, dims, at: grid.place(first + index), count, index, into };
                 let dims = [batch, rows, columns, outputs];
-                Arch::new().dispatch(Spread { gradient, dims, place, count, index, into: spread_into });
+                let output = Place { values: gradient, dims, into: spread_into, ..input };
+                Arch::new().dispatch(Transform(input));
+                Arch::new().dispatch(Spread(output));
             }
         });
         let groups = inputs.div_ceil(CHANNELS);
@@ -63,15 +64,21 @@ pub fn kernel(x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize) -> 
     out
 }
 
-/// Brings a tile's inputs to where the products are: `[frequencies, tiles, inputs]`.
-struct Transform<'a> {
-    x: &'a [f32],
+/// One of the tiles that are transformed at once.
+struct Place<'a> {
+    /// `[batch, rows, columns, channels]`, and its shape.
+    values: &'a [f32],
     dims: [usize; 4],
-    place: (usize, usize, usize),
+    /// Picture, row and column.
+    at: (usize, usize, usize),
+    /// How many tiles there are, and which one this is.
     count: usize,
     index: usize,
     into: Shared<'a>,
 }
+
+/// Brings a tile's inputs to where the products are: `[frequencies, tiles, inputs]`.
+struct Transform<'a>(Place<'a>);
 
 impl WithSimd for Transform<'_> {
     type Output = ();
@@ -79,16 +86,16 @@ impl WithSimd for Transform<'_> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // indices into arrays in registers, here and below
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, dims, place, count, index, into } = self;
+        let Place { values, dims, at, count, index, into } = self.0;
         let inputs = dims[3];
         for channel in (0..inputs).step_by(S::F32_LANES) {
-            let mut values: [[S::f32s; IN]; IN] = gather(simd, x, dims, place, 1, channel);
-            transform_input(simd, &mut values);
+            let tile: [[S::f32s; IN]; IN] =
+                transform::<Input, _, _, _>(simd, gather::<_, IN>(simd, values, dims, at, 1, channel));
             for y in 0..IN {
-                for x_at in 0..IN {
-                    let at = ((y * IN + x_at) * count + index) * inputs + channel;
+                for x in 0..IN {
+                    let to = ((y * IN + x) * count + index) * inputs + channel;
                     // SAFETY: every tile has places of its own, here and below.
-                    store(simd, unsafe { into.slice(at, inputs - channel) }, values[y][x_at]);
+                    store(simd, unsafe { into.slice(to, inputs - channel) }, tile[y][x]);
                 }
             }
         }
@@ -96,14 +103,7 @@ impl WithSimd for Transform<'_> {
 }
 
 /// Brings the gradient of a tile's outputs there, as a packed matrix: `[frequencies, tiles, outputs]`.
-struct Spread<'a> {
-    gradient: &'a [f32],
-    dims: [usize; 4],
-    place: (usize, usize, usize),
-    count: usize,
-    index: usize,
-    into: Shared<'a>,
-}
+struct Spread<'a>(Place<'a>);
 
 impl WithSimd for Spread<'_> {
     type Output = ();
@@ -111,20 +111,20 @@ impl WithSimd for Spread<'_> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { gradient, dims, place, count, index, into } = self;
+        let Place { values, dims, at, count, index, into } = self.0;
         let wide = packed_columns(dims[3]);
         for channel in (0..wide).step_by(S::F32_LANES) {
-            let mut values = [[simd.splat_f32s(0.0); OUT]; OUT];
+            let mut outputs = [[simd.splat_f32s(0.0); OUT]; OUT];
             if channel < dims[3] {
-                values = gather(simd, gradient, dims, place, 0, channel);
+                outputs = gather(simd, values, dims, at, 0, channel);
             }
-            let values: [[S::f32s; IN]; IN] = transform_output_gradient(simd, values);
+            let tile: [[S::f32s; IN]; IN] = transform::<OutputGradient, _, _, _>(simd, outputs);
             for y in 0..IN {
-                for x_at in 0..IN {
-                    let panel = (y * IN + x_at) * count * wide + (channel / PANEL * count + index) * PANEL;
+                for x in 0..IN {
+                    let panel = (y * IN + x) * count * wide + (channel / PANEL * count + index) * PANEL;
                     // SAFETY: as above.
                     let into = unsafe { into.slice(panel + channel % PANEL, S::F32_LANES) };
-                    store(simd, into, values[y][x_at]);
+                    store(simd, into, tile[y][x]);
                 }
             }
         }
@@ -176,7 +176,7 @@ impl WithSimd for Gather<'_> {
                         values[y][x] = load(simd, sums, ((y * IN + x) * inputs + input) * wide + first + lane);
                     }
                 }
-                let values = transform_kernel_gradient(simd, values);
+                let values: [[S::f32s; 3]; 3] = transform::<KernelGradient, _, _, _>(simd, values);
                 for y in 0..3 {
                     for x in 0..3 {
                         store(simd, &mut taps[3 * y + x][lane..], values[y][x]);

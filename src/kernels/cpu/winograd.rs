@@ -126,125 +126,117 @@ fn times<S: Simd>(simd: S, factor: f32, a: S::f32s, plus: S::f32s) -> S::f32s {
     simd.mul_add_e_f32s(simd.splat_f32s(factor), a, plus)
 }
 
-/// `Bᵀ d B`, in place.
-#[inline(always)]
-#[allow(clippy::needless_range_loop)]
-pub fn transform_input<S: Simd, const IN: usize>(simd: S, values: &mut [[S::f32s; IN]; IN]) {
-    for column in 0..IN {
-        let mut line = values[0];
-        for row in 0..IN {
-            line[row] = values[row][column];
-        }
-        line = input_line(simd, line);
-        for row in 0..IN {
-            values[row][column] = line[row];
-        }
-    }
-    for row in values {
-        *row = input_line(simd, *row);
-    }
+/// One of the algorithm's matrices, by its product with a column of numbers.
+pub trait Matrix<const FROM: usize, const TO: usize> {
+    fn times<S: Simd>(simd: S, column: [S::f32s; FROM]) -> [S::f32s; TO];
 }
 
-/// One row of `Bᵀ`'s products; 6 numbers for large tiles, 4 for small ones.
+/// `M v Mᵀ`.
 #[inline(always)]
-fn input_line<S: Simd, const IN: usize>(simd: S, d: [S::f32s; IN]) -> [S::f32s; IN] {
-    let mut line = d;
-    if IN == 6 {
+#[allow(clippy::needless_range_loop)]
+pub fn transform<M: Matrix<FROM, TO>, S: Simd, const FROM: usize, const TO: usize>(
+    simd: S,
+    values: [[S::f32s; FROM]; FROM],
+) -> [[S::f32s; TO]; TO] {
+    let mut half = [[simd.splat_f32s(0.0); FROM]; TO];
+    for column in 0..FROM {
+        let mut line = values[0];
+        for row in 0..FROM {
+            line[row] = values[row][column];
+        }
+        let line = M::times(simd, line);
+        for row in 0..TO {
+            half[row][column] = line[row];
+        }
+    }
+    let mut out = [[simd.splat_f32s(0.0); TO]; TO];
+    for row in 0..TO {
+        out[row] = M::times(simd, half[row]);
+    }
+    out
+}
+
+/// `Bᵀ`: from inputs to frequencies.
+pub struct Input;
+
+impl Matrix<6, 6> for Input {
+    #[inline(always)]
+    fn times<S: Simd>(simd: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
         let (even, odd) = (times(simd, -4.0, d[2], d[4]), times(simd, -4.0, d[1], d[3]));
         let (outer, inner) = (sub(simd, d[4], d[2]), sub(simd, d[3], d[1]));
-        line[0] = times(simd, 4.0, d[0], times(simd, -5.0, d[2], d[4]));
-        line[1] = add(simd, even, odd);
-        line[2] = sub(simd, even, odd);
-        line[3] = times(simd, 2.0, inner, outer);
-        line[4] = times(simd, -2.0, inner, outer);
-        line[5] = times(simd, 4.0, d[1], times(simd, -5.0, d[3], d[5]));
-    } else {
-        line[0] = sub(simd, d[0], d[2]);
-        line[1] = add(simd, d[1], d[2]);
-        line[2] = sub(simd, d[2], d[1]);
-        line[3] = sub(simd, d[1], d[3]);
+        [
+            times(simd, 4.0, d[0], times(simd, -5.0, d[2], d[4])),
+            add(simd, even, odd),
+            sub(simd, even, odd),
+            times(simd, 2.0, inner, outer),
+            times(simd, -2.0, inner, outer),
+            times(simd, 4.0, d[1], times(simd, -5.0, d[3], d[5])),
+        ]
     }
-    line
 }
 
-/// `Aᵀ m A`.
-#[inline(always)]
-#[allow(clippy::needless_range_loop)]
-pub fn transform_output<S: Simd, const IN: usize, const OUT: usize>(
-    simd: S,
-    values: [[S::f32s; IN]; IN],
-) -> [[S::f32s; OUT]; OUT] {
-    let mut half = [[simd.splat_f32s(0.0); IN]; OUT];
-    for column in 0..IN {
-        let mut line = values[0];
-        for row in 0..IN {
-            line[row] = values[row][column];
-        }
-        let line: [S::f32s; OUT] = output_line(simd, line);
-        for row in 0..OUT {
-            half[row][column] = line[row];
-        }
+impl Matrix<4, 4> for Input {
+    #[inline(always)]
+    fn times<S: Simd>(simd: S, d: [S::f32s; 4]) -> [S::f32s; 4] {
+        [sub(simd, d[0], d[2]), add(simd, d[1], d[2]), sub(simd, d[2], d[1]), sub(simd, d[1], d[3])]
     }
-    let mut out = [[simd.splat_f32s(0.0); OUT]; OUT];
-    for row in 0..OUT {
-        out[row] = output_line(simd, half[row]);
-    }
-    out
 }
 
-/// One row of `Aᵀ`'s products.
-#[inline(always)]
-fn output_line<S: Simd, const IN: usize, const OUT: usize>(simd: S, m: [S::f32s; IN]) -> [S::f32s; OUT] {
-    let mut line = [simd.splat_f32s(0.0); OUT];
-    if IN == 6 {
+/// `Aᵀ`: from frequencies to outputs.
+pub struct Output;
+
+impl Matrix<6, 4> for Output {
+    #[inline(always)]
+    fn times<S: Simd>(simd: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
         let (sum, difference) = (add(simd, m[1], m[2]), sub(simd, m[1], m[2]));
         let (far_sum, far_difference) = (add(simd, m[3], m[4]), sub(simd, m[3], m[4]));
-        line[0] = add(simd, m[0], add(simd, sum, far_sum));
-        line[1] = times(simd, 2.0, far_difference, difference);
-        line[2] = times(simd, 4.0, far_sum, sum);
-        line[3] = add(simd, m[5], times(simd, 8.0, far_difference, difference));
-    } else {
-        line[0] = add(simd, m[0], add(simd, m[1], m[2]));
-        line[1] = sub(simd, sub(simd, m[1], m[2]), m[3]);
+        [
+            add(simd, m[0], add(simd, sum, far_sum)),
+            times(simd, 2.0, far_difference, difference),
+            times(simd, 4.0, far_sum, sum),
+            add(simd, m[5], times(simd, 8.0, far_difference, difference)),
+        ]
     }
-    line
 }
 
-/// `G g Gᵀ`.
-#[inline(always)]
-#[allow(clippy::needless_range_loop)]
-pub fn transform_kernel<S: Simd, const IN: usize>(simd: S, taps: [[S::f32s; 3]; 3]) -> [[S::f32s; IN]; IN] {
-    let mut half = [[simd.splat_f32s(0.0); 3]; IN];
-    for column in 0..3 {
-        let line: [S::f32s; IN] = kernel_line(simd, [taps[0][column], taps[1][column], taps[2][column]]);
-        for row in 0..IN {
-            half[row][column] = line[row];
-        }
+impl Matrix<4, 2> for Output {
+    #[inline(always)]
+    fn times<S: Simd>(simd: S, m: [S::f32s; 4]) -> [S::f32s; 2] {
+        [add(simd, m[0], add(simd, m[1], m[2])), sub(simd, sub(simd, m[1], m[2]), m[3])]
     }
-    let mut out = [[simd.splat_f32s(0.0); IN]; IN];
-    for row in 0..IN {
-        out[row] = kernel_line(simd, half[row]);
-    }
-    out
 }
 
-/// One row of `G`'s products.
-#[inline(always)]
-fn kernel_line<S: Simd, const IN: usize>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; IN] {
-    let mut line = [c; IN];
-    if IN == 6 {
+/// `G`: from a kernel's taps to frequencies.
+pub struct Kernel;
+
+impl Matrix<3, 6> for Kernel {
+    #[inline(always)]
+    fn times<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; 6] {
         let outer = scale(simd, -1.0 / 6.0, add(simd, a, c));
         let far = times(simd, 1.0 / 24.0, a, scale(simd, 1.0 / 6.0, c));
-        line[0] = scale(simd, 0.25, a);
-        line[1] = times(simd, -1.0 / 6.0, b, outer);
-        line[2] = times(simd, 1.0 / 6.0, b, outer);
-        line[3] = times(simd, 1.0 / 12.0, b, far);
-        line[4] = times(simd, -1.0 / 12.0, b, far);
-    } else {
-        let outer = scale(simd, 0.5, add(simd, a, c));
-        line[0] = a;
-        line[1] = times(simd, 0.5, b, outer);
-        line[2] = times(simd, -0.5, b, outer);
+        [
+            scale(simd, 0.25, a),
+            times(simd, -1.0 / 6.0, b, outer),
+            times(simd, 1.0 / 6.0, b, outer),
+            times(simd, 1.0 / 12.0, b, far),
+            times(simd, -1.0 / 12.0, b, far),
+            c,
+        ]
     }
-    line
+}
+
+impl Matrix<3, 4> for Kernel {
+    #[inline(always)]
+    fn times<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; 4] {
+        let outer = scale(simd, 0.5, add(simd, a, c));
+        [a, times(simd, 0.5, b, outer), times(simd, -0.5, b, outer), c]
+    }
+}
+
+/// A kernel of 1 × 1 is its only tap.
+impl Matrix<3, 1> for Kernel {
+    #[inline(always)]
+    fn times<S: Simd>(_: S, [a, ..]: [S::f32s; 3]) -> [S::f32s; 1] {
+        [a]
+    }
 }

@@ -53,6 +53,7 @@ macro_rules! launch {
 mod attend;
 mod convolve;
 mod pointwise;
+mod store;
 mod winograd;
 
 /// `x / (1 + exp(−x))`.
@@ -71,10 +72,7 @@ fn silu_of_one(x: f32) -> f32 {
 
 impl Kernels for CubeBackend {
     fn store_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Storage) -> FloatTensor<Self> {
-        match spec.tile() {
-            Some(tile) => winograd::store(input(weight), input(gain), spec, tile),
-            None => pointwise::store(input(weight), input(gain), spec),
-        }
+        store::store(input(weight), input(gain), spec)
     }
 
     fn convolve_kernel(

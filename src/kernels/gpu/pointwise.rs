@@ -5,38 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::{output, silu};
-use crate::kernels::spec::{EPSILON, Join, Patches, Storage};
-
-/// A 1 × 1 kernel, turned: `[1, inputs, outputs]`.
-pub fn store(weight: CubeTensor, gain: CubeTensor, spec: Storage) -> CubeTensor {
-    let out = output(&weight, spec.shape());
-    let [_, inputs, outputs] = out.meta.shape().dims();
-    let total = inputs * outputs;
-    launch!(store_kernel, total, [weight, gain] -> out, spec.inputs, spec.outputs, outputs, total, spec.scale)
-}
-
-#[cube(launch_unchecked)]
-fn store_kernel(
-    weight: &[f32],
-    gain: &[f32],
-    out: &mut [f32],
-    inputs: usize,
-    outputs: usize,
-    padded_outputs: usize,
-    total: usize,
-    scale: f32,
-) {
-    if ABSOLUTE_POS >= total {
-        terminate!();
-    }
-    let to = ABSOLUTE_POS % padded_outputs;
-    let from = ABSOLUTE_POS / padded_outputs;
-    let mut value = 0.0_f32;
-    if to < outputs && from < inputs {
-        value = weight[to * inputs + from] * scale * gain[0];
-    }
-    out[ABSOLUTE_POS] = value;
-}
+use crate::kernels::spec::{EPSILON, Join, Patches};
 
 pub fn activate(x: CubeTensor) -> CubeTensor {
     let out = output(&x, x.meta.shape().clone());

@@ -7,88 +7,7 @@ use cubecl::prelude::*;
 
 use super::convolve::{End, end, ended};
 use super::output;
-use crate::kernels::spec::{Finish, Storage, Tile};
-
-/// Brings a kernel to its frequencies: `[frequencies, inputs, outputs]`.
-pub fn store(weight: CubeTensor, gain: CubeTensor, spec: Storage, tile: Tile) -> CubeTensor {
-    let out = output(&weight, spec.shape());
-    let [_, inputs, outputs] = out.meta.shape().dims();
-    let total = inputs * outputs;
-    launch!(store_kernel, total, [weight, gain] -> out, spec.inputs, spec.outputs, outputs, total, spec.scale, tile)
-}
-
-/// A thread brings the nine taps between two channels to all frequencies: `G g Gᵀ`.
-#[cube(launch_unchecked)]
-fn store_kernel(
-    weight: &[f32],
-    gain: &[f32],
-    out: &mut [f32],
-    inputs: usize,
-    outputs: usize,
-    padded_outputs: usize,
-    total: usize,
-    scale: f32,
-    #[comptime] tile: Tile,
-) {
-    if ABSOLUTE_POS >= total {
-        terminate!();
-    }
-    let side = comptime![tile.inputs()];
-    let to = ABSOLUTE_POS % padded_outputs;
-    let from = ABSOLUTE_POS / padded_outputs;
-    let mut half = Array::<f32>::new(comptime![3 * side]);
-    let mut values = Array::<f32>::new(comptime![side * side]);
-    #[unroll]
-    for column in 0..3usize {
-        let mut taps = Array::<f32>::new(3usize);
-        #[unroll]
-        for row in 0..3usize {
-            taps[row] = 0.0_f32;
-            if to < outputs && from < inputs {
-                taps[row] = weight[(to * inputs + from) * 9 + 3 * row + column] * scale * gain[0];
-            }
-        }
-        kernel_line(&taps, 0usize, 1usize, &mut half, column, 3usize, tile);
-    }
-    #[unroll]
-    for row in 0..side {
-        kernel_line(&half, comptime![3 * row], 1usize, &mut values, comptime![row * side], 1usize, tile);
-    }
-    #[unroll]
-    for frequency in 0..comptime![side * side] {
-        out[frequency * total + ABSOLUTE_POS] = values[frequency];
-    }
-}
-
-/// One row of `G`'s products.
-#[cube]
-fn kernel_line(
-    from: &Array<f32>,
-    #[comptime] first: usize,
-    #[comptime] step: usize,
-    into: &mut Array<f32>,
-    #[comptime] start: usize,
-    #[comptime] stride: usize,
-    #[comptime] tile: Tile,
-) {
-    let a = from[first];
-    let b = from[comptime![first + step]];
-    let c = from[comptime![first + 2 * step]];
-    let sum = a + c;
-    into[start] = a * comptime![if tile == Tile::Large { 0.25_f32 } else { 1.0_f32 }];
-    if comptime![tile == Tile::Large] {
-        let far = a / 24.0_f32 + c / 6.0_f32;
-        into[comptime![start + stride]] = f32::new(0.0) - (sum + b) / 6.0_f32;
-        into[comptime![start + 2 * stride]] = (b - sum) / 6.0_f32;
-        into[comptime![start + 3 * stride]] = far + b / 12.0_f32;
-        into[comptime![start + 4 * stride]] = far - b / 12.0_f32;
-        into[comptime![start + 5 * stride]] = c;
-    } else {
-        into[comptime![start + stride]] = (sum + b) * 0.5_f32;
-        into[comptime![start + 2 * stride]] = (sum - b) * 0.5_f32;
-        into[comptime![start + 3 * stride]] = c;
-    }
-}
+use crate::kernels::spec::{Finish, Tile};
 
 /// Brings activations to frequencies: `[frequencies, tiles, channels]`.
 pub fn transform(x: CubeTensor, tile: Tile) -> CubeTensor {
@@ -97,6 +16,29 @@ pub fn transform(x: CubeTensor, tile: Tile) -> CubeTensor {
     let total = batch * down * across * channels;
     let out = output(&x, Shape::new([tile.frequencies(), batch * down * across, channels]));
     launch!(transform_kernel, total, [x] -> out, rows, columns, channels, down, across, total, tile)
+}
+
+/// What a thread works on.
+#[derive(CubeType)]
+struct Place {
+    channel: usize,
+    /// The tile's first column and row of outputs.
+    left: usize,
+    top: usize,
+    /// The first row of its picture, where rows of all pictures count on.
+    picture: usize,
+}
+
+#[cube]
+fn place(thread: usize, rows: usize, channels: usize, down: usize, across: usize, #[comptime] step: usize) -> Place {
+    let tile = thread / channels;
+    let line = tile / across;
+    Place {
+        channel: thread % channels,
+        left: tile % across * step,
+        top: line % down * step,
+        picture: line / down * rows,
+    }
 }
 
 /// A thread transforms one channel of one tile: `Bᵀ d B`.
@@ -117,12 +59,7 @@ fn transform_kernel(
     }
     let side = comptime![tile.inputs()];
     let step = comptime![tile.outputs()];
-    let channel = ABSOLUTE_POS % channels;
-    let place = ABSOLUTE_POS / channels;
-    let left = place % across * step;
-    let line = place / across;
-    let top = line % down * step;
-    let picture = line / down * rows;
+    let Place { channel, left, top, picture } = place(ABSOLUTE_POS, rows, channels, down, across, step);
 
     let mut values = Array::<f32>::new(comptime![side * side]);
     #[unroll]
@@ -225,12 +162,7 @@ fn finish_kernel(
     }
     let side = comptime![tile.inputs()];
     let step = comptime![tile.outputs()];
-    let channel = ABSOLUTE_POS % channels;
-    let place = ABSOLUTE_POS / channels;
-    let left = place % across * step;
-    let line = place / across;
-    let top = line % down * step;
-    let picture = line / down * rows;
+    let Place { channel, left, top, picture } = place(ABSOLUTE_POS, rows, channels, down, across, step);
 
     let mut values = Array::<f32>::new(comptime![side * side]);
     #[unroll]
