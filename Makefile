@@ -1,7 +1,7 @@
 # The two commands of this project are `make web` and `make test`. Everything they need, they install themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help web test dist bench check
+.PHONY: help web test dist bench check cold
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -9,7 +9,7 @@ help: ## Say what there is
 web: ## Build the page and serve it on http://127.0.0.1:8080
 	@scripts/web.sh serve
 
-test: ## Run all tests: native, wasm in a headless browser, and the page from end to end
+test: ## Run all tests: scripts, native, wasm in a headless browser, and the page from end to end
 	@scripts/test.sh
 
 dist: ## Build the page for a static host into dist/, optimised with wasm-opt
@@ -18,5 +18,8 @@ dist: ## Build the page for a static host into dist/, optimised with wasm-opt
 bench: ## Compare speed and size with the engines people use, and write benches/RESULTS.md
 	@scripts/bench.sh
 
-check: ## Formatting, clippy (native and wasm) and documentation, all without warnings
+check: ## Formatting, shellcheck, cargo deny, clippy (native and wasm) and documentation, all without warnings
 	@scripts/check.sh
+
+cold: ## Run make web and make test as on a machine that has only Rust, and print the minutes of each phase
+	@scripts/cold.sh

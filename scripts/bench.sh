@@ -17,8 +17,8 @@ fi
 
 say "Building the page as visitors get it (five minutes)"
 (
-  use_wasm_compiler || fail "no compiler for wasm32-unknown-unknown: run scripts/wasm-toolchain.sh and read what it says."
-  trunk build --release
+  need_wasm_compiler
+  trunk build --release || fail "the page could not be built: see the lines above."
 )
 
 say "Measuring (half an hour without a GPU: other engines are slow there)"

@@ -1,24 +1,32 @@
 #!/usr/bin/env bash
-# All tests. Native ones first: they are the quickest to tell.
+# All tests. The quickest to tell come first.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 "$ROOT/scripts/test-tools.sh"
 cd "$ROOT"
 
-say "Native tests (the first time 15 to 25 minutes on two cores, then one)"
-cargo test --release --test native
+say "The scripts, with stand-ins for every tool (the first time a minute)"
+cargo test --release --package chrysalis-browser --test scripts || fail "the scripts' tests failed: see above."
 
-say "The same mathematics in a headless browser, on its CPU and its WebGPU (the first time 10 to 15 minutes, then one)"
+say "Native tests (the first time 10 to 15 minutes on two cores, then one)"
+cargo test --release --test native || fail "native tests failed: see above."
+
+# In a shell of its own: the compiler for the browser may be another than the one for this machine.
 (
-  use_wasm_compiler || fail "no compiler for wasm32-unknown-unknown: run scripts/wasm-toolchain.sh and read what it says."
-  wasm-pack test --headless --chrome --chromedriver "$(command -v chromedriver)" --release -- --test web
+  need_wasm_compiler
+  say "The page as it is built for visitors (the first time 5 to 10 minutes on two cores, then seconds)"
+  trunk build || fail "the page could not be built: see the lines above."
+
+  say "The same mathematics in a headless browser, on its CPU and its WebGPU (one minute)"
+  # With the page's own features, one engine at a time, so that nothing is compiled a second time.
+  for engine in cpu gpu; do
+    CHROMEDRIVER=$(command -v chromedriver) cargo test --release --target wasm32-unknown-unknown --no-default-features \
+      --features "$engine" --test web || fail "the browser's tests on its $engine failed: see above."
+  done
 )
 
-say "The page from end to end (two minutes)"
-(
-  use_wasm_compiler
-  trunk build
-)
-CHROME=$(chrome) cargo test --release --test page -- --ignored --test-threads=1
+say "The page from end to end (three minutes)"
+CHROME=$(chrome) cargo test --release --package chrysalis-browser --test page -- --ignored --test-threads=1 \
+  || fail "the page's tests failed: see above."
 
 say "All tests passed"

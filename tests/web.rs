@@ -1,9 +1,11 @@
 //! What must hold in a browser: the same noise, and the same picture on its CPU and on its GPU.
 //!
-//! `wasm-pack test --headless --chrome` runs it; `webdriver.json` gives Chromium WebGPU in software.
+//! `cargo test --target wasm32-unknown-unknown --no-default-features --features cpu --test web` runs it, and with `gpu` the other
+//! half: each engine with its own features, as the page has it. `webdriver.json` gives Chromium WebGPU in software.
 #![cfg(target_family = "wasm")]
 
 use burn::tensor::Device;
+#[cfg(feature = "gpu")]
 use chrysalis::device::open_gpu;
 use chrysalis::diffusion::{NoiseLevels, Sampler, Sampling};
 use chrysalis::noise::{BatchNoise, Noise, Purpose};
@@ -28,12 +30,14 @@ fn seeds_give_the_golden_bits() {
     check_golden_noise();
 }
 
+#[cfg(feature = "cpu")]
 #[wasm_bindgen_test]
 async fn the_cpu_gives_the_golden_picture() {
     let off = hatch_golden(TINY, &Device::flex()).await.unwrap().largest_difference(&golden()).unwrap();
     assert!(off <= 1, "off by {off}/255");
 }
 
+#[cfg(feature = "gpu")]
 #[wasm_bindgen_test]
 async fn web_gpu_gives_the_golden_picture() {
     let adapter = open_gpu().await.expect("webdriver.json gives the browser WebGPU in software");
@@ -41,6 +45,7 @@ async fn web_gpu_gives_the_golden_picture() {
     assert!(psnr >= 40.0, "{}: {psnr:.1} dB", adapter.name);
 }
 
+#[cfg(feature = "cpu")]
 #[wasm_bindgen_test]
 fn damaged_weights_are_an_error_and_no_panic() {
     for length in [0, 7, 8, 1000, TINY.len() - 1] {

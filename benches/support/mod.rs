@@ -19,8 +19,6 @@ pub fn main() -> anyhow::Result<()> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let onnxruntime = std::env::var_os("ONNXRUNTIME_WEB").map(PathBuf::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::new();
     // `cargo bench -- native` and `cargo bench -- WebGPU` measure one half, or the engines of that name, and write nothing.
     if let Some(filter) = std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
@@ -28,10 +26,10 @@ pub fn main() -> anyhow::Result<()> {
             native::measure(&mut report);
             return Ok(());
         }
-        return runtime.block_on(browser::engines(&mut report, onnxruntime.as_deref(), &filter));
+        return browser::measure(&mut report, Some(&filter));
     }
     native::measure(&mut report);
     report.download(&root().join("dist"))?;
-    runtime.block_on(browser::measure(&mut report, onnxruntime.as_deref()))?;
+    browser::measure(&mut report, None)?;
     report.write(&root().join("benches/RESULTS.md"))
 }

@@ -80,7 +80,7 @@ impl Report {
     }
 
     /// From navigation to the first butterfly.
-    pub fn browser(&mut self, visit: Value) {
+    pub fn browser(&mut self, visit: &Value) {
         self.notes.push(format!(
             "From navigation to the first finished butterfly (18 steps of dpm) on localhost: {:.1} s ({}).",
             visit["seconds"].as_f64().unwrap_or(f64::NAN),
