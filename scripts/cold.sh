@@ -46,7 +46,7 @@ minutes() {
     END { row(name, end - began); row("**together**", end - first) }' "$work/$1"
 }
 
-phases=web
+phases='web'
 printf '%s\t%s\n' "$(date +%s)" "Starting" > "$work/web"
 set -m # a process group of its own, so that trunk ends with make
 (fresh make web) &
@@ -61,7 +61,7 @@ kill -- "-$server" 2>/dev/null || true
 wait "$server" 2>/dev/null || true
 server=
 
-phases=test
+phases='test'
 printf '%s\t%s\n' "$(date +%s)" "Starting" > "$work/test"
 (fresh make test) || fail "'make test' failed: see the lines above."
 test_end=$(date +%s)

