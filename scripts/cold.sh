@@ -39,7 +39,7 @@ fresh() {
 # minutes FILE END: a row for each phase in FILE, and one for all of them.
 minutes() {
   awk -F '\t' -v end="$2" '
-    function row(name, seconds) { printf "| %s | %.1f |\n", name, seconds / 60 }
+    function row(name, seconds) { if (seconds >= 3) printf "| %s | %.1f |\n", name, seconds / 60 }
     NR > 1 { row(name, $1 - began) }
     NR == 1 { first = $1 }
     { began = $1; name = $2; sub(/ \([^)]*\)$/, "", name) }
