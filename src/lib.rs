@@ -6,7 +6,7 @@
 //!
 //! The tour, from the mathematics outwards:
 //!
-//! - [`diffusion`]: noise levels, the frame around the network, the loss, and samplers as streams of steps.
+//! - [`diffusion`]: noise levels, the frame around the network, the loss, samplers as streams of steps, and cascades of stages.
 //! - [`unet`]: the network, for training and for sampling.
 //! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.

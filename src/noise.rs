@@ -92,7 +92,12 @@ pub struct BatchNoise {
 impl BatchNoise {
     /// One stream a seed, for pictures of `shape` = channels × rows × columns.
     pub fn new(seeds: &[u64], shape: [usize; 3], device: &Device) -> Self {
-        let streams = seeds.iter().map(|&seed| Noise::new(seed, Purpose::Picture)).collect();
+        Self::of_stage(seeds, 0, shape, device)
+    }
+
+    /// The streams of a stage of a cascade, counted from zero: each stage has its own, whatever the one before it used.
+    pub fn of_stage(seeds: &[u64], stage: usize, shape: [usize; 3], device: &Device) -> Self {
+        let streams = seeds.iter().map(|&seed| Noise::indexed(seed, Purpose::Picture, stage as u64)).collect();
         Self { streams, shape, device: device.clone() }
     }
 

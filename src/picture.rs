@@ -97,6 +97,19 @@ impl Picture {
         self.pixels.as_chunks::<3>().0.iter().flat_map(|&[r, g, b]| [r, g, b, 255]).collect()
     }
 
+    /// The same picture with every pixel repeated in a square of `times` × `times`; zero counts as one.
+    pub fn repeated(&self, times: usize) -> Self {
+        let times = times.max(1);
+        let mut pixels = Vec::with_capacity(self.pixels.len() * times * times);
+        for row in self.pixels.chunks_exact((self.width * 3).max(1)) {
+            let row: Vec<u8> = row.chunks_exact(3).flat_map(|pixel| pixel.repeat(times)).collect();
+            for _ in 0..times {
+                pixels.extend_from_slice(&row);
+            }
+        }
+        Self { width: self.width * times, height: self.height * times, pixels }
+    }
+
     /// Lays pictures of one size out in rows of `columns`, with `gap` white pixels between and around them.
     pub fn grid(pictures: &[Self], columns: usize, gap: usize) -> Self {
         let columns = columns.clamp(1, pictures.len().max(1));

@@ -7,8 +7,8 @@
 use burn::tensor::Device;
 #[cfg(feature = "gpu")]
 use chrysalis::device::open_gpu;
-use chrysalis::diffusion::{NoiseLevels, Sampler, Sampling};
-use chrysalis::noise::{BatchNoise, Noise, Purpose};
+use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler};
+use chrysalis::noise::{Noise, Purpose};
 use chrysalis::picture::Picture;
 use chrysalis::weights::decode;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};

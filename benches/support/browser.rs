@@ -15,7 +15,7 @@ use super::onnx::{self, Tensors};
 use super::report::Report;
 use super::root;
 
-const WEIGHTS: &str = "weights/butterflies-64.safetensors";
+const WEIGHTS: &str = "weights/butterflies-128.safetensors";
 /// What the network is told about the noise in the comparison: any label would do.
 const LABEL: f64 = 0.1;
 
@@ -58,15 +58,18 @@ fn write_subject(folder: &std::path::Path) -> anyhow::Result<()> {
     let file = std::fs::read(root().join(WEIGHTS))?;
     let device = Device::flex();
     let weights = decode(&file, &device)?;
-    let config = weights.description.unet.clone();
+    // The first stage's network, without the frame around it.
+    let stage = weights.model.stages.first().context("a model has stages")?;
+    let (config, unet) = (stage.shape.unet(), stage.unet.clone());
     let plain = pollster::block_on(encode(&weights.model, &weights.description, Storage::F32))?;
     let tensors = tensors(&plain)?;
-    let x = BatchNoise::new(&[3], [3, config.image_size, config.image_size], &device).draw();
-    let output = weights.model.unet.forward(x.clone(), &[LABEL]);
+    let x = BatchNoise::new(&[3], [config.inputs, config.side, config.side], &device).draw();
+    let output = unet.forward(x.clone().permute([0, 2, 3, 1]), &[LABEL]).permute([0, 3, 1, 2]);
     let numbers = |tensor: burn::tensor::Tensor<4>| {
         tensor.into_data().try_into_vec::<f32>().map_err(|error| anyhow::anyhow!("{error}"))
     };
-    let input = json!({ "size": config.image_size, "x": numbers(x)?, "waves": waves(&[LABEL], config.embedding) });
+    let waves = waves(&[LABEL], config.layers.embedding);
+    let input = json!({ "side": config.side, "inputs": config.inputs, "x": numbers(x)?, "waves": waves });
     std::fs::write(folder.join("input.json"), input.to_string())?;
     std::fs::write(folder.join("expected.json"), json!(numbers(output)?).to_string())?;
     for batch in [1, 4] {
@@ -75,9 +78,14 @@ fn write_subject(folder: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All weights by name, from a file in which nothing is rounded.
+/// All weights of the first stage by name, from a file in which nothing is rounded.
 fn tensors(file: &[u8]) -> anyhow::Result<Tensors> {
     let values = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let file = safetensors::SafeTensors::deserialize(file)?;
-    Ok(file.iter().map(|(name, view)| (name.into(), (view.shape().to_vec(), values(view.data())))).collect())
+    Ok(file
+        .iter()
+        .filter_map(|(name, view)| {
+            Some((name.strip_prefix("0.")?.into(), (view.shape().to_vec(), values(view.data()))))
+        })
+        .collect())
 }

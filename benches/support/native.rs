@@ -5,11 +5,11 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor};
 use chrysalis::data::{Dataset, Squaring};
 use chrysalis::device::{DeviceChoice, choose};
-use chrysalis::diffusion::{Denoiser, Model, Preconditioning};
+use chrysalis::diffusion::{Denoiser, Model, Preconditioning, Stage, StageShape};
 use chrysalis::noise::BatchNoise;
 use chrysalis::picture::Picture;
-use chrysalis::train::{TrainConfig, Trainer};
-use chrysalis::unet::{UNet, UNetConfig};
+use chrysalis::train::{StageConfig, TrainConfig, Trainer};
+use chrysalis::unet::{Layers, UNet};
 
 use super::report::Report;
 
@@ -18,14 +18,13 @@ const SAMPLING_BATCH: usize = 16;
 const TRAINING_BATCH: usize = 32;
 const REPEATS: usize = 5;
 
-/// Names, widths, and the cost of a forward pass in GFLOP.
-fn sizes() -> [(&'static str, Vec<usize>); 3] {
-    [
-        ("small", vec![32, 64, 128]),
-        ("shipped", UNetConfig::shipped(64).widths),
-        // As large as the network of the starting point: 14.9 million parameters instead of 14.2, 3.6 GFLOP instead of 4.1.
-        ("large", vec![96, 192, 384]),
-    ]
+/// The stages of the shipped cascade, and a network as large as that of the starting point: 14.9 million parameters instead of 14.2, 3.6
+/// GFLOP instead of 4.1.
+fn sizes() -> Vec<(String, StageShape)> {
+    let cascade = (1..).zip(StageConfig::cascade(128)).map(|(number, stage)| (format!("stage {number}"), stage.shape));
+    let layers = Layers { widths: vec![96, 192, 384], depth: 1, head_width: 64, embedding: 256 };
+    let large = StageShape { image_size: 64, patch: 2, enlarges: 1, layers };
+    cascade.chain([("large".to_string(), large)]).collect()
 }
 
 pub fn measure(report: &mut Report) {
@@ -38,18 +37,20 @@ pub fn measure(report: &mut Report) {
         devices.push((gpu.name, gpu.device));
     }
     for (device_name, device) in devices {
-        for (name, widths) in sizes() {
-            let config = UNetConfig { widths, ..UNetConfig::shipped(64) };
-            let unet = UNet::new(&config, 0, &device).expect("a sound configuration").folded();
-            let model = Model { unet, preconditioning: Preconditioning::edm(0.8) };
+        for (name, shape) in sizes() {
+            let unet = UNet::new(&shape.unet(), 0, &device).expect("a sound configuration").folded();
+            let preconditioning = Preconditioning::edm(shape.patch, 0.8);
+            let model = Model { stages: vec![Stage { shape: shape.clone(), unet, preconditioning }] };
             let seeds: Vec<u64> = (0..SAMPLING_BATCH as u64).collect();
-            let x = BatchNoise::new(&seeds, [3, 64, 64], &device).draw();
-            let plain = per_second(SAMPLING_BATCH, || wait(model.denoise(x.clone(), 1.0)));
-            let sampling = model.for_sampling();
-            let fast = per_second(SAMPLING_BATCH, || wait(sampling.denoise(x.clone(), 1.0)));
-            let training = training(&config, &device);
+            let x = BatchNoise::new(&seeds, [3, shape.image_size, shape.image_size], &device).draw();
+            let condition = shape.is_conditioned().then(|| x.clone());
+            let plain = per_second(SAMPLING_BATCH, || wait(model.stages[0].denoise(x.clone(), 1.0, condition.clone())));
+            let sampling = model.for_sampling(&device);
+            let denoiser = sampling.stages()[0].denoiser(condition);
+            let fast = per_second(SAMPLING_BATCH, || wait(denoiser.denoise(x.clone(), 1.0)));
+            let training = training(&shape, &device);
             eprintln!("{device_name}, {name}: sampling {fast:.1} (plain {plain:.1}), training {training:.1} images/s");
-            report.native(&device_name, name, &config, plain, fast, training);
+            report.native(&device_name, &name, &shape, plain, fast, training);
         }
     }
 }
@@ -58,17 +59,21 @@ fn wait(tensor: Tensor<4>) {
     let _: f32 = tensor.sum().into_scalar();
 }
 
-fn training(config: &UNetConfig, device: &Device) -> f64 {
+fn training(shape: &StageShape, device: &Device) -> f64 {
+    let size = shape.image_size;
     let folder = tempfile::tempdir().expect("a temporary folder");
     for index in 0..TRAINING_BATCH {
-        let pixels = (0..64 * 64 * 3).map(|i| ((i * (index + 3)) % 251) as u8).collect();
-        let picture = Picture::from_rgb(64, 64, pixels).expect("as many pixels as it says");
+        let pixels = (0..size * size * 3).map(|i| ((i * (index + 3)) % 251) as u8).collect();
+        let picture = Picture::from_rgb(size, size, pixels).expect("as many pixels as it says");
         let path = folder.path().join(format!("{index}.png"));
         std::fs::write(path, picture.to_png().expect("a PNG")).expect("room for a picture");
     }
-    let data = Dataset::load(&folder.path().display().to_string(), 64, Squaring::Pad).expect("pictures just written");
-    let config = TrainConfig { unet: config.clone(), batch_size: TRAINING_BATCH, ..TrainConfig::default() };
-    let mut trainer = Trainer::new(&config, 0.8, std::slice::from_ref(device)).expect("a sound configuration");
+    let data = Dataset::load(&folder.path().display().to_string(), size, Squaring::Pad).expect("pictures just written");
+    let stage = StageConfig { batch_size: TRAINING_BATCH, shape: shape.clone(), ..StageConfig::default() };
+    let config = TrainConfig { stages: vec![stage], ..TrainConfig::default() };
+    let preconditioning = Preconditioning::edm(shape.patch, 0.8);
+    let devices = std::slice::from_ref(device);
+    let mut trainer = Trainer::new(&config, 0, preconditioning, devices).expect("a sound configuration");
     per_second(TRAINING_BATCH, || {
         trainer.step(&data).expect("a step");
     })

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use chrysalis::unet::UNetConfig;
+use chrysalis::unet::{Layers, UNetConfig};
 
 /// Tensors by their names in a weight file, with their shapes.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
@@ -14,12 +14,11 @@ const BRANCH: f32 = 0.3;
 const EPSILON: f32 = 1e-4;
 const SILU_SIZE: f32 = 0.596;
 
-/// Writes the network: inputs `x` `[batch, 3, size, size]` and `waves` `[1, embedding]`, output `y` of the shape of `x`.
+/// Writes the network: inputs `x` `[batch, inputs, side, side]` and `waves` `[1, embedding]`, output `y` `[batch, outputs, side, side]`.
 pub fn write(config: &UNetConfig, tensors: &Tensors, batch: usize) -> Vec<u8> {
     let mut graph = Graph { tensors, config, batch, nodes: Vec::new(), initializers: Vec::new(), names: 0 };
     graph.network();
-    let size = config.image_size;
-    let picture = [batch, config.channels, size, size];
+    let side = config.side;
     let mut body = Vec::new();
     for node in &graph.nodes {
         bytes(&mut body, 1, node);
@@ -28,9 +27,9 @@ pub fn write(config: &UNetConfig, tensors: &Tensors, batch: usize) -> Vec<u8> {
     for initializer in &graph.initializers {
         bytes(&mut body, 5, initializer);
     }
-    bytes(&mut body, 11, &value_info("x", &picture));
-    bytes(&mut body, 11, &value_info("waves", &[1, config.embedding]));
-    bytes(&mut body, 12, &value_info("y", &picture));
+    bytes(&mut body, 11, &value_info("x", &[batch, config.inputs, side, side]));
+    bytes(&mut body, 11, &value_info("waves", &[1, config.layers.embedding]));
+    bytes(&mut body, 12, &value_info("y", &[batch, config.outputs, side, side]));
     let mut model = Vec::new();
     number(&mut model, 1, 8);
     bytes(&mut model, 2, b"chrysalis");
@@ -59,22 +58,16 @@ enum Attribute<'a> {
 
 impl Graph<'_> {
     fn network(&mut self) {
-        let UNetConfig { image_size, channels, patch, ref widths, depth, .. } = *self.config;
-        let (batch, side) = (self.batch as i64, (image_size / patch) as i64);
-        let (colours, p) = (channels as i64, patch as i64);
-        let x = self.reshape("x", &[batch, colours, side, p, side, p]);
-        let x = self.node("Transpose", &[&x], &[Attribute::Ints("perm", &[0, 1, 3, 5, 2, 4])]);
-        let x = self.reshape(&x, &[batch, colours * p * p, side, side]);
-        let ones = vec![1.0; (batch * side * side) as usize];
-        let ones = self.floats(&[self.batch, 1, side as usize, side as usize], &ones);
-        let x = self.node("Concat", &[&x, &ones], &[Attribute::Int("axis", 1)]);
+        let UNetConfig { mut side, .. } = *self.config;
+        let Layers { ref widths, depth, embedding, .. } = self.config.layers;
+        let ones = self.floats(&[self.batch, 1, side, side], &vec![1.0; self.batch * side * side]);
+        let x = self.node("Concat", &["x", &ones], &[Attribute::Int("axis", 1)]);
         let mut x = self.convolution(&x, "stem", 1.0);
-        let waves = self.reshape("waves", &[1, self.config.embedding as i64, 1, 1]);
+        let waves = self.reshape("waves", &[1, embedding as i64, 1, 1]);
         let embedding = self.convolution(&waves, "embed", 1.0);
         let embedding = self.silu(&embedding);
 
         let mut width = widths[0];
-        let mut side = image_size / patch;
         let mut skips = Vec::new();
         for (level, &outputs) in widths.iter().enumerate() {
             if level > 0 {
@@ -118,11 +111,7 @@ impl Graph<'_> {
         }
         let gain = self.scalar("head_gain");
         let x = self.convolution(&x, "head", gain);
-        let side = (image_size / patch) as i64;
-        let x = self.reshape(&x, &[batch, colours, p, p, side, side]);
-        let x = self.node("Transpose", &[&x], &[Attribute::Ints("perm", &[0, 1, 4, 2, 5, 3])]);
-        let shape = self.integers(&[batch, colours, image_size as i64, image_size as i64]);
-        self.named_node("Reshape", &[&x, &shape], "y", &[]);
+        self.named_node("Identity", &[&x], "y", &[]);
     }
 
     fn block(&mut self, x: &str, embedding: &str, name: &str, encoder: bool, width: usize, side: usize) -> String {
@@ -160,7 +149,8 @@ impl Graph<'_> {
     }
 
     fn attention(&mut self, x: &str, name: &str, scale: f32, width: usize, side: usize) -> String {
-        let (batch, head_width, positions) = (self.batch as i64, self.config.head_width as i64, (side * side) as i64);
+        let (batch, head_width, positions) =
+            (self.batch as i64, self.config.layers.head_width as i64, (side * side) as i64);
         let heads = width as i64 / head_width;
         let mixed = self.convolution(x, &format!("{name}.query_key_value"), 1.0);
         let mixed = self.reshape(&mixed, &[batch * 3 * heads, head_width, positions]);

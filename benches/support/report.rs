@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
-use chrysalis::unet::UNetConfig;
+use chrysalis::diffusion::StageShape;
 use serde_json::Value;
 
 /// Images a second of the starting point: burn-flex 0.22.1 as it comes, on a network of 14.2 million parameters and 4.09 GFLOP,
@@ -32,11 +32,11 @@ impl Report {
     }
 
     /// A network's speeds on a native device, in images a second.
-    pub fn native(&mut self, device: &str, name: &str, config: &UNetConfig, plain: f64, fast: f64, training: f64) {
+    pub fn native(&mut self, device: &str, name: &str, shape: &StageShape, plain: f64, fast: f64, training: f64) {
         let _ = writeln!(
             self.native,
             "| {device} | {name}, {:?} | {fast:.1} | {plain:.1} | {training:.1} |",
-            config.widths
+            shape.layers.widths
         );
         if name == "large" && device == "CPU" {
             self.notes.push(format!(
@@ -86,6 +86,12 @@ impl Report {
             visit["seconds"].as_f64().unwrap_or(f64::NAN),
             visit["device"].as_str().unwrap_or("")
         ));
+        self.notes.push(match visit["longestTaskMs"].as_f64() {
+            Some(0.0) => "The main thread had no task of 50 ms or more on the way there.".into(),
+            longest => {
+                format!("The main thread's longest task on the way there: {:.0} ms.", longest.unwrap_or(f64::NAN))
+            }
+        });
     }
 
     /// One engine's step in the browser.
@@ -147,7 +153,7 @@ impl Report {
         );
         let _ = writeln!(
             text,
-            "### Natively\n\nImages a second; sampling at batch 16, training steps at batch 32, 64 × 64 pixels.\n"
+            "### Natively\n\nImages a second; sampling at batch 16, training steps at batch 32, and the first or second stage of the cascade or one network at 64 × 64 pixels.\n"
         );
         let _ = writeln!(
             text,

@@ -9,8 +9,8 @@ use clap::{Args, Parser};
 use crate::data::DEFAULT_SOURCE;
 use crate::device::{self, DeviceChoice};
 use crate::files;
-use crate::train::{Run, RunFolder, TrainConfig, Trained};
-use crate::weights::{DataCard, Description, Probe, Storage, encode, model_card};
+use crate::train::{Run, RunFolder, TrainConfig, Trained, TrainedStage};
+use crate::weights::{DataCard, Description, Probe, StageDescription, Storage, encode, model_card};
 
 /// Turn a run's newest checkpoint into a weight file and a model card.
 #[derive(Debug, Parser)]
@@ -54,6 +54,13 @@ pub fn main() -> anyhow::Result<()> {
     let folder = RunFolder::new(&arguments.run);
     let config = TrainConfig::read(&folder.config())?;
     let trained = Run::newest(&folder, &config, &Device::flex())?;
+    if trained.stages.len() < config.stages.len() {
+        eprintln!(
+            "only {} of {} stages have begun: the others are left out",
+            trained.stages.len(),
+            config.stages.len()
+        );
+    }
     write(&trained, &config, &arguments.about, &arguments.out)
 }
 
@@ -63,8 +70,10 @@ pub fn main() -> anyhow::Result<()> {
 /// When a weight is not a number, or a file cannot be written.
 pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path) -> anyhow::Result<()> {
     let device = Device::flex();
-    let mut model = trained.model.clone();
-    model.unet = model.unet.to_device(&device);
+    let mut model = trained.model();
+    for stage in &mut model.stages {
+        stage.unet = stage.unet.clone().to_device(&device);
+    }
     let licence = match &about.data_licence {
         Some(licence) => licence.clone(),
         None if config.data == DEFAULT_SOURCE => "CC0-1.0".into(),
@@ -73,26 +82,35 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
     let mut description = Description {
         layout: crate::weights::LAYOUT,
         name: about.name.clone(),
-        unet: config.unet.clone(),
-        preconditioning: model.preconditioning,
+        stages: trained
+            .stages
+            .iter()
+            .map(|TrainedStage { stage, images_seen, seconds }| StageDescription {
+                shape: stage.shape.clone(),
+                prediction: stage.preconditioning.prediction,
+                images_seen: *images_seen,
+                seconds: *seconds,
+                probe: Probe { expected: Vec::new() },
+            })
+            .collect(),
         data: DataCard {
             name: about.data_name.clone().unwrap_or_else(|| config.data.clone()),
             licence,
             pictures: trained.pictures,
         },
-        images_seen: trained.images_seen,
-        seconds: trained.seconds,
         quality: Default::default(),
         crate_version: env!("CARGO_PKG_VERSION").into(),
-        probe: Probe { expected: Vec::new() },
     };
     // The probe is measured on what a reader of the file will get, rounding included.
     let rounded = pollster::block_on(encode(&model, &description, about.storage))?;
     let rounded = crate::weights::decode(&rounded, &device)?.model;
-    description.probe = pollster::block_on(Probe::measure(&rounded, &device))?;
+    for (described, stage) in description.stages.iter_mut().zip(&rounded.stages) {
+        described.probe = pollster::block_on(Probe::measure(stage, &device))?;
+    }
 
     let bytes = pollster::block_on(encode(&model, &description, about.storage))?;
-    let card = model_card(&description, about.storage, model.unet.num_params(), bytes.len());
+    let parameters = model.stages.iter().map(|stage| stage.unet.num_params()).sum();
+    let card = model_card(&description, about.storage, parameters, bytes.len());
     files::write(out, &bytes)?;
     files::write(&out.with_extension("md"), card.as_bytes())?;
     eprintln!("{} ({:.2} MB) and {}", out.display(), bytes.len() as f64 / 1e6, out.with_extension("md").display());

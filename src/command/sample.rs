@@ -8,9 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::shipped;
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::{BetaSchedule, Denoiser, NoiseLevels, Sampler, Sampling};
+use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, NoiseLevels, Plan, Sampler};
 use crate::files;
-use crate::noise::BatchNoise;
 use crate::picture::Picture;
 
 /// Sample pictures from a trained model.
@@ -28,11 +27,11 @@ struct Arguments {
     /// How many pictures
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
-    /// Steps from noise to picture; heun asks the network twice a step
-    #[arg(long, default_value_t = 18, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// Steps of the first stage; further stages take a third of them each; heun asks the network twice a step
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
-    /// heun, dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
-    #[arg(long, default_value = "heun")]
+    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
+    #[arg(long, default_value = "ddpm")]
     sampler: Sampler,
     /// Walk the noise levels of the classic DDPM instead of EDM's; cosine starts far above what the shipped model has seen
     #[arg(long, value_name = "SCHEDULE")]
@@ -65,9 +64,11 @@ pub fn main() -> anyhow::Result<()> {
     };
     let chosen = device::choose(&arguments.device)?;
     let weights = shipped::load(arguments.weights.as_deref(), &chosen.device)?;
-    let model = weights.model.for_sampling();
-    pollster::block_on(weights.description.probe.check(&model, &chosen.device))
-        .map_err(|error| anyhow::anyhow!("{} cannot be used: {error}. Try --device cpu", chosen.name))?;
+    let model = weights.model.for_sampling(&chosen.device);
+    for (stage, described) in model.stages().iter().zip(&weights.description.stages) {
+        pollster::block_on(described.probe.check(stage, &chosen.device))
+            .map_err(|error| anyhow::anyhow!("{} cannot be used: {error}. Try --device cpu", chosen.name))?;
+    }
     eprintln!("{} on {}", weights.description.name, chosen.name);
 
     let seeds: Vec<u64> = (arguments.seed..=last).collect();
@@ -75,13 +76,12 @@ pub fn main() -> anyhow::Result<()> {
         Some(schedule) => NoiseLevels::Ddpm(schedule),
         None => NoiseLevels::default(),
     };
-    let size = weights.description.unet.image_size;
-    let bar = progress(seeds.len() as u64 * arguments.steps);
+    let plan = Plan { sampler: arguments.sampler, levels, steps: arguments.steps as usize };
+    let bar = progress(seeds.len() as u64 * plan.all_steps(model.stages().len()) as u64);
     let mut rows: Vec<Vec<Picture>> = Vec::new();
     for seeds in seeds.chunks(arguments.batch_size as usize) {
-        let noise = BatchNoise::new(seeds, [3, size, size], &chosen.device);
-        let sampling = Sampling::new(&model, arguments.sampler, levels.list(arguments.steps as usize), noise);
-        let finished = walk(sampling, arguments.strip, seeds.len(), &bar)?;
+        let cascade = Cascade::new(&model, plan, seeds, &chosen.device);
+        let finished = walk(cascade, arguments.strip, seeds.len(), &bar)?;
         if arguments.each {
             // Written as they come: hours of work are not lost to an interruption.
             for (seed, picture) in seeds.iter().zip(finished.iter().flatten()) {
@@ -95,17 +95,12 @@ pub fn main() -> anyhow::Result<()> {
     write(&arguments, &seeds, rows)
 }
 
-/// Samples one batch: for each picture its steps if they are wanted, else the finished picture alone.
-fn walk<D: Denoiser>(
-    sampling: Sampling<'_, D>,
-    all_steps: bool,
-    count: usize,
-    bar: &ProgressBar,
-) -> anyhow::Result<Vec<Vec<Picture>>> {
+/// Samples one batch: for each picture its steps if they are wanted, small ones enlarged to the size of the last, else the finished
+/// picture alone.
+fn walk(cascade: Cascade<'_>, all_steps: bool, count: usize, bar: &ProgressBar) -> anyhow::Result<Vec<Vec<Picture>>> {
     let mut rows = vec![Vec::new(); count];
-    for step in sampling {
+    for CascadeStep { finished, step, .. } in cascade {
         // Reading a step back also keeps the bar honest: until then a GPU has only been told what to do.
-        let finished = step.index == step.of;
         let shown = if finished { step.x } else { step.denoised };
         if all_steps || finished {
             for (row, picture) in rows.iter_mut().zip(pollster::block_on(Picture::from_batch(shown))?) {
@@ -113,6 +108,12 @@ fn walk<D: Denoiser>(
             }
         }
         bar.inc(count as u64);
+    }
+    for row in &mut rows {
+        let size = row.last().map_or(0, Picture::width);
+        for picture in row.iter_mut() {
+            *picture = picture.repeated(size / picture.width().max(1));
+        }
     }
     Ok(rows)
 }
@@ -122,7 +123,10 @@ fn write(arguments: &Arguments, seeds: &[u64], rows: Vec<Vec<Picture>>) -> anyho
         eprintln!("{} pictures in {}", seeds.len(), arguments.out.display());
         return Ok(());
     }
-    let columns = if arguments.strip { arguments.steps as usize } else { square_columns(seeds.len()) };
+    let columns = match rows.first() {
+        Some(row) if arguments.strip => row.len(),
+        _ => square_columns(seeds.len()),
+    };
     let pictures: Vec<Picture> = rows.into_iter().flatten().collect();
     write_grid(&arguments.out, &pictures, columns)
 }

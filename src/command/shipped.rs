@@ -9,7 +9,7 @@ use crate::files;
 use crate::weights::{self, Weights};
 
 /// The shipped weights, below the repository.
-pub const SHIPPED: &str = "weights/butterflies-64.safetensors";
+pub const SHIPPED: &str = "weights/butterflies-128.safetensors";
 
 /// The largest weight file that is read: a network of 130 million parameters in f32.
 const LARGEST: u64 = 512 << 20;

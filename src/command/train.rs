@@ -1,9 +1,10 @@
 //! `train`: pictures in, a run folder and weights out.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -12,8 +13,8 @@ use super::export::{self, About};
 use super::{memory, shipped};
 use crate::data::{Dataset, Squaring};
 use crate::device::{self, DeviceChoice};
-use crate::train::{Limits, Outcome, Precision, Run, RunFolder, StopReason, TrainConfig};
-use crate::weights::Description;
+use crate::diffusion::Stage;
+use crate::train::{Limits, Outcome, Precision, Run, RunFolder, StageConfig, StopReason, TrainConfig};
 
 /// Train a diffusion model on a folder of pictures.
 ///
@@ -40,13 +41,16 @@ struct Arguments {
     /// Share each batch out over this many devices of the kind
     #[arg(long, default_value_t = 1)]
     devices: usize,
-    /// Stop after this many steps, over all sessions; the learning rate is planned for them
+    /// Train this stage only, counted from 1; without it all of them, one after the other
+    #[arg(long, value_name = "NUMBER")]
+    stage: Option<usize>,
+    /// Stop each stage after this many steps, over all sessions; the learning rate is planned for them
     #[arg(long)]
     steps: Option<u64>,
-    /// Stop after this many pictures, over all sessions
+    /// Stop each stage after this many pictures, over all sessions
     #[arg(long)]
     images: Option<u64>,
-    /// Stop this session after a time such as 90s, 45m or 2h
+    /// Stop this session after a time such as 90s, 45m or 2h, shared out over the stages
     #[arg(long, value_parser = parse_time)]
     time_limit: Option<Duration>,
     /// Pictures a step
@@ -58,7 +62,7 @@ struct Arguments {
     /// Seed of everything that is random
     #[arg(long)]
     seed: Option<u64>,
-    /// Side of the pictures, in pixels
+    /// Side of the finished pictures, in pixels; a small picture first where the size allows
     #[arg(long)]
     image_size: Option<usize>,
     /// How pictures that are not square become square
@@ -91,10 +95,10 @@ pub fn main() -> anyhow::Result<()> {
     let mut config = settings(&arguments, &folder)?;
     let stop = stop_on_interrupt()?;
     let chosen = device::choose_many(&arguments.device, arguments.devices)?;
-    if !config.batch_size.is_multiple_of(chosen.len()) {
+    if let Some(stage) = config.stages.iter().find(|stage| !stage.batch_size.is_multiple_of(chosen.len())) {
         bail!(
             "a batch of {} cannot be shared evenly by {} devices: choose another --batch-size",
-            config.batch_size,
+            stage.batch_size,
             chosen.len()
         );
     }
@@ -103,34 +107,65 @@ pub fn main() -> anyhow::Result<()> {
     }
     let devices: Vec<_> = chosen.into_iter().map(|chosen| chosen.device).collect();
 
-    let from = match &arguments.from {
-        Some(path) => {
-            let weights = shipped::load(Some(path), &devices[0])?;
-            let Description { unet, preconditioning, .. } = weights.description;
-            config.unet = unet;
-            config.prediction = preconditioning.prediction;
-            config.sigma_data = Some(preconditioning.sigma_data);
-            Some(weights.model.unet)
-        }
-        None => None,
-    };
+    let mut from: Vec<Option<Stage>> = Vec::new();
+    if let Some(path) = &arguments.from {
+        let weights = shipped::load(Some(path), &devices[0])?;
+        take_shapes(&mut config, &weights.model.stages);
+        from = weights.model.stages.into_iter().map(Some).collect();
+    }
+    from.resize(config.stages.len(), None);
 
-    let size = config.unet.image_size;
+    let size = config.image_size();
     let dataset = Dataset::load(&config.data, size, config.squaring)?;
     eprintln!("{}: {} pictures at {size} × {size}", dataset.name(), dataset.len());
 
-    let mut run = if arguments.resume {
-        Run::resume(folder.clone(), config, dataset, &devices)?
-    } else {
-        Run::start(folder.clone(), config, dataset, from, &devices)?
+    let numbers = match arguments.stage {
+        Some(number) => number.saturating_sub(1)..number,
+        None => 0..config.stages.len(),
     };
-    let limits = Limits { time: arguments.time_limit, images: arguments.images };
-    let outcome = run.train(limits, &stop)?;
-    eprintln!("{}", sentence(&outcome, &folder));
+    let mut left = arguments.time_limit;
+    for number in numbers.clone() {
+        let started = Instant::now();
+        let mut run = if arguments.resume && Run::has_begun(&folder, number) {
+            Run::resume(folder.clone(), config.clone(), number, &dataset, &devices)?
+        } else {
+            let from = from.get_mut(number).and_then(Option::take);
+            Run::start(folder.clone(), config.clone(), number, &dataset, from, &devices)?
+        };
+        let time = left.map(|left| left.mul_f64(share(&config.stages, number..numbers.end)));
+        let outcome = run.train(Limits { time, images: arguments.images }, &stop)?;
+        eprintln!("stage {}: {}", number + 1, sentence(&outcome, &folder));
+        left = left.map(|left| left.saturating_sub(started.elapsed()));
+        if outcome.reason == StopReason::Interrupted {
+            break;
+        }
+    }
+    let config = TrainConfig::read(&folder.config())?;
     if let Some(file) = &arguments.export {
-        export::write(&run.trained(), run.config(), &arguments.about, file)?;
+        let trained = Run::newest(&folder, &config, &devices[0])?;
+        export::write(&trained, &config, &arguments.about, file)?;
     }
     Ok(())
+}
+
+/// The part of what is left of a time limit that the first of some stages gets.
+fn share(stages: &[StageConfig], numbers: Range<usize>) -> f64 {
+    let shares: Vec<f64> = stages.get(numbers).unwrap_or(&[]).iter().map(|stage| stage.time_share).collect();
+    shares.first().map_or(1.0, |first| first / shares.iter().sum::<f64>())
+}
+
+/// Stages as a weight file has them, trained as the configuration says.
+fn take_shapes(config: &mut TrainConfig, stages: &[Stage]) {
+    let settings = std::mem::take(&mut config.stages);
+    let last = settings.last().cloned().unwrap_or_default();
+    config.stages = stages
+        .iter()
+        .zip(settings.into_iter().chain(std::iter::repeat(last)))
+        .map(|(stage, settings)| StageConfig { shape: stage.shape.clone(), ..settings })
+        .collect();
+    if let Some(stage) = stages.first() {
+        config.prediction = stage.preconditioning.prediction;
+    }
 }
 
 /// The run's own settings when resuming, else the file's, with the flags on top.
@@ -147,10 +182,11 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
         }
     };
     if arguments.resume {
+        let batch_differs = |size| config.stages.iter().any(|stage| stage.batch_size != size);
         let fixed = [
             ("--seed", arguments.seed.is_some_and(|seed| seed != config.seed)),
-            ("--batch-size", arguments.batch_size.is_some_and(|size| size != config.batch_size)),
-            ("--image-size", arguments.image_size.is_some_and(|size| size != config.unet.image_size)),
+            ("--batch-size", arguments.batch_size.is_some_and(batch_differs)),
+            ("--image-size", arguments.image_size.is_some_and(|size| size != config.image_size())),
         ];
         if let Some((flag, _)) = fixed.iter().find(|(_, differs)| *differs) {
             bail!("{flag} cannot change when a run is resumed: start another run for it");
@@ -159,19 +195,34 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
     if let Some(data) = &arguments.data {
         config.data.clone_from(data);
     }
-    config.batch_size = arguments.batch_size.unwrap_or(config.batch_size);
-    config.learning_rate = arguments.learning_rate.unwrap_or(config.learning_rate);
     config.seed = arguments.seed.unwrap_or(config.seed);
-    config.unet.image_size = arguments.image_size.unwrap_or(config.unet.image_size);
     config.squaring = arguments.squaring.unwrap_or(config.squaring);
     config.precision = arguments.precision.unwrap_or(config.precision);
-    // A number of pictures without a number of steps plans the learning rate for those pictures.
-    let from_images = arguments.images.map(|images| images.div_ceil(config.batch_size.max(1) as u64));
-    config.steps = match (arguments.steps, from_images) {
-        (Some(steps), _) => steps,
-        (None, Some(steps)) if arguments.resume => config.steps.max(steps),
-        (None, steps) => steps.unwrap_or(config.steps),
-    };
+    if let Some(size) = arguments.image_size
+        && size != config.image_size()
+    {
+        config.stages = StageConfig::cascade(size);
+    }
+    let stages = config.stages.len();
+    if let Some(number) = arguments.stage
+        && !(1..=stages).contains(&number)
+    {
+        bail!("there is no stage {number}: the run has {stages}");
+    }
+    for (number, stage) in (1..).zip(&mut config.stages) {
+        if arguments.stage.is_some_and(|only| only != number) {
+            continue;
+        }
+        stage.batch_size = arguments.batch_size.unwrap_or(stage.batch_size);
+        stage.learning_rate = arguments.learning_rate.unwrap_or(stage.learning_rate);
+        // A number of pictures without a number of steps plans the learning rate for those pictures.
+        let from_images = arguments.images.map(|images| images.div_ceil(stage.batch_size.max(1) as u64));
+        stage.steps = match (arguments.steps, from_images) {
+            (Some(steps), _) => steps,
+            (None, Some(steps)) if arguments.resume => stage.steps.max(steps),
+            (None, steps) => steps.unwrap_or(stage.steps),
+        };
+    }
     config.validate()?;
     Ok(config)
 }

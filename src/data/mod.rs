@@ -191,14 +191,27 @@ impl Dataset {
         Picture::from_rgb(self.size, self.size, pixels).ok()
     }
 
-    /// Root mean square of all numbers, as tensors hold them (from −1 to 1): σ_data of EDM's preconditioning.
-    pub fn root_mean_square(&self) -> f64 {
-        let sum: f64 = self
-            .pictures
-            .par_iter()
-            .map(|pixels| pixels.iter().map(|&byte| (f64::from(byte) / 127.5 - 1.0).powi(2)).sum::<f64>())
-            .sum();
-        (sum / (self.pictures.len() * self.size * self.size * 3) as f64).sqrt()
+    /// The same pictures, `factor` times smaller: squares of pixels become their mean.
+    ///
+    /// # Panics
+    /// When the size is no multiple of the factor, which [`crate::diffusion::check_shapes`] rules out.
+    pub fn reduced(&self, factor: usize) -> Self {
+        assert!(
+            factor > 0 && self.size.is_multiple_of(factor),
+            "{} pixels cannot be reduced {factor} times",
+            self.size
+        );
+        let size = self.size / factor;
+        let pictures = self.pictures.par_iter().map(|pixels| reduce(pixels, self.size, factor)).collect();
+        Self { pictures, size, name: self.name.clone(), skipped: self.skipped.clone() }
+    }
+
+    /// All pictures, `count` at a time, as tensors `[n, 3, size, size]`.
+    pub fn batches(&self, count: usize, device: &Device) -> impl Iterator<Item = Tensor<4>> {
+        self.pictures.chunks(count.max(1)).map(|pictures| {
+            let pictures: Vec<_> = pictures.iter().map(|pixels| (pixels.as_slice(), false)).collect();
+            batch_from_rgb(&pictures, self.size, device)
+        })
     }
 
     /// The training batch of a step, `[batch_size, 3, size, size]`.
@@ -243,6 +256,21 @@ impl BatchPlan {
             })
             .collect()
     }
+}
+
+fn reduce(pixels: &[u8], size: usize, factor: usize) -> Vec<u8> {
+    let small = size / factor;
+    let count = (factor * factor) as u32;
+    let mut sums = vec![0u32; small * small * 3];
+    for (y, row) in pixels.chunks_exact(size * 3).enumerate() {
+        for (x, pixel) in row.chunks_exact(3).enumerate() {
+            let at = (y / factor * small + x / factor) * 3;
+            for (sum, &byte) in sums.iter_mut().skip(at).zip(pixel) {
+                *sum += u32::from(byte);
+            }
+        }
+    }
+    sums.into_iter().map(|sum| ((sum + count / 2) / count) as u8).collect()
 }
 
 /// The numbers below `count` in random order (Fisher and Yates).

@@ -27,8 +27,8 @@ pub enum GpuError {
     Closed(String),
 }
 
-/// Half of what a step of the shipped network takes, so that a GPU computes the first half while the second is written down.
-const LAUNCHES_A_SUBMIT: usize = 48;
+/// A little more than half of what a step of the shipped cascade takes, so that a GPU computes the first half while the second is written down.
+const LAUNCHES_A_SUBMIT: usize = 60;
 
 /// Opens the browser's GPU.
 ///

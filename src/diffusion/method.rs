@@ -17,15 +17,24 @@ pub enum Sampler {
         /// Share of fresh noise, from 0 to 1.
         eta: f64,
     },
-    /// Heun's second-order method on the probability flow (Karras et al. 2022, algorithm 1): two evaluations a step but the last.
-    Heun,
+    /// Heun's second-order method (Karras et al. 2022): two evaluations a step but the last. Without churn it follows the probability flow
+    /// (their algorithm 1), with it each step first adds fresh noise (algorithm 2).
+    Heun {
+        /// S_churn, shared out over all steps; zero adds no noise.
+        churn: f64,
+    },
     /// DPM-Solver++(2M): second order from the previous step's guess, one evaluation a step (Lu et al. 2022, algorithm 2).
     DpmSolver,
 }
 
+/// The largest S_churn that can be named: Karras et al. search up to 100.
+const MOST_CHURN: f64 = 200.0;
+
 /// A sampler's name that is none of the known ones.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("there is no sampler '{0}': choose heun, dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm")]
+#[error(
+    "there is no sampler '{0}': choose heun, heun:CHURN (CHURN from 0 to 200), dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm"
+)]
 pub struct ParseSamplerError(String);
 
 impl FromStr for Sampler {
@@ -36,8 +45,12 @@ impl FromStr for Sampler {
         match text {
             "ddpm" => Ok(Self::Ddpm),
             "ddim" => Ok(Self::Ddim { eta: 0.0 }),
-            "heun" => Ok(Self::Heun),
+            "heun" => Ok(Self::Heun { churn: 0.0 }),
             "dpm" => Ok(Self::DpmSolver),
+            _ if text.starts_with("heun:") => {
+                let churn = text.strip_prefix("heun:").and_then(|churn| churn.parse().ok()).ok_or_else(unknown)?;
+                if (0.0..=MOST_CHURN).contains(&churn) { Ok(Self::Heun { churn }) } else { Err(unknown()) }
+            }
             _ => {
                 let eta = text.strip_prefix("ddim:").and_then(|eta| eta.parse().ok()).ok_or_else(unknown)?;
                 if (0.0..=1.0).contains(&eta) { Ok(Self::Ddim { eta }) } else { Err(unknown()) }
@@ -52,7 +65,8 @@ impl fmt::Display for Sampler {
             Self::Ddpm => write!(f, "ddpm"),
             Self::Ddim { eta: 0.0 } => write!(f, "ddim"),
             Self::Ddim { eta } => write!(f, "ddim:{eta}"),
-            Self::Heun => write!(f, "heun"),
+            Self::Heun { churn: 0.0 } => write!(f, "heun"),
+            Self::Heun { churn } => write!(f, "heun:{churn}"),
             Self::DpmSolver => write!(f, "dpm"),
         }
     }
@@ -76,7 +90,7 @@ impl Sampler {
     /// How often the denoiser is asked in `steps` steps that end at σ = 0 (the number of function evaluations, NFE).
     pub fn evaluations(self, steps: usize) -> usize {
         match self {
-            Self::Heun => (2 * steps).saturating_sub(1),
+            Self::Heun { .. } => (2 * steps).saturating_sub(1),
             _ => steps,
         }
     }

@@ -9,30 +9,53 @@
 //! ([`BetaSchedule`]), ε-, v- and x-prediction are ways to read the network's output ([`Prediction`]), and ancestral sampling
 //! is one setting of one sampler ([`Sampler::Ddim`] with η = 1).
 //!
+//! A *model* is a cascade of [`Stage`]s: the first makes a small picture, each further one the detail that is missing from it when it is
+//! enlarged ([`Cascade`]). Each stage's data are taken apart into [`Bands`], which are preconditioned one by one.
+//!
 //! Nothing here knows a device, a file, a page or a thread. The tests hold every formula against a Gaussian data distribution,
 //! for which the best denoiser is known in closed form.
 
 #[cfg(feature = "engine")]
+mod bands;
+#[cfg(feature = "engine")]
+mod cascade;
+#[cfg(feature = "engine")]
 mod ddpm;
 #[cfg(feature = "engine")]
+mod enlarge;
+#[cfg(feature = "engine")]
 mod levels;
+#[cfg(feature = "engine")]
+mod matrices;
 mod method;
 #[cfg(feature = "engine")]
 mod model;
+#[cfg(feature = "engine")]
+mod patches;
 #[cfg(feature = "engine")]
 mod precondition;
 #[cfg(feature = "engine")]
 mod sampler;
 #[cfg(feature = "engine")]
+mod sampling_model;
+#[cfg(feature = "engine")]
+mod shape;
+#[cfg(feature = "engine")]
 mod training;
 
 #[cfg(feature = "engine")]
 pub use self::{
+    bands::{Bands, BandsError},
+    cascade::{Cascade, CascadeStep, Plan},
     ddpm::BetaSchedule,
+    enlarge::{Enlargement, reduce},
     levels::NoiseLevels,
-    model::{Model, SamplingModel, Trained},
+    model::{Model, Stage, with_condition},
+    patches::{depth_to_space, space_to_depth},
     precondition::{Coefficients, Preconditioning, Prediction},
     sampler::{Denoiser, Sampling, Step},
+    sampling_model::{Conditioned, SamplingModel, SamplingStage},
+    shape::{ShapeError, StageShape, check_shapes},
     training::NoiseDensity,
 };
 pub use method::{ParseSamplerError, Sampler};

@@ -1,73 +1,66 @@
-//! A network in its frame: the denoiser that samplers ask.
+//! A trained model: a list of stages, the first of which makes a small picture, and each further one adds detail.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::precondition::Preconditioning;
-use super::sampler::Denoiser;
-use crate::unet::{SamplingNet, UNet};
+use super::patches::space_to_depth;
+use super::precondition::{Coefficients, Preconditioning};
+use super::sampling_model::SamplingModel;
+use super::shape::StageShape;
+use crate::unet::UNet;
 
-/// A trained network and the frame it was trained in.
+/// One stage: a network in its frame.
 #[derive(Debug, Clone)]
-pub struct Model {
+pub struct Stage {
+    /// What it makes.
+    pub shape: StageShape,
     /// The network, folded.
     pub unet: UNet,
     /// The frame.
     pub preconditioning: Preconditioning,
 }
 
-/// A [`Model`] whose network is made ready for sampling: the same pictures, several times as fast.
-#[derive(Debug, Clone)]
-pub struct SamplingModel {
-    net: SamplingNet,
-    preconditioning: Preconditioning,
+impl Stage {
+    /// The expected clean picture given `x` = clean + σ · noise and, for a further stage, the enlarged picture that it adds detail to;
+    /// all `[batch, 3, size, size]`. A further stage's pictures are what is missing from the enlarged one.
+    pub fn denoise(&self, x: Tensor<4>, sigma: f64, condition: Option<Tensor<4>>) -> Tensor<4> {
+        let Preconditioning { bands, .. } = &self.preconditioning;
+        let device = x.device();
+        let frame = self.preconditioning.at(sigma);
+        let each = |number: fn(&Coefficients) -> f64| -> Tensor<4> {
+            let values: Vec<f32> = frame.iter().map(|band| number(band) as f32).collect();
+            Tensor::from_data(TensorData::new(values, [1, 1, 1, bands.count()]), &device)
+        };
+        let labels = vec![self.preconditioning.label(sigma); x.dims()[0]];
+        let noisy = bands.from_pictures(x);
+        let inputs = with_condition(noisy.clone() * each(|band| band.input), condition, bands.patch());
+        let output = self.unet.forward(inputs, &labels);
+        bands.to_pictures(noisy * each(|band| band.skip) + output * each(|band| band.output))
+    }
 }
 
-/// A denoiser that comes from training, and knows what it was trained on.
-pub trait Trained: Denoiser {
-    /// Side of its pictures, in pixels.
-    fn image_size(&self) -> usize;
-    /// The frame it was trained in.
-    fn preconditioning(&self) -> &Preconditioning;
+/// The network's input: `bands` `[n, rows, columns, K]` and, behind them, the patches of a condition `[n, 3, size, size]`.
+pub fn with_condition(bands: Tensor<4>, condition: Option<Tensor<4>>, patch: usize) -> Tensor<4> {
+    match condition {
+        Some(condition) => Tensor::cat(vec![bands, space_to_depth(condition, patch)], 3),
+        None => bands,
+    }
+}
+
+/// A trained cascade. A model of one stage is a cascade too.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Its stages, at least one, from the smallest pictures to the largest.
+    pub stages: Vec<Stage>,
 }
 
 impl Model {
-    /// Makes the model ready for sampling on the device that holds its weights.
-    pub fn for_sampling(&self) -> SamplingModel {
-        SamplingModel { net: SamplingNet::new(&self.unet), preconditioning: self.preconditioning }
-    }
-}
-
-impl Denoiser for Model {
-    fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
-        let frame = self.preconditioning.at(sigma);
-        let labels = vec![frame.label; x.dims()[0]];
-        let output = self.unet.forward(x.clone().mul_scalar(frame.input), &labels);
-        x.mul_scalar(frame.skip) + output.mul_scalar(frame.output)
-    }
-}
-
-impl Trained for Model {
-    fn image_size(&self) -> usize {
-        self.unet.image_size()
+    /// Makes the model ready for sampling on the device that holds its weights: the same pictures, several times as fast.
+    pub fn for_sampling(&self, device: &Device) -> SamplingModel {
+        SamplingModel::new(self, device)
     }
 
-    fn preconditioning(&self) -> &Preconditioning {
-        &self.preconditioning
-    }
-}
-
-impl Denoiser for SamplingModel {
-    fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
-        self.net.denoise(x, &self.preconditioning.at(sigma))
-    }
-}
-
-impl Trained for SamplingModel {
-    fn image_size(&self) -> usize {
-        self.net.image_size()
-    }
-
-    fn preconditioning(&self) -> &Preconditioning {
-        &self.preconditioning
+    /// Side of the finished pictures, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.stages.last().map_or(0, |stage| stage.shape.image_size)
     }
 }

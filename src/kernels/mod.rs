@@ -186,18 +186,35 @@ pub fn leave(x: Tensor<4>, picture: Tensor<4>, frame: Tensor<4>, spec: Patches) 
 }
 
 /// Three tensors of one shape, each times its factor, added up: every step of every sampler is one of these.
-pub fn mix([a, b, c]: [Tensor<4>; 3], factors: [f64; 3]) -> Tensor<4> {
-    assert!(a.dims() == b.dims() && b.dims() == c.dims(), "three tensors of one shape");
-    let known = a.dtype() == DType::F32 && has_kernels(&a);
+pub fn mix(tensors: [Tensor<4>; 3], factors: [f64; 3]) -> Tensor<4> {
     #[cfg(not(target_family = "wasm"))]
-    if !known {
-        let [first, second, third] = factors;
+    if !mixes(&tensors) {
+        let ([a, b, c], [first, second, third]) = (tensors, factors);
         return a.mul_scalar(first) + b.mul_scalar(second) + c.mul_scalar(third);
     }
+    let factors = Tensor::<1>::from_data(factors.map(|factor| factor as f32), &tensors[0].device());
+    mix_by(tensors, factors)
+}
+
+/// [`mix`] by three factors that are on the device already, for those that stay the same from step to step.
+pub fn mix_by(tensors: [Tensor<4>; 3], factors: Tensor<1>) -> Tensor<4> {
+    assert_eq!(factors.dims(), [3], "three factors");
+    let known = mixes(&tensors);
+    let [a, b, c] = tensors;
+    #[cfg(not(target_family = "wasm"))]
+    if !known {
+        let factor = |index| factors.clone().narrow(0, index, 1).reshape([1, 1, 1, 1]);
+        return a * factor(0) + b * factor(1) + c * factor(2);
+    }
     debug_assert!(known);
-    let factors = Tensor::<1>::from_data(factors.map(|factor| factor as f32), &a.device());
     let [a, b, c] = [a, b, c].map(Tensor::into_dispatch);
     Tensor::from_dispatch(<Dispatch as Kernels>::mix_kernel(a, b, c, factors.into_dispatch()))
+}
+
+/// Whether the device has a kernel that mixes these.
+fn mixes([a, b, c]: &[Tensor<4>; 3]) -> bool {
+    assert!(a.dims() == b.dims() && b.dims() == c.dims(), "three tensors of one shape");
+    a.dtype() == DType::F32 && has_kernels(a)
 }
 
 fn in_fours(x: &Tensor<4>) {

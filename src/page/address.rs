@@ -31,7 +31,7 @@ pub struct Address {
 }
 
 /// Seed, steps and sampler when the address does not name them.
-const USUAL: HatchWish = HatchWish { seed: 7, count: 1, steps: 18, sampler: Sampler::Heun };
+const USUAL: HatchWish = HatchWish { seed: 7, count: 1, steps: 24, sampler: Sampler::Ddpm };
 /// The most steps that the page offers.
 const MOST_STEPS: usize = 64;
 /// How many butterflies the page offers at once: squares, which fill the picture.

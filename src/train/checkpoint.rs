@@ -30,8 +30,6 @@ pub struct State {
     pub seconds: f64,
     /// How many pictures the dataset has.
     pub pictures: usize,
-    /// σ_data as it was measured at the start.
-    pub sigma_data: f64,
 }
 
 /// Why a checkpoint could not be written or read.

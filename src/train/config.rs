@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::data::{DEFAULT_SOURCE, Squaring};
-use crate::diffusion::{NoiseDensity, Prediction, Sampler};
+use crate::diffusion::{NoiseDensity, Prediction, Sampler, ShapeError, StageShape, check_shapes};
 use crate::files::{self, FileError};
-use crate::unet::{UNetConfig, UNetConfigError};
+use crate::unet::Layers;
 
 /// The settings of a training run. Every field has a default, so a file need only name what differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,17 +23,6 @@ pub struct TrainConfig {
     pub flip: bool,
     /// What the network's output stands for.
     pub prediction: Prediction,
-    /// σ_data of EDM's frame; measured on the pictures when absent.
-    pub sigma_data: Option<f64>,
-    /// Pictures a step.
-    pub batch_size: usize,
-    /// Steps the learning rate is planned for; training ends there.
-    pub steps: u64,
-    /// The highest learning rate. Weights are kept at unit variance, so this is the relative change of a weight a step, and
-    /// larger than networks with free weights bear (EDM2 uses 0.01 at a batch of 2048).
-    pub learning_rate: f64,
-    /// Steps over which the learning rate rises from zero, before it falls along a cosine.
-    pub warmup_steps: u64,
     /// AdamW's weight decay. Zero, since every step brings the weights back to their norm.
     pub weight_decay: f32,
     /// Decay rates of AdamW's two moments.
@@ -58,10 +47,32 @@ pub struct TrainConfig {
     pub sample_steps: usize,
     /// The sampler for a grid.
     pub sampler: Sampler,
+    /// The stages, from the smallest pictures to the largest.
+    pub stages: Vec<StageConfig>,
+}
+
+/// What differs from stage to stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StageConfig {
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Steps the learning rate is planned for; training ends there.
+    pub steps: u64,
+    /// The highest learning rate. Weights are kept at unit variance, so this is the relative change of a weight a step, and
+    /// larger than networks with free weights bear (EDM2 uses 0.01 at a batch of 2048).
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises from zero, before it falls along a cosine.
+    pub warmup_steps: u64,
+    /// The most noise that the enlarged picture is given, from −1 to 1, so that the stage forgives the faults of the one before
+    /// ("conditioning augmentation", Ho et al. 2021, section 4.2). A first stage has no use for it.
+    pub condition_noise: f64,
+    /// The stage's part of a time limit, as a share of all parts.
+    pub time_share: f64,
     /// Which noise levels training looks at.
     pub noise_density: NoiseDensity,
-    /// The network.
-    pub unet: UNetConfig,
+    /// What the stage makes, and with which layers.
+    pub shape: StageShape,
 }
 
 impl Default for TrainConfig {
@@ -71,11 +82,6 @@ impl Default for TrainConfig {
             squaring: Squaring::Pad,
             flip: true,
             prediction: Prediction::Edm,
-            sigma_data: None,
-            batch_size: 32,
-            steps: 20_000,
-            learning_rate: 5e-3,
-            warmup_steps: 200,
             weight_decay: 0.0,
             betas: [0.9, 0.99],
             gradient_clip: 1.0,
@@ -86,13 +92,97 @@ impl Default for TrainConfig {
             checkpoint_every: 500,
             sample_every: 1000,
             sample_count: 16,
-            sample_steps: 12,
-            sampler: Sampler::DpmSolver,
-            noise_density: NoiseDensity::default(),
-            unet: UNetConfig::shipped(64),
+            sample_steps: 24,
+            sampler: Sampler::Ddpm,
+            stages: StageConfig::cascade(128),
         }
     }
 }
+
+impl Default for StageConfig {
+    /// A first stage.
+    fn default() -> Self {
+        Self {
+            batch_size: 32,
+            steps: 20_000,
+            learning_rate: 2e-2,
+            warmup_steps: 200,
+            condition_noise: 0.0,
+            time_share: 2.0,
+            noise_density: NoiseDensity::default(),
+            shape: StageShape {
+                image_size: 32,
+                patch: 2,
+                enlarges: 1,
+                layers: Layers { widths: vec![96, 192, 192], depth: 1, head_width: 64, embedding: 256 },
+            },
+        }
+    }
+}
+
+impl StageConfig {
+    /// The stages for pictures of a size: a small picture first, and a stage that adds its detail, where the size allows.
+    pub fn cascade(image_size: usize) -> Vec<Self> {
+        let enlarges = [4, 2]
+            .into_iter()
+            .find(|factor| image_size.is_multiple_of(*factor) && image_size / factor >= SMALLEST_BASE);
+        let Some(enlarges) = enlarges else {
+            let mut only = Self::default();
+            only.shape.image_size = image_size;
+            return vec![only];
+        };
+        let mut base = Self::default();
+        base.shape.image_size = image_size / enlarges;
+        let detail = Self {
+            steps: 10_000,
+            condition_noise: 0.08,
+            time_share: 1.0,
+            shape: StageShape {
+                image_size,
+                patch: enlarges,
+                enlarges,
+                layers: Layers { widths: vec![64, 96, 96], depth: 1, head_width: 0, embedding: 128 },
+            },
+            ..Self::default()
+        };
+        vec![base, detail]
+    }
+
+    /// The learning rate of a step, counted from zero: a linear rise, then half a cosine down to zero at the last step.
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let warmup = ((step + 1) as f64 / (self.warmup_steps + 1) as f64).min(1.0);
+        let past = step.saturating_sub(self.warmup_steps) as f64;
+        let share = (past / (self.steps.saturating_sub(self.warmup_steps)).max(1) as f64).min(1.0);
+        self.learning_rate * warmup * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+    }
+
+    fn validate(&self, stage: usize) -> Result<(), ConfigError> {
+        let check = |fine: bool, field, found: String, needed| {
+            if fine {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { field: format!("{field} of stage {stage}"), found, needed })
+            }
+        };
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        check((1..=65_536).contains(&self.batch_size), "batch_size", self.batch_size.to_string(), "from 1 to 65536")?;
+        check(self.steps > 0, "steps", self.steps.to_string(), "at least 1")?;
+        check(positive(self.learning_rate), "learning_rate", self.learning_rate.to_string(), "above 0")?;
+        check(
+            (0.0..=1.0).contains(&self.condition_noise),
+            "condition_noise",
+            self.condition_noise.to_string(),
+            "from 0 to 1",
+        )?;
+        check(positive(self.time_share), "time_share", self.time_share.to_string(), "above 0")?;
+        let NoiseDensity { mean, deviation } = self.noise_density;
+        check(positive(deviation), "noise_density.deviation", deviation.to_string(), "above 0")?;
+        check(mean.abs() < 20.0, "noise_density.mean", mean.to_string(), "from -20 to 20: it is the mean of ln sigma")
+    }
+}
+
+/// The smallest pictures that a first stage is asked for when nobody says otherwise.
+const SMALLEST_BASE: usize = 32;
 
 /// The precision of the convolutions while training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -132,15 +222,15 @@ pub enum ConfigError {
     #[error("the setting {field} is {found}, but must be {needed}")]
     OutOfRange {
         /// Which setting.
-        field: &'static str,
+        field: String,
         /// Its value.
         found: String,
         /// What would do.
         needed: &'static str,
     },
-    /// The network is impossible.
+    /// The stages are impossible.
     #[error(transparent)]
-    UNet(#[from] UNetConfigError),
+    Shape(#[from] ShapeError),
 }
 
 impl TrainConfig {
@@ -170,38 +260,28 @@ impl TrainConfig {
     /// # Errors
     /// When one is out of range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.unet.validate()?;
-        let check = |fine: bool, field, found: String, needed| {
-            if fine { Ok(()) } else { Err(ConfigError::OutOfRange { field, found, needed }) }
+        check_shapes(&self.stages.iter().map(|stage| stage.shape.clone()).collect::<Vec<_>>())?;
+        for (number, stage) in (1..).zip(&self.stages) {
+            stage.validate(number)?;
+        }
+        let check = |fine: bool, field: &str, found: String, needed| {
+            if fine { Ok(()) } else { Err(ConfigError::OutOfRange { field: field.into(), found, needed }) }
         };
-        check(self.unet.channels == 3, "unet.channels", self.unet.channels.to_string(), "3, the colours of a picture")?;
-        check((1..=65_536).contains(&self.batch_size), "batch_size", self.batch_size.to_string(), "from 1 to 65536")?;
-        check(self.steps > 0, "steps", self.steps.to_string(), "at least 1")?;
         let positive = |x: f64| x.is_finite() && x > 0.0;
-        check(positive(self.learning_rate), "learning_rate", self.learning_rate.to_string(), "above 0")?;
         check(positive(self.gradient_clip), "gradient_clip", self.gradient_clip.to_string(), "above 0")?;
         let decay = self.ema_decay;
         check((0.0..1.0).contains(&decay), "ema_decay", decay.to_string(), "from 0 to below 1")?;
-        let sigma_data = self.sigma_data.unwrap_or(0.5);
-        check(positive(sigma_data), "sigma_data", sigma_data.to_string(), "above 0")?;
         check(self.weight_decay >= 0.0, "weight_decay", self.weight_decay.to_string(), "0 or above")?;
         let betas_fine = self.betas.iter().all(|beta| (0.0..1.0).contains(beta));
         check(betas_fine, "betas", format!("{:?}", self.betas), "two numbers from 0 to below 1")?;
-        let deviation = self.noise_density.deviation;
-        check(positive(deviation), "noise_density.deviation", deviation.to_string(), "above 0")?;
-        let mean = self.noise_density.mean;
-        check(mean.abs() < 20.0, "noise_density.mean", mean.to_string(), "from -20 to 20: it is the mean of ln sigma")?;
         check(self.sample_count <= 4096, "sample_count", self.sample_count.to_string(), "at most 4096")?;
         check(self.log_every > 0, "log_every", self.log_every.to_string(), "at least 1")?;
         check((1..=1000).contains(&self.sample_steps), "sample_steps", self.sample_steps.to_string(), "from 1 to 1000")
     }
 
-    /// The learning rate of a step, counted from zero: a linear rise, then half a cosine down to zero at the last step.
-    pub fn learning_rate_at(&self, step: u64) -> f64 {
-        let warmup = ((step + 1) as f64 / (self.warmup_steps + 1) as f64).min(1.0);
-        let past = step.saturating_sub(self.warmup_steps) as f64;
-        let share = (past / (self.steps.saturating_sub(self.warmup_steps)).max(1) as f64).min(1.0);
-        self.learning_rate * warmup * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+    /// Side of the finished pictures, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.stages.last().map_or(0, |stage| stage.shape.image_size)
     }
 
     /// How much the average of the weights keeps of itself at a step, counted from zero.

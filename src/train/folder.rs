@@ -22,14 +22,30 @@ impl RunFolder {
         self.0.join("config.toml")
     }
 
+    /// The pictures that were left out, one a line.
+    pub fn skipped(&self) -> PathBuf {
+        self.0.join("skipped.txt")
+    }
+
+    /// What a stage keeps, counted from zero.
+    pub fn stage(&self, stage: usize) -> StageFolder {
+        StageFolder(self.0.join(format!("stage-{}", stage + 1)))
+    }
+}
+
+/// Where a run keeps the files of one stage.
+#[derive(Debug, Clone)]
+pub struct StageFolder(PathBuf);
+
+impl StageFolder {
     /// The log.
     pub fn log(&self) -> PathBuf {
         self.0.join("log.csv")
     }
 
-    /// The pictures that were left out, one a line.
-    pub fn skipped(&self) -> PathBuf {
-        self.0.join("skipped.txt")
+    /// The bands, as they were measured when the stage began.
+    pub fn bands(&self) -> PathBuf {
+        self.0.join("bands.json")
     }
 
     /// The checkpoints.

@@ -7,13 +7,15 @@ mod config;
 mod folder;
 mod gradients;
 mod log;
+mod measure;
 mod progress;
 mod run;
 mod trainer;
 
 pub use checkpoint::CheckpointError;
-pub use config::{ConfigError, Precision, TrainConfig};
-pub use folder::RunFolder;
+pub use config::{ConfigError, Precision, StageConfig, TrainConfig};
+pub use folder::{RunFolder, StageFolder};
 pub use log::Row;
-pub use run::{Limits, Outcome, Run, StopReason, TrainError, Trained};
+pub use measure::bands;
+pub use run::{Limits, Outcome, Run, StopReason, TrainError, Trained, TrainedStage};
 pub use trainer::{Report, Trainer};

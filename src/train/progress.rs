@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::log::Row;
+use super::trainer::Trainer;
 
 /// How often a line is printed where there is no terminal to redraw one on.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -12,22 +13,27 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Shows how far a run has come: a bar on a terminal, now and then a line elsewhere.
 pub struct Progress {
     bar: ProgressBar,
+    name: String,
     started: Instant,
     first_image: u64,
     last_line: Option<Instant>,
 }
 
 impl Progress {
-    /// A run of `steps`, `done` of which lie behind it.
-    pub fn new(steps: u64, done: u64, images: u64) -> Self {
+    /// A stage, counted from zero, out of `stages`, planned for `steps`.
+    pub fn new(stage: usize, stages: usize, steps: u64, trainer: &Trainer) -> Self {
+        let name = if stages > 1 { format!("stage {}/{stages}  ", stage + 1) } else { String::new() };
+        let (done, images) = (trainer.steps_done(), trainer.images_seen());
         let bar = ProgressBar::new(steps);
         // The template is a constant; if it were wrong the bar would fall back to indicatif's own.
-        if let Ok(style) = ProgressStyle::with_template("{bar:24} step {pos}/{len}  {msg}  {eta_precise} left") {
+        if let Ok(style) = ProgressStyle::with_template("{prefix}{bar:24} step {pos}/{len}  {msg}  {eta_precise} left")
+        {
             bar.set_style(style);
         }
+        bar.set_prefix(name.clone());
         bar.set_position(done);
         bar.reset_eta();
-        Self { bar, started: Instant::now(), first_image: images, last_line: None }
+        Self { bar, name, started: Instant::now(), first_image: images, last_line: None }
     }
 
     /// Takes a new row of the log.
@@ -38,7 +44,8 @@ impl Progress {
         if self.bar.is_hidden() && self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
             let left = self.bar.eta().as_secs();
             eprintln!(
-                "step {}/{}  {speed:.1} images/s  loss {:.4}  {}:{:02} left",
+                "{}step {}/{}  {speed:.1} images/s  loss {:.4}  {}:{:02} left",
+                self.name,
                 row.step,
                 self.bar.length().unwrap_or(0),
                 row.loss,

@@ -7,38 +7,54 @@ use burn::tensor::Device;
 use thiserror::Error;
 
 use super::checkpoint::{self, CheckpointError, State};
-use super::config::{ConfigError, TrainConfig};
-use super::folder::RunFolder;
+use super::config::{ConfigError, StageConfig, TrainConfig};
+use super::folder::{RunFolder, StageFolder};
 use super::log::{Log, Row};
 use super::progress::Progress;
 use super::trainer::{Report, Trainer};
 use crate::data::Dataset;
-use crate::diffusion::{Model, NoiseLevels, Sampling};
+use crate::diffusion::{Bands, Model, NoiseLevels, Preconditioning, Sampling, Stage, reduce};
 use crate::files::{self, FileError};
 use crate::noise::BatchNoise;
 use crate::picture::{Picture, PictureError};
-use crate::unet::{UNet, UNetConfigError};
+use crate::unet::UNetConfigError;
 
-/// A run folder with a trainer in some state.
+/// One stage of a run: its folder, with a trainer in some state.
 pub struct Run {
-    folder: RunFolder,
+    run_folder: RunFolder,
+    folder: StageFolder,
     config: TrainConfig,
+    stage: StageConfig,
+    number: usize,
     trainer: Trainer,
     dataset: Dataset,
     state: State,
     log: Log,
 }
 
-/// The averaged weights of a run, and what they have behind them.
+/// The averaged weights of a run.
 pub struct Trained {
+    /// The stages, from the first on, as far as they were trained.
+    pub stages: Vec<TrainedStage>,
+    /// Pictures in the dataset.
+    pub pictures: usize,
+}
+
+/// The averaged weights of a stage, and what they have behind them.
+pub struct TrainedStage {
     /// The network in its frame, folded for sampling.
-    pub model: Model,
+    pub stage: Stage,
     /// Pictures seen, repeats included.
     pub images_seen: u64,
     /// Seconds of training.
     pub seconds: f64,
-    /// Pictures in the dataset.
-    pub pictures: usize,
+}
+
+impl Trained {
+    /// The stages as a model.
+    pub fn model(&self) -> Model {
+        Model { stages: self.stages.iter().map(|trained| trained.stage.clone()).collect() }
+    }
 }
 
 /// When to stop before the planned number of steps.
@@ -112,6 +128,22 @@ pub enum TrainError {
         /// What the device said.
         reason: String,
     },
+    /// The configuration has no such stage.
+    #[error("there is no stage {found}: the run has {stages}")]
+    NoStage {
+        /// The stage that was asked for, from one.
+        found: usize,
+        /// How many there are.
+        stages: usize,
+    },
+    /// The stage's bands cannot be read.
+    #[error("{path}: {reason}. Start the stage anew, or restore the file")]
+    Bands {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -129,61 +161,67 @@ pub enum TrainError {
     Picture(#[from] PictureError),
 }
 
-impl Trained {
-    fn from(trainer: &Trainer, state: State) -> Self {
-        let State { images, seconds, pictures, .. } = state;
-        Self { model: trainer.sampler_model(), images_seen: images, seconds, pictures }
-    }
-}
-
 impl Run {
-    /// Starts a run in an empty folder, from fresh weights or from `weights`.
+    /// Starts a stage of a run, counted from zero, from fresh weights or from those of `from`, which brings its own bands. `dataset` holds
+    /// the pictures at their final size.
     ///
     /// # Errors
-    /// When the folder holds a run already, the configuration cannot be used, or a file cannot be written.
+    /// When the folder holds the stage already, the configuration cannot be used, or a file cannot be written.
     pub fn start(
-        folder: RunFolder,
-        mut config: TrainConfig,
-        dataset: Dataset,
-        weights: Option<UNet>,
+        run_folder: RunFolder,
+        config: TrainConfig,
+        number: usize,
+        dataset: &Dataset,
+        from: Option<Stage>,
         devices: &[Device],
     ) -> Result<Self, TrainError> {
         config.validate()?;
-        if folder.config().exists() && checkpoint::latest_state(&folder.checkpoints()).is_ok() {
-            return Err(TrainError::FolderInUse(folder.path().display().to_string()));
+        let (stage, dataset) = of_stage(&config, number, dataset)?;
+        let folder = run_folder.stage(number);
+        if checkpoint::latest_state(&folder.checkpoints()).is_ok() {
+            return Err(TrainError::FolderInUse(run_folder.path().display().to_string()));
         }
-        let sigma_data = config.sigma_data.unwrap_or_else(|| dataset.root_mean_square());
-        config.sigma_data = Some(sigma_data);
-        let mut trainer = Trainer::new(&config, sigma_data, devices)?;
-        if let Some(weights) = weights {
-            trainer = trainer.continue_from(weights);
-        }
-        files::write(&folder.config(), config.to_toml()?.as_bytes())?;
+        let trainer = match from {
+            Some(Stage { unet, preconditioning, .. }) => {
+                Trainer::new(&config, number, preconditioning, devices)?.continue_from(unet)
+            }
+            None => Trainer::measured(&config, number, &dataset, devices)?,
+        };
+        files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
+        write_bands(&folder, &trainer.preconditioning().bands)?;
         let log = Log::open(&folder.log(), 0)?;
-        let state = State { step: 0, images: 0, seconds: 0.0, pictures: dataset.len(), sigma_data };
-        Ok(Self { folder, config, trainer, dataset, state, log })
+        let state = State { step: 0, images: 0, seconds: 0.0, pictures: dataset.len() };
+        Ok(Self { run_folder, folder, config, stage, number, trainer, dataset, state, log })
     }
 
-    /// Goes on with the run in a folder, from its newest checkpoint, with the folder's own configuration but for `steps`.
+    /// Goes on with a stage of the run in a folder, from its newest checkpoint, with the folder's own configuration but for `steps`.
     ///
     /// # Errors
     /// When there is no checkpoint, it is damaged, or does not fit the configuration.
     pub fn resume(
-        folder: RunFolder,
+        run_folder: RunFolder,
         config: TrainConfig,
-        dataset: Dataset,
+        number: usize,
+        dataset: &Dataset,
         devices: &[Device],
     ) -> Result<Self, TrainError> {
         config.validate()?;
-        let sigma_data = checkpoint::latest_state(&folder.checkpoints())?.sigma_data;
-        let fresh = Trainer::new(&config, sigma_data, devices)?;
+        let (stage, dataset) = of_stage(&config, number, dataset)?;
+        let folder = run_folder.stage(number);
+        checkpoint::latest_state(&folder.checkpoints())?;
+        let fresh = Trainer::new(&config, number, read_preconditioning(&folder, &config)?, devices)?;
         let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
         if state.pictures != dataset.len() {
             return Err(TrainError::DatasetChanged { began: state.pictures, found: dataset.len() });
         }
-        files::write(&folder.config(), config.to_toml()?.as_bytes())?;
+        files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
         let log = Log::open(&folder.log(), state.step)?;
-        Ok(Self { folder, config, trainer, dataset, state, log })
+        Ok(Self { run_folder, folder, config, stage, number, trainer, dataset, state, log })
+    }
+
+    /// Whether a stage has begun: there is a checkpoint to resume from.
+    pub fn has_begun(folder: &RunFolder, number: usize) -> bool {
+        checkpoint::latest_state(&folder.stage(number).checkpoints()).is_ok()
     }
 
     /// Trains until all steps are done, a limit is reached, or `stop` is set; then writes a checkpoint and a sample grid.
@@ -193,7 +231,7 @@ impl Run {
     pub fn train(&mut self, limits: Limits, stop: &AtomicBool) -> Result<Outcome, TrainError> {
         let started = Instant::now();
         let seconds_before = self.state.seconds;
-        let mut progress = Progress::new(self.config.steps, self.trainer.steps_done(), self.trainer.images_seen());
+        let mut progress = Progress::new(self.number, self.config.stages.len(), self.stage.steps, &self.trainer);
         self.note_skipped(&progress)?;
         let mut since_row: Vec<Report> = Vec::new();
         let reason = loop {
@@ -235,25 +273,27 @@ impl Run {
         Ok(Outcome { reason, steps, images, seconds })
     }
 
-    /// The averaged weights as they are now.
-    pub fn trained(&self) -> Trained {
-        Trained::from(&self.trainer, self.state)
-    }
-
-    /// The settings.
-    pub fn config(&self) -> &TrainConfig {
-        &self.config
-    }
-
-    /// The averaged weights of the newest checkpoint in a run folder, without the pictures that they learned from.
+    /// The averaged weights of the newest checkpoints in a run folder, without the pictures that they learned from: of the first stage
+    /// and those after it, as far as they have begun.
     ///
     /// # Errors
-    /// When there is no checkpoint, or it is damaged.
+    /// When the first stage has no checkpoint, or one is damaged.
     pub fn newest(folder: &RunFolder, config: &TrainConfig, device: &Device) -> Result<Trained, TrainError> {
-        let sigma_data = checkpoint::latest_state(&folder.checkpoints())?.sigma_data;
-        let fresh = Trainer::new(config, sigma_data, std::slice::from_ref(device))?;
-        let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
-        Ok(Trained::from(&trainer, state))
+        let mut trained = Trained { stages: Vec::new(), pictures: 0 };
+        for number in 0..config.stages.len() {
+            if number > 0 && !Self::has_begun(folder, number) {
+                break;
+            }
+            let place = folder.stage(number);
+            checkpoint::latest_state(&place.checkpoints())?;
+            let preconditioning = read_preconditioning(&place, config)?;
+            let fresh = Trainer::new(config, number, preconditioning, std::slice::from_ref(device))?;
+            let (trainer, state) = checkpoint::load_latest(&place.checkpoints(), fresh)?;
+            let State { images, seconds, pictures, .. } = state;
+            trained.pictures = pictures;
+            trained.stages.push(TrainedStage { stage: trainer.stage(), images_seen: images, seconds });
+        }
+        Ok(trained)
     }
 
     /// Writes a checkpoint, unless the last step itself left weights that are no numbers: a loss tells only a step later.
@@ -270,7 +310,7 @@ impl Run {
     fn reason_to_stop(&self, limits: Limits, started: Instant, stop: &AtomicBool) -> Option<StopReason> {
         if stop.load(Ordering::Relaxed) {
             Some(StopReason::Interrupted)
-        } else if self.trainer.steps_done() >= self.config.steps {
+        } else if self.trainer.steps_done() >= self.stage.steps {
             Some(StopReason::Finished)
         } else if limits.images.is_some_and(|images| self.trainer.images_seen() >= images) {
             Some(StopReason::ImageLimit)
@@ -293,18 +333,34 @@ impl Run {
         }
     }
 
-    /// Samples the averaged weights at the fixed seeds.
+    /// Samples the averaged weights at the fixed seeds; a further stage adds its detail to the first pictures of the dataset.
     fn write_grid(&self, progress: &Progress) -> Result<(), TrainError> {
-        if self.config.sample_count == 0 {
+        let count = self.config.sample_count;
+        if count == 0 {
             return Ok(());
         }
-        let model = self.trainer.sampler_model().for_sampling();
-        let size = self.config.unet.image_size;
-        let seeds: Vec<u64> = (0..self.config.sample_count as u64).collect();
-        let noise = BatchNoise::new(&seeds, [3, size, size], &self.trainer.main_device());
+        let device = self.trainer.main_device();
+        let model = Model { stages: vec![self.trainer.stage()] }.for_sampling(&device);
+        let Some(stage) = model.stages().first() else { return Ok(()) };
+        let under = stage.is_conditioned().then(|| {
+            let pictures = self.dataset.batches(count, &device).next();
+            pictures.map(|pictures| stage.enlarge(reduce(pictures, self.stage.shape.enlarges)))
+        });
+        let under = under.flatten();
+        let count = under.as_ref().map_or(count, |under| under.dims()[0]);
+        let size = self.stage.shape.image_size;
+        let seeds: Vec<u64> = (0..count as u64).collect();
+        let noise = BatchNoise::of_stage(&seeds, self.number, [3, size, size], &device);
         let levels = NoiseLevels::default().list(self.config.sample_steps);
-        let Some(last) = Sampling::new(&model, self.config.sampler, levels, noise).last() else { return Ok(()) };
-        let pictures = pollster::block_on(Picture::from_batch(last.x))?;
+        let levels = levels.into_iter().map(|sigma| sigma * stage.scale()).collect();
+        let Some(last) = Sampling::new(stage.denoiser(under.clone()), self.config.sampler, levels, noise).last() else {
+            return Ok(());
+        };
+        let whole = match under {
+            Some(under) => last.x + under,
+            None => last.x,
+        };
+        let pictures = pollster::block_on(Picture::from_batch(whole))?;
         let columns = (seeds.len() as f64).sqrt().ceil() as usize;
         let path = self.folder.grid(self.state.step);
         files::write(&path, &Picture::grid(&pictures, columns, 2).to_png()?)?;
@@ -318,11 +374,37 @@ impl Run {
             return Ok(());
         }
         let lines: String = skipped.iter().map(|s| format!("{}: {}\n", s.name, s.reason)).collect();
-        files::write(&self.folder.skipped(), lines.as_bytes())?;
+        files::write(&self.run_folder.skipped(), lines.as_bytes())?;
         for line in lines.lines().take(5) {
             progress.say(&format!("left out {line}"));
         }
-        progress.say(&format!("{} pictures left out, all named in {}", skipped.len(), self.folder.skipped().display()));
+        progress.say(&format!(
+            "{} pictures left out, all named in {}",
+            skipped.len(),
+            self.run_folder.skipped().display()
+        ));
         Ok(())
     }
+}
+
+/// The settings of a stage, and the pictures at its size.
+fn of_stage(config: &TrainConfig, number: usize, dataset: &Dataset) -> Result<(StageConfig, Dataset), TrainError> {
+    let stages = config.stages.len();
+    let stage = config.stages.get(number).ok_or(TrainError::NoStage { found: number + 1, stages })?;
+    Ok((stage.clone(), dataset.reduced(config.image_size() / stage.shape.image_size)))
+}
+
+fn write_bands(folder: &StageFolder, bands: &Bands) -> Result<(), TrainError> {
+    let path = folder.bands();
+    let reason =
+        |error: serde_json::Error| TrainError::Bands { path: path.display().to_string(), reason: error.to_string() };
+    let text = serde_json::to_string(bands).map_err(reason)?;
+    Ok(files::write(&path, text.as_bytes())?)
+}
+
+fn read_preconditioning(folder: &StageFolder, config: &TrainConfig) -> Result<Preconditioning, TrainError> {
+    let path = folder.bands();
+    let bands = serde_json::from_slice(&files::read(&path)?)
+        .map_err(|error| TrainError::Bands { path: path.display().to_string(), reason: error.to_string() })?;
+    Ok(Preconditioning { prediction: config.prediction, bands })
 }

@@ -3,21 +3,24 @@
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 
-use super::config::TrainConfig;
+use super::config::{StageConfig, TrainConfig};
 use super::gradients;
+use super::measure;
 use crate::data::{BatchPlan, Dataset};
-use crate::diffusion::{Model, Preconditioning};
+use crate::diffusion::{Enlargement, Preconditioning, Stage, reduce, with_condition};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{UNet, UNetConfigError};
 
-/// A network in training: its weights, their moving average, and the optimiser's moments.
+/// A stage in training: its network's weights, their moving average, and the optimiser's moments.
 pub struct Trainer {
     pub(super) model: UNet,
     pub(super) average: UNet,
     pub(super) optimizer: ModuleOptimizer,
     pub(super) step: u64,
     config: TrainConfig,
+    stage: StageConfig,
     preconditioning: Preconditioning,
     plan: BatchPlan,
     devices: Vec<Device>,
@@ -35,18 +38,57 @@ pub struct Report {
 }
 
 impl Trainer {
-    /// A fresh network on `devices`, the first of which keeps the weights. With several, each step's batch is shared out.
+    /// A fresh network for a stage of `config`, counted from zero, on `devices`, the first of which keeps the weights. With several, each
+    /// step's batch is shared out.
     ///
     /// # Errors
-    /// When the configuration describes no network.
-    pub fn new(config: &TrainConfig, sigma_data: f64, devices: &[Device]) -> Result<Self, UNetConfigError> {
+    /// When the configuration has no such stage, or it describes no network.
+    pub fn new(
+        config: &TrainConfig,
+        stage: usize,
+        preconditioning: Preconditioning,
+        devices: &[Device],
+    ) -> Result<Self, UNetConfigError> {
         let devices: Vec<Device> = match devices {
             [] => vec![Device::flex()],
             _ => devices.to_vec(),
         };
         let main = devices[0].clone().autodiff();
-        let model = UNet::new(&config.unet, config.seed, &main)?.materialize();
-        Ok(Self::around(model, config, sigma_data, devices))
+        let stage = config.stages.get(stage).cloned().unwrap_or_default();
+        let model = UNet::new(&stage.shape.unet(), config.seed, &main)?.materialize();
+        let [beta_1, beta_2] = config.betas;
+        let optimizer = AdamWConfig::new()
+            .with_beta_1(beta_1)
+            .with_beta_2(beta_2)
+            .with_epsilon(1e-8)
+            .with_weight_decay(config.weight_decay)
+            .init();
+        Ok(Self {
+            average: model.valid(),
+            model,
+            optimizer,
+            step: 0,
+            config: config.clone(),
+            plan: BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip },
+            stage,
+            preconditioning,
+            devices,
+        })
+    }
+
+    /// The same with the bands measured on pictures of the stage's size.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn measured(
+        config: &TrainConfig,
+        stage: usize,
+        dataset: &Dataset,
+        devices: &[Device],
+    ) -> Result<Self, UNetConfigError> {
+        let shape = config.stages.get(stage).cloned().unwrap_or_default().shape;
+        let bands = measure::bands(dataset, &shape);
+        Self::new(config, stage, Preconditioning { prediction: config.prediction, bands }, devices)
     }
 
     /// Trains weights further that came from elsewhere, such as a weight file.
@@ -55,26 +97,6 @@ impl Trainer {
         self.model = unet.to_device(&main).train().set_require_grad(true).renormalised();
         self.average = self.model.valid();
         self
-    }
-
-    fn around(model: UNet, config: &TrainConfig, sigma_data: f64, devices: Vec<Device>) -> Self {
-        let [beta_1, beta_2] = config.betas;
-        let optimizer = AdamWConfig::new()
-            .with_beta_1(beta_1)
-            .with_beta_2(beta_2)
-            .with_epsilon(1e-8)
-            .with_weight_decay(config.weight_decay)
-            .init();
-        Self {
-            average: model.valid(),
-            model,
-            optimizer,
-            step: 0,
-            config: config.clone(),
-            preconditioning: Preconditioning { prediction: config.prediction, sigma_data },
-            plan: BatchPlan { batch_size: config.batch_size, seed: config.seed, flip: config.flip },
-            devices,
-        }
     }
 
     /// The norm of all weights and of their average together: finite as long as every one of them is a number.
@@ -97,17 +119,21 @@ impl Trainer {
 
     /// How many pictures have been seen.
     pub fn images_seen(&self) -> u64 {
-        self.step * self.config.batch_size as u64
+        self.step * self.stage.batch_size as u64
     }
 
-    /// The averaged weights as a denoiser, ready to sample.
-    pub fn sampler_model(&self) -> Model {
-        Model { unet: self.average.clone().folded(), preconditioning: self.preconditioning }
+    /// The averaged weights as a stage, ready to sample.
+    pub fn stage(&self) -> Stage {
+        Stage {
+            shape: self.stage.shape.clone(),
+            unet: self.average.clone().folded(),
+            preconditioning: self.preconditioning.clone(),
+        }
     }
 
     /// The frame that the network is trained in.
-    pub fn preconditioning(&self) -> Preconditioning {
-        self.preconditioning
+    pub fn preconditioning(&self) -> &Preconditioning {
+        &self.preconditioning
     }
 
     /// One step: draw a batch, noise levels and noise; take the gradient of the loss; let AdamW change the weights; bring
@@ -116,7 +142,7 @@ impl Trainer {
     /// # Errors
     /// With the message of the device, when the loss cannot be read back.
     pub fn step(&mut self, dataset: &Dataset) -> Result<Report, String> {
-        let learning_rate = self.config.learning_rate_at(self.step);
+        let learning_rate = self.stage.learning_rate_at(self.step);
         let (losses, gradients) = self.gradients(dataset)?;
         let (gradients, norm) = gradients::mean(&self.model, gradients, &self.devices[0]);
 
@@ -140,7 +166,7 @@ impl Trainer {
 
     /// Loss and gradient on each device, for its share of the batch.
     fn gradients(&self, dataset: &Dataset) -> Result<(Vec<Tensor<1>>, MultiGradientsParams), String> {
-        let share = BatchShare { batch_size: self.config.batch_size, parts: self.devices.len() };
+        let share = BatchShare { batch_size: self.stage.batch_size, parts: self.devices.len() };
         let parts: Vec<_> = if let [device] = self.devices.as_slice() {
             vec![self.gradient_on(&self.model, dataset, device, share.range(0))]
         } else {
@@ -173,25 +199,61 @@ impl Trainer {
         device: &Device,
         range: std::ops::Range<usize>,
     ) -> (Tensor<1>, GradientsParams, Device) {
-        let autodiff = device.clone().autodiff();
-        let clean = dataset.batch(&self.plan, self.step, &autodiff);
-        let [count, channels, rows, columns] = clean.dims();
-        let mut noise = Noise::indexed(self.config.seed, Purpose::Training, self.step);
-        let sigmas: Vec<f64> = (0..count).map(|_| self.config.noise_density.draw(&mut noise)).collect();
-        let values = noise.gaussians(count * channels * rows * columns);
-        let noise = Tensor::from_data(TensorData::new(values, [count, channels, rows, columns]), &autodiff);
+        let pictures = dataset.batch(&self.plan, self.step, device);
+        let count = pictures.dims()[0];
+        // A stream of noise for every picture that is ever shown.
+        let first = self.step * self.stage.batch_size as u64;
+        let mut streams: Vec<Noise> = (first..first + count as u64)
+            .map(|shown| Noise::indexed(self.config.seed, Purpose::Training, shown))
+            .collect();
+        let scale = self.preconditioning.bands.scale();
+        let sigmas: Vec<f64> = streams.iter_mut().map(|noise| scale * self.stage.noise_density.draw(noise)).collect();
+        let (clean, condition) = self.detail(pictures, &mut streams, device);
+        let bands = self.preconditioning.bands.from_pictures(clean);
+        let white = gaussian(bands.dims(), &mut streams, device);
 
         let (start, length) = (range.start, range.len());
+        let part = |whole: Tensor<4>| whole.narrow(0, start, length).autodiff();
+        let condition = condition.map(part);
+        let patch = self.stage.shape.patch;
         let loss = self.preconditioning.loss(
-            model,
-            clean.narrow(0, start, length),
+            |noisy, labels| {
+                model.forward_in(with_condition(noisy, condition, patch), labels, self.config.precision.into())
+            },
+            part(bands),
             sigmas.get(range).unwrap_or(&sigmas),
-            noise.narrow(0, start, length),
-            self.config.precision.into(),
+            part(white),
         );
         let gradients = GradientsParams::from_grads(loss.backward(), model);
         (loss.inner(), gradients, device.clone())
     }
+}
+
+impl Trainer {
+    /// What the stage is to make of pictures, and what it is given to make it: a first stage makes whole pictures of nothing, a further one
+    /// what is missing from pictures that were reduced and enlarged again, and made a little noisy, each by an amount of its own.
+    fn detail(&self, pictures: Tensor<4>, streams: &mut [Noise], device: &Device) -> (Tensor<4>, Option<Tensor<4>>) {
+        let factor = self.stage.shape.enlarges;
+        if factor < 2 {
+            return (pictures, None);
+        }
+        let [count, _, rows, _] = pictures.dims();
+        let enlargement = Enlargement::new(factor, rows / factor, device);
+        let under = enlargement.enlarge(reduce(pictures.clone(), factor));
+        let amounts: Vec<f32> =
+            streams.iter_mut().map(|noise| (noise.uniform() * self.stage.condition_noise) as f32).collect();
+        let amounts = Tensor::<4>::from_data(TensorData::new(amounts, [count, 1, 1, 1]), device);
+        let noisy = under.clone() + gaussian(under.dims(), streams, device) * amounts;
+        (pictures - under, Some(noisy))
+    }
+}
+
+/// Standard normal numbers, each picture's from its own stream.
+fn gaussian(shape: [usize; 4], streams: &mut [Noise], device: &Device) -> Tensor<4> {
+    let [_, rows, columns, channels] = shape;
+    let numbers: Vec<Vec<f32>> =
+        streams.par_iter_mut().map(|noise| noise.gaussians(rows * columns * channels)).collect();
+    Tensor::from_data(TensorData::new(numbers.concat(), shape), device)
 }
 
 /// How a batch is cut into parts of nearly equal size.

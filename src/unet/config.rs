@@ -4,17 +4,24 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The shape of a [`UNet`](super::UNet). It travels with the weights, so that nothing about it is compiled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UNetConfig {
-    /// Side of the square pictures, in pixels.
-    pub image_size: usize,
-    /// Colour channels of a picture.
-    #[serde(default = "defaults::channels")]
-    pub channels: usize,
-    /// Side of the pixel squares that space-to-depth turns into channels at the door: 2 makes 64 × 64 × 3 into 32 × 32 × 12.
-    #[serde(default = "defaults::patch")]
-    pub patch: usize,
+    /// Rows and columns of the tensors that the finest level works on while training. The network is convolutional and takes others;
+    /// the kernels for sampling are laid out for these.
+    pub side: usize,
+    /// Channels of the input.
+    pub inputs: usize,
+    /// Channels of the output.
+    pub outputs: usize,
+    /// What lies between them.
+    pub layers: Layers,
+}
+
+/// The layers of a [`UNet`](super::UNet), whatever goes in and comes out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layers {
     /// Channels of each level, multiples of four, from the finest to the coarsest; each level after the first halves the side.
     pub widths: Vec<usize>,
     /// Blocks of each level, on the way down and again on the way up.
@@ -28,12 +35,6 @@ pub struct UNetConfig {
 }
 
 mod defaults {
-    pub fn channels() -> usize {
-        3
-    }
-    pub fn patch() -> usize {
-        2
-    }
     pub fn head_width() -> usize {
         64
     }
@@ -57,21 +58,18 @@ pub enum UNetConfigError {
         /// The largest possible value.
         most: usize,
     },
-    /// The picture does not divide into patches and halves.
+    /// The tensor does not halve often enough.
     #[error(
-        "pictures of {image_size} pixels cannot be cut into patches of {patch} and halved {halvings} times: \
-         choose an image size that is a multiple of {multiple}, such as {suggestion}"
+        "a side of {side} cannot be halved {halvings} times: choose a multiple of {multiple}, such as {suggestion}"
     )]
     CannotHalve {
-        /// Side of the pictures.
-        image_size: usize,
-        /// Side of the patches.
-        patch: usize,
+        /// Rows and columns at the finest level.
+        side: usize,
         /// How often the side is halved on the way down.
         halvings: usize,
         /// What the side must be a multiple of.
         multiple: usize,
-        /// The nearest possible side.
+        /// The next possible side.
         suggestion: usize,
     },
     /// A number of channels that the kernels cannot hold.
@@ -98,29 +96,6 @@ pub enum UNetConfigError {
 }
 
 impl UNetConfig {
-    /// The network of this crate's shipped weights, at another picture size if you like.
-    pub fn shipped(image_size: usize) -> Self {
-        Self {
-            image_size,
-            channels: defaults::channels(),
-            patch: defaults::patch(),
-            widths: vec![64, 128, 256],
-            depth: 1,
-            head_width: defaults::head_width(),
-            embedding: defaults::embedding(),
-        }
-    }
-
-    /// Side of the tensor that the finest level works on.
-    pub fn latent_size(&self) -> usize {
-        self.image_size / self.patch
-    }
-
-    /// Channels of a picture after space-to-depth.
-    pub fn patch_channels(&self) -> usize {
-        self.channels * self.patch * self.patch
-    }
-
     /// Checks that the configuration describes a network.
     ///
     /// # Errors
@@ -139,43 +114,39 @@ impl UNetConfig {
             let suggestion = found.next_multiple_of(4);
             if found == suggestion { Ok(()) } else { Err(UNetConfigError::NotInFours { field, found, suggestion }) }
         };
-        within("image_size", self.image_size, 4, 1024)?;
-        within("channels", self.channels, 1, 16)?;
-        within("patch", self.patch, 1, 16)?;
-        within("number of widths", self.widths.len(), 1, 8)?;
-        for &width in &self.widths {
+        within("side", self.side, 1, 1024)?;
+        within("number of inputs", self.inputs, 1, 1024)?;
+        within("number of outputs", self.outputs, 1, 1024)?;
+        let Layers { widths, depth, head_width, embedding } = &self.layers;
+        let (head_width, embedding) = (*head_width, *embedding);
+        within("number of widths", widths.len(), 1, 8)?;
+        for &width in widths {
             within("width", width, 1, 4096)?;
             in_fours("width", width)?;
         }
-        within("depth", self.depth, 1, 16)?;
+        within("depth", *depth, 1, 16)?;
         // A thread of a GPU keeps a head of a query and of a sum, 8 bytes a channel; WGSL grants it 8192.
-        within("head_width", self.head_width, 0, 512)?;
-        in_fours("head_width", self.head_width)?;
-        within("embedding", self.embedding, 2, 4096)?;
-        in_fours("embedding", self.embedding)?;
+        within("head_width", head_width, 0, 512)?;
+        in_fours("head_width", head_width)?;
+        within("embedding", embedding, 2, 4096)?;
+        in_fours("embedding", embedding)?;
 
-        let halvings = self.widths.len() - 1;
-        let multiple = self.patch << halvings;
-        if !self.image_size.is_multiple_of(multiple) {
-            let suggestion = self.image_size.div_ceil(multiple) * multiple;
-            return Err(UNetConfigError::CannotHalve {
-                image_size: self.image_size,
-                patch: self.patch,
-                halvings,
-                multiple,
-                suggestion,
-            });
+        let halvings = widths.len() - 1;
+        let multiple = 1 << halvings;
+        if !self.side.is_multiple_of(multiple) {
+            let suggestion = self.side.div_ceil(multiple) * multiple;
+            return Err(UNetConfigError::CannotHalve { side: self.side, halvings, multiple, suggestion });
         }
         // What a forward pass allocates grows with these, not with the size of a weight file.
-        let attention_side = if self.head_width > 0 { self.latent_size() >> halvings } else { 1 };
+        let attention_side = if head_width > 0 { self.side >> halvings } else { 1 };
         within("side at the attention level", attention_side, 1, 64)?;
-        for (level, &width) in self.widths.iter().enumerate() {
-            let side = self.latent_size() >> level;
+        for (level, &width) in widths.iter().enumerate() {
+            let side = self.side >> level;
             within("number of activations of a level", width * side * side, 1, 1 << 25)?;
         }
-        match self.widths.last() {
-            Some(&width) if self.head_width > 0 && !width.is_multiple_of(self.head_width) => {
-                Err(UNetConfigError::UnevenHeads { width, head_width: self.head_width })
+        match widths.last() {
+            Some(&width) if head_width > 0 && !width.is_multiple_of(head_width) => {
+                Err(UNetConfigError::UnevenHeads { width, head_width })
             }
             _ => Ok(()),
         }

@@ -1,10 +1,10 @@
 //! The network: a UNet of magnitude-preserving blocks.
 //!
 //! ```text
-//!   picture ── space-to-depth ── stem ── level 0 ──────────────────────────── level 0 ── head ── depth-to-space
-//!                                          └─ ½ ── level 1 ────────── level 1 ── ×2 ─┘
-//!                                                    └─ ½ ── level 2 ── ×2 ─┘
-//!                                                          (attention)
+//!   inputs ── stem ── level 0 ──────────────────────────── level 0 ── head ── outputs
+//!                       └─ ½ ── level 1 ────────── level 1 ── ×2 ─┘
+//!                                 └─ ½ ── level 2 ── ×2 ─┘
+//!                                       (attention)
 //! ```
 //!
 //! The blocks are those of EDM2 (Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models",
@@ -15,7 +15,7 @@
 //! [`UNet`] is the network for training, in operations that have gradients; [`SamplingNet`] is the same network for sampling, in
 //! the few operations of [`crate::kernels`].
 //!
-//! The network knows tensors and nothing else: the meaning of its output, and of the noise level that it is told, belong to
+//! The network knows tensors and nothing else: how pictures become channels, the meaning of its output, and of the noise level that it is told, belong to
 //! [`crate::diffusion`].
 
 mod block;
@@ -25,7 +25,7 @@ mod layers;
 mod network;
 mod sampling;
 
-pub use config::{UNetConfig, UNetConfigError};
+pub use config::{Layers, UNetConfig, UNetConfigError};
 pub use embedding::waves;
 pub use network::UNet;
 pub use sampling::SamplingNet;

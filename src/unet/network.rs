@@ -1,16 +1,16 @@
-//! The whole network, from picture to picture.
+//! The whole network, from tensor to tensor.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::block::{Block, BlockShape, Side};
-use super::config::{UNetConfig, UNetConfigError};
+use super::config::{Layers, UNetConfig, UNetConfigError};
 use super::embedding::waves;
-use super::layers::{Kernel, activate, concatenate, depth_to_space, double, space_to_depth};
+use super::layers::{Kernel, activate, concatenate, double};
 use crate::kernels::reference::halve;
 use crate::noise::{Noise, Purpose};
 
-/// A UNet: `[batch, channels, size, size]` and a noise label for each picture in, the same shape out.
+/// A UNet: `[batch, rows, columns, inputs]` and a noise label for each picture in, `[batch, rows, columns, outputs]` out.
 #[derive(Module, Debug)]
 pub struct UNet {
     pub(super) stem: Kernel,
@@ -21,8 +21,7 @@ pub struct UNet {
     pub(super) head: Kernel,
     /// Scale of the output; starts at zero, so that an untrained network predicts nothing (EDM2).
     pub(super) head_gain: Param<Tensor<1>>,
-    pub(super) patch: usize,
-    pub(super) image_size: usize,
+    pub(super) side: usize,
 }
 
 /// The blocks of one resolution, on one side of the UNet.
@@ -39,26 +38,27 @@ impl UNet {
     pub fn new(config: &UNetConfig, seed: u64, device: &Device) -> Result<Self, UNetConfigError> {
         config.validate()?;
         let noise = &mut Noise::new(seed, Purpose::Weights);
-        let coarsest = config.widths.len() - 1;
+        let Layers { widths, depth, head_width, embedding } = &config.layers;
+        let coarsest = widths.len() - 1;
         let shape = |side, level: usize, inputs| BlockShape {
             side,
             inputs,
-            outputs: config.widths[level],
-            embedding: config.embedding,
-            head_width: if level == coarsest { config.head_width } else { 0 },
+            outputs: widths[level],
+            embedding: *embedding,
+            head_width: if level == coarsest { *head_width } else { 0 },
         };
 
         // The stem sees one channel more, filled with ones: it stands in for every bias that the network does not have.
-        let stem = Kernel::new(config.patch_channels() + 1, config.widths[0], 3, noise, device);
-        let embed = Kernel::new(config.embedding, config.embedding, 1, noise, device);
+        let stem = Kernel::new(config.inputs + 1, widths[0], 3, noise, device);
+        let embed = Kernel::new(*embedding, *embedding, 1, noise, device);
 
-        let mut width = config.widths[0];
+        let mut width = widths[0];
         let mut down = Vec::new();
-        for level in 0..=coarsest {
+        for (level, &outputs) in widths.iter().enumerate() {
             let mut blocks = Vec::new();
-            for _ in 0..config.depth {
+            for _ in 0..*depth {
                 blocks.push(Block::new(shape(Side::Encoder, level, width), noise, device));
-                width = config.widths[level];
+                width = outputs;
             }
             down.push(Level { blocks });
         }
@@ -68,21 +68,22 @@ impl UNet {
         let mut up = Vec::new();
         for level in (0..=coarsest).rev() {
             let mut blocks = Vec::new();
-            for _ in 0..config.depth {
+            for _ in 0..*depth {
                 // Each block also sees what its counterpart on the way down put out.
-                let inputs = width + config.widths[level];
+                let inputs = width + widths[level];
                 blocks.push(Block::new(shape(Side::Decoder, level, inputs), noise, device));
-                width = config.widths[level];
+                width = widths[level];
             }
             up.push(Level { blocks });
         }
 
-        let head = Kernel::new(config.widths[0], config.patch_channels(), 3, noise, device);
+        let head = Kernel::new(widths[0], config.outputs, 3, noise, device);
         let head_gain = Param::from_tensor(Tensor::zeros([1], device));
-        Ok(Self { stem, embed, down, middle, up, head, head_gain, patch: config.patch, image_size: config.image_size })
+        Ok(Self { stem, embed, down, middle, up, head, head_gain, side: config.side })
     }
 
-    /// Runs the network on `[batch, channels, size, size]`, with one noise label a picture (for EDM, ln σ / 4).
+    /// Runs the network on `[batch, rows, columns, inputs]`, with one noise label a picture (for EDM, ln σ / 4). Rows and columns must
+    /// halve as often as there are levels but one.
     pub fn forward(&self, x: Tensor<4>, labels: &[f64]) -> Tensor<4> {
         self.forward_in(x, labels, FloatDType::F32)
     }
@@ -95,7 +96,7 @@ impl UNet {
         let embedding = Tensor::<2>::from_data(waves, &device).cast(precision);
         let embedding = activate(self.embed.forward_rows(embedding));
 
-        let x = space_to_depth(x, self.patch).cast(precision);
+        let x = x.cast(precision);
         let [batch, rows, columns, _] = x.dims();
         let ones = Tensor::<4>::ones([batch, rows, columns, 1], &device).cast(precision);
         let mut x = self.stem.forward(Tensor::cat(vec![x, ones], 3));
@@ -126,13 +127,7 @@ impl UNet {
         }
 
         let x = self.head.forward(x).cast(FloatDType::F32);
-        let x = x * self.head_gain.val().reshape([1, 1, 1, 1]);
-        depth_to_space(x, self.patch)
-    }
-
-    /// Side of the pictures, in pixels.
-    pub fn image_size(&self) -> usize {
-        self.image_size
+        x * self.head_gain.val().reshape([1, 1, 1, 1])
     }
 
     /// The network for sampling: every weight brought to its final scale once, so that no step pays for it.

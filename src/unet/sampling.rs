@@ -1,13 +1,12 @@
 //! The network as samplers run it: every weight in its final place, and few operations, each with all that follows it.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::block::{Attention, BRANCH_SHARE, Block};
 use super::embedding::waves;
 use super::layers::{ACTIVATION_SIZE, Kernel, blend_factors, concatenation_factors};
 use super::network::UNet;
-use crate::diffusion::Coefficients;
-use crate::kernels::{self, Convolution, Finish, Join, Patches, Storage};
+use crate::kernels::{self, Convolution, Finish, Join, Storage};
 
 /// A [`UNet`] made ready for sampling: 52 operations a look for the shipped network, on a GPU 84 launches.
 #[derive(Debug, Clone)]
@@ -19,16 +18,14 @@ pub struct SamplingNet {
     middle: Stage,
     up: Vec<Vec<Stage>>,
     head: Stored,
-    patch: usize,
     embedding: usize,
-    image_size: usize,
 }
 
 impl SamplingNet {
     /// Brings the weights of a network into the order that the device's kernels want.
     pub fn new(unet: &UNet) -> Self {
         let mut builder = Builder::default();
-        let rows = |level: usize| (unet.image_size / unet.patch) >> level;
+        let rows = |level: usize| unet.side >> level;
         let coarsest = unet.down.len() - 1;
         let down = (0..).zip(&unet.down).map(|(level, blocks)| builder.stages(&blocks.blocks, rows(level))).collect();
         let middle = builder.stage(&unet.middle, rows(coarsest));
@@ -44,18 +41,16 @@ impl SamplingNet {
             middle,
             up,
             head: Stored::new(unet.head.unit(), Some(unet.head_gain.val()), rows(0), 1.0),
-            patch: unet.patch,
             embedding: unet.embed.inputs(),
-            image_size: unet.image_size,
         }
     }
 
-    /// The denoised picture, `[batch, channels, size, size]` in and out; the frame around the network is part of its first and
-    /// last kernel.
-    pub fn denoise(&self, x: Tensor<4>, frame: &Coefficients) -> Tensor<4> {
-        let (modulation, frame) = self.modulate(frame, &x.device());
-        let patches = Patches { side: self.patch };
-        let mut y = self.stem.run(kernels::enter(x.clone(), frame.clone(), patches));
+    /// Runs the network: `x` is `[batch, rows, columns, inputs + 1]`, filled up to a multiple of four channels, the last of which that
+    /// counts is all ones; `[batch, rows, columns, outputs]`, filled up too, comes out. `waves` are those of [`SamplingNet::waves`],
+    /// `[1, 1, 1, embedding]`.
+    pub fn forward(&self, x: Tensor<4>, waves: Tensor<4>) -> Tensor<4> {
+        let modulation = self.modulate(waves);
+        let mut y = self.stem.run(x);
         let mut skips = Vec::new();
         for (index, level) in self.down.iter().enumerate() {
             if index > 0 {
@@ -75,27 +70,18 @@ impl SamplingNet {
             }
             y = stage.run(y, &modulation);
         }
-        kernels::leave(self.head.run(y), x, frame, patches)
+        self.head.run(y)
     }
 
-    /// Side of the pictures, in pixels.
-    pub fn image_size(&self) -> usize {
-        self.image_size
+    /// What the network is told about the noise level, as so many numbers.
+    pub fn waves(&self, label: f64) -> Vec<f32> {
+        waves(&[label], self.embedding)
     }
 
-    /// What the noise level says to every block, `[1, 1, 1, channels of all blocks]`, and the numbers of the frame. All that a
-    /// step has to tell the device goes there at once.
-    fn modulate(&self, frame: &Coefficients, device: &Device) -> (Tensor<4>, Tensor<4>) {
-        let mut numbers = waves(&[frame.label], self.embedding);
-        // Devices take views that start at a multiple of 256 bytes as they are, and copy others.
-        let frame_at = self.embedding.next_multiple_of(64);
-        numbers.resize(frame_at, 0.0);
-        numbers.extend([frame.input, frame.skip, frame.output, 0.0].map(|number| number as f32));
-        let length = numbers.len();
-        let numbers = Tensor::<4>::from_data(TensorData::new(numbers, [1, 1, 1, length]), device);
-        let waves = numbers.clone().narrow(3, 0, self.embedding);
+    /// What the noise level says to every block, `[1, 1, 1, channels of all blocks]`.
+    fn modulate(&self, waves: Tensor<4>) -> Tensor<4> {
         let embedding = self.embed.finish(waves.clone(), waves, Finish::Activate);
-        (self.modulation.run(embedding), numbers.narrow(3, frame_at, 4))
+        self.modulation.run(embedding)
     }
 }
 

@@ -4,46 +4,53 @@ use std::fmt::Write;
 
 use super::description::Description;
 use super::encode::Storage;
+use crate::diffusion::StageShape;
 
 /// A model card in Markdown, to lie beside the weight file.
 pub fn model_card(description: &Description, storage: Storage, parameters: usize, bytes: usize) -> String {
-    let Description { name, unet, preconditioning, data, images_seen, seconds, quality, crate_version, .. } =
-        description;
-    let size = unet.image_size;
+    let Description { name, stages, data, quality, crate_version, .. } = description;
+    let size = description.image_size();
     let stored = match storage {
         Storage::F16 => "f16",
         Storage::F32 => "f32",
         Storage::Int8 => "int8 with a scale for each output channel",
         Storage::Compact => "about 5 bits a number, entropy-coded, with a scale for each output channel",
     };
-    let epochs = *images_seen as f64 / data.pictures.max(1) as f64;
     let mut card = format!(
         "# {name}\n\n\
-         An unconditional diffusion model for pictures of {size} × {size} pixels, trained with \
-         Chrysalis {crate_version}.\n\n\
+         An unconditional diffusion model for pictures of {size} × {size} pixels, trained with Chrysalis {crate_version}.\n\n\
          | | |\n|---|---|\n\
-         | network | UNet of magnitude-preserving blocks (EDM2), {:.2} million parameters: widths {:?}, {} block(s) a level, \
-         space-to-depth {}, attention heads of {} channels at the coarsest level |\n\
-         | frame | {:?}, σ_data = {:.4} |\n\
-         | file | safetensors, {stored}, {:.2} MB |\n\
+         | file | safetensors, {stored}, {:.2} million parameters, {:.2} MB |\n\
          | training data | {}, {} pictures |\n\
-         | licence of the data | {} |\n\
-         | training | {images_seen} pictures seen ({epochs:.0} passes), {:.0} minutes |\n",
+         | licence of the data | {} |\n",
         parameters as f64 / 1e6,
-        unet.widths,
-        unet.depth,
-        unet.patch,
-        unet.head_width,
-        preconditioning.prediction,
-        preconditioning.sigma_data,
         bytes as f64 / 1e6,
         data.name,
         data.pictures,
         data.licence,
-        seconds / 60.0,
     );
-    for (measure, value) in quality {
+    for (number, stage) in (1..).zip(stages) {
+        let StageShape { image_size, patch, enlarges, layers } = &stage.shape;
+        let makes = match enlarges {
+            1 => format!("makes {image_size} × {image_size} pixels"),
+            _ => format!("adds detail to pictures enlarged {enlarges} times, to {image_size} × {image_size} pixels"),
+        };
+        let epochs = stage.images_seen as f64 / data.pictures.max(1) as f64;
         // Writing to a String cannot fail.
+        let _ = writeln!(
+            card,
+            "| stage {number} | {makes}; UNet of magnitude-preserving blocks (EDM2) on patches of {patch} × {patch}, widths {:?}, {} \
+             block(s) a level, attention heads of {} channels at the coarsest; preconditioned by bands ({:?}); {} pictures seen \
+             ({epochs:.0} passes), {:.0} minutes |",
+            layers.widths,
+            layers.depth,
+            layers.head_width,
+            stage.prediction,
+            stage.images_seen,
+            stage.seconds / 60.0
+        );
+    }
+    for (measure, value) in quality {
         let _ = writeln!(card, "| {measure} | {value} |");
     }
     if quality.is_empty() {

@@ -10,8 +10,8 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use thiserror::Error;
 
 use super::description::{Description, LAYOUT};
-use super::encode::{KEY, SCALE};
-use crate::diffusion::Model;
+use super::encode::{DEVIATIONS, KEY, MEAN, ROTATION, SCALE};
+use crate::diffusion::{Bands, BandsError, Model, Preconditioning, ShapeError, Stage, StageShape, check_shapes};
 use crate::unet::{UNet, UNetConfigError};
 
 /// The longest header that is read: a network of a thousand tensors needs a tenth of it.
@@ -72,17 +72,20 @@ pub enum WeightsError {
         /// Its layout.
         found: u32,
     },
-    /// The description holds an impossible number.
-    #[error("the weight file's {field} is {found}, which no model has")]
-    Value {
-        /// Which field.
-        field: &'static str,
-        /// What it holds.
-        found: f64,
-    },
+    /// The description is of no possible model.
+    #[error("the weight file describes an impossible model: {0}")]
+    Shape(#[from] ShapeError),
     /// The description is of no possible network.
     #[error("the weight file describes an impossible network: {0}")]
     UNet(#[from] UNetConfigError),
+    /// The bands are none.
+    #[error("stage {stage} of the weight file: {error}: the file is damaged; fetch or export it again")]
+    Bands {
+        /// Which stage, from one.
+        stage: usize,
+        /// What is wrong with them.
+        error: BandsError,
+    },
     /// A tensor is not there.
     #[error("the weight file has no tensor '{0}', which its network needs")]
     Missing(String),
@@ -91,7 +94,7 @@ pub enum WeightsError {
     Unknown(String),
     /// A tensor is of the wrong shape.
     #[error("the tensor '{name}' has shape {found:?}, but its network needs {expected:?}")]
-    Shape {
+    TensorShape {
         /// Which tensor.
         name: String,
         /// Its shape.
@@ -137,18 +140,24 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
     let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or(WeightsError::Foreign)?;
     let description = describe(text)?;
 
-    let unet = UNet::new(&description.unet, 0, device)?;
     let tensors: BTreeMap<String, TensorView<'_>> = file.iter().map(|(name, view)| (name.to_string(), view)).collect();
     let mut fill = Fill { path: Vec::new(), tensors, device: device.clone(), error: None };
-    let unet = unet.map(&mut fill);
-    if let Some(error) = fill.error {
-        return Err(error);
+    let mut stages = Vec::new();
+    for (index, stage) in description.stages.iter().enumerate() {
+        let bands = fill.bands(index, &stage.shape)?;
+        let unet = UNet::new(&stage.shape.unet(), 0, device)?;
+        fill.path = vec![index.to_string()];
+        let unet = unet.map(&mut fill).assume_folded();
+        if let Some(error) = fill.error.take() {
+            return Err(error);
+        }
+        let preconditioning = Preconditioning { prediction: stage.prediction, bands };
+        stages.push(Stage { shape: stage.shape.clone(), unet, preconditioning });
     }
     if let Some(name) = fill.tensors.into_keys().next() {
         return Err(WeightsError::Unknown(name));
     }
-    let preconditioning = description.preconditioning;
-    Ok(Weights { model: Model { unet: unet.assume_folded(), preconditioning }, description })
+    Ok(Weights { model: Model { stages }, description })
 }
 
 fn check_header_length(bytes: &[u8]) -> Result<(), WeightsError> {
@@ -183,14 +192,8 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
         return Err(WeightsError::Layout { found: layout });
     }
     let description: Description = serde_json::from_str(text).map_err(problem)?;
-    description.unet.validate()?;
-    let sigma_data = description.preconditioning.sigma_data;
-    if !(sigma_data.is_finite() && sigma_data > 0.0) {
-        return Err(WeightsError::Value { field: "preconditioning.sigma_data", found: sigma_data });
-    }
-    if description.unet.channels != 3 {
-        return Err(WeightsError::Value { field: "unet.channels", found: description.unet.channels as f64 });
-    }
+    let shapes: Vec<StageShape> = description.stages.iter().map(|stage| stage.shape.clone()).collect();
+    check_shapes(&shapes)?;
     Ok(description)
 }
 
@@ -203,6 +206,15 @@ struct Fill<'a> {
 }
 
 impl Fill<'_> {
+    fn bands(&mut self, index: usize, shape: &StageShape) -> Result<Bands, WeightsError> {
+        let count = shape.unet().outputs;
+        let mut numbers = |name: &str, shape: &[usize]| self.take(&format!("{index}.{name}"), shape);
+        let (mean, rotation) = (numbers(MEAN, &[count])?, numbers(ROTATION, &[count, count])?);
+        let deviations = numbers(DEVIATIONS, &[count])?;
+        let bands = Bands::new(shape.patch, mean, rotation, deviations);
+        bands.map_err(|error| WeightsError::Bands { stage: index + 1, error })
+    }
+
     fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let view = self.tensors.remove(name).ok_or_else(|| WeightsError::Missing(name.into()))?;
         if view.dtype() == Dtype::U8 {
@@ -210,7 +222,7 @@ impl Fill<'_> {
         }
         if view.shape() != expected {
             let found = view.shape().to_vec();
-            return Err(WeightsError::Shape { name: name.into(), found, expected: expected.to_vec() });
+            return Err(WeightsError::TensorShape { name: name.into(), found, expected: expected.to_vec() });
         }
         let values: Vec<f32> = match view.dtype() {
             Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),

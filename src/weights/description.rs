@@ -3,11 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::probe::Probe;
-use crate::diffusion::Preconditioning;
-use crate::unet::UNetConfig;
+use crate::diffusion::{Prediction, StageShape};
 
 /// The version of the layout that this crate writes and reads.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Everything about a model but its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,23 +16,38 @@ pub struct Description {
     pub layout: u32,
     /// What to call the model.
     pub name: String,
-    /// The network's shape.
-    pub unet: UNetConfig,
-    /// The frame around the network.
-    pub preconditioning: Preconditioning,
+    /// The stages, from the smallest pictures to the largest.
+    pub stages: Vec<StageDescription>,
     /// What it learned from.
     pub data: DataCard,
-    /// Pictures seen while training, repeats included.
-    pub images_seen: u64,
-    /// Seconds of training.
-    pub seconds: f64,
     /// Measured quality, by name; empty when nobody has measured.
     #[serde(default)]
     pub quality: std::collections::BTreeMap<String, f64>,
     /// The version of this crate that wrote the file.
     pub crate_version: String,
-    /// A known input and what the network makes of it.
+}
+
+/// Everything about a stage but its tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageDescription {
+    /// What it makes, and with which layers.
+    pub shape: StageShape,
+    /// How to read the network's output.
+    pub prediction: Prediction,
+    /// Pictures seen while training, repeats included.
+    pub images_seen: u64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// A known input and what the stage makes of it.
     pub probe: Probe,
+}
+
+impl Description {
+    /// Side of the finished pictures, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.stages.last().map_or(0, |stage| stage.shape.image_size)
+    }
 }
 
 /// The pictures a model learned from.

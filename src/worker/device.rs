@@ -28,7 +28,7 @@ pub struct Sound {
     pub device: Device,
     /// The name of the GPU, if it is one.
     pub gpu: Option<String>,
-    /// How long it takes to ask the network once, in milliseconds.
+    /// How long it takes to ask the networks of all stages once, in milliseconds.
     pub step_ms: f64,
 }
 
@@ -80,7 +80,7 @@ impl Opened {
         });
         scope::give_way().await;
         let weights = decode(bytes, &device).map_err(Failure::Weights)?;
-        let (model, description) = (weights.model.for_sampling(), weights.description);
+        let (model, description) = (weights.model.for_sampling(&device), weights.description);
         let unusable = |error: String| {
             Failure::Device(match &gpu {
                 Some(name) => format!("your GPU ({name}) cannot be used, {error}"),
@@ -88,8 +88,11 @@ impl Opened {
             })
         };
         let check = || async {
-            let checked = description.probe.check(&model, &device).await;
-            checked.map_err(|error| unusable(error.to_string()))
+            for (stage, described) in model.stages().iter().zip(&description.stages) {
+                let checked = described.probe.check(stage, &device).await;
+                checked.map_err(|error| unusable(error.to_string()))?;
+            }
+            Ok(())
         };
         check().await?;
         scope::give_way().await;

@@ -9,8 +9,7 @@ use futures_util::future::try_join;
 
 use super::device::{Failure, Kind, Sound};
 use super::{fetch, scope};
-use crate::diffusion::{NoiseLevels, Sampler, Sampling, SamplingModel, Trained};
-use crate::noise::BatchNoise;
+use crate::diffusion::{Cascade, CascadeStep, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::picture::Picture;
 use crate::protocol::{self, Event, HatchWish, Hatching, Shown};
 
@@ -45,7 +44,7 @@ pub async fn load(engine: Rc<RefCell<Engine>>, address: String, kind: Kind) {
                 gpu: sound.gpu.clone(),
                 step_ms: sound.step_ms,
                 model: description.name.clone(),
-                image_size: description.unet.image_size,
+                image_size: description.image_size(),
             });
             engine.borrow_mut().sound = Some(Rc::new(sound));
         }
@@ -116,15 +115,13 @@ async fn try_hatch(
         return Err(format!("from 1 to {MOST_PICTURES} butterflies hatch at once, not {}", wish.count));
     }
     let before = scope::now_ms();
-    let size = sound.description.unet.image_size;
     let seeds: Vec<u64> = (0..wish.count as u64).map(|index| wish.seed.wrapping_add(index)).collect();
-    let noise = BatchNoise::new(&seeds, [3, size, size], &sound.device);
-    let levels = NoiseLevels::default().list(wish.steps);
-    let mut finished = None;
-    for step in Sampling::new(&sound.model, wish.sampler, levels, noise) {
+    let plan = Plan { sampler: wish.sampler, levels: NoiseLevels::default(), steps: wish.steps };
+    let mut last = None;
+    for CascadeStep { finished, step, .. } in Cascade::new(&sound.model, plan, &seeds, &sound.device) {
         let (noisy, clean) = shown(step.x, step.denoised).await?;
-        if step.index == step.of {
-            finished = Some(noisy.clone());
+        if finished {
+            last = Some(noisy.clone());
         }
         tell(protocol::Step { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
         scope::give_way().await;
@@ -132,7 +129,7 @@ async fn try_hatch(
             return Ok(Hatching::Cancelled);
         }
     }
-    let pictures = finished.ok_or("no step was taken")?;
+    let pictures = last.ok_or("no step was taken")?;
     Ok(Hatching::Hatched { pictures, total_ms: scope::now_ms() - before })
 }
 
@@ -154,8 +151,8 @@ async fn shown(noisy: Tensor<4>, clean: Tensor<4>) -> Result<(Vec<Shown>, Vec<Sh
 /// # Errors
 /// When the device gives no picture back.
 pub async fn rehearse(model: &SamplingModel, device: &Device) -> Result<(), String> {
-    let noise = BatchNoise::new(&[0], [3, model.image_size(), model.image_size()], device);
-    for step in Sampling::new(model, Sampler::DpmSolver, NoiseLevels::default().list(2), noise) {
+    let plan = Plan { sampler: Sampler::DpmSolver, levels: NoiseLevels::default(), steps: 2 };
+    for CascadeStep { step, .. } in Cascade::new(model, plan, &[0], device) {
         shown(step.x, step.denoised).await?;
     }
     Ok(())

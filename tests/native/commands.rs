@@ -34,7 +34,8 @@ fn sample_writes_grids_strips_and_single_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let tiny = text(&fixture("tiny.safetensors"));
     let sample = |more: &[&str]| {
-        let mut arguments = vec!["--weights", &tiny, "--device", "cpu", "--steps", "8", "--seed", "7"];
+        let mut arguments =
+            vec!["--weights", &tiny, "--device", "cpu", "--steps", "8", "--seed", "7", "--sampler", "heun"];
         arguments.extend(more);
         let output = run(SAMPLE, &arguments, folder.path());
         assert!(output.status.success(), "{}", stderr(&output));
@@ -45,7 +46,7 @@ fn sample_writes_grids_strips_and_single_pictures() {
 
     sample(&["--count", "2", "--strip", "--out", "strip.png"]);
     let strip = picture(&folder.path().join("strip.png"));
-    assert_eq!((strip.width(), strip.height()), (2 + 8 * 18, 2 + 2 * 18));
+    assert_eq!((strip.width(), strip.height()), (2 + 11 * 18, 2 + 2 * 18));
 
     sample(&["--count", "3", "--each", "--out", "each", "--batch-size", "2"]);
     let golden = picture(&fixture("golden.png"));
@@ -56,7 +57,7 @@ fn sample_writes_grids_strips_and_single_pictures() {
 #[test]
 fn sample_works_with_the_shipped_weights_and_every_sampler() {
     let folder = tempfile::tempdir().unwrap();
-    for sampler in ["heun", "dpm", "ddim:0.5", "ddpm"] {
+    for sampler in ["heun", "heun:20", "dpm", "ddim:0.5", "ddpm"] {
         let name = format!("{}.png", sampler.replace(':', "-"));
         let output = run(
             SAMPLE,
@@ -64,7 +65,7 @@ fn sample_works_with_the_shipped_weights_and_every_sampler() {
             folder.path(),
         );
         assert!(output.status.success(), "{}", stderr(&output));
-        assert_eq!(picture(&folder.path().join(name)).width(), 68);
+        assert_eq!(picture(&folder.path().join(name)).width(), 132);
     }
 }
 
@@ -83,7 +84,7 @@ fn sample_explains_what_is_wrong() {
     std::fs::write(folder.path().join("bad.safetensors"), b"bad").unwrap();
     let message = error(&["--weights", "bad.safetensors", "--out", "a.png", "--device", "cpu"]);
     assert!(message.contains("bad.safetensors: the weight file has 3 bytes"), "{message}");
-    assert!(error(&["--sampler", "euler", "--out", "a.png"]).contains("choose heun, dpm"));
+    assert!(error(&["--sampler", "euler", "--out", "a.png"]).contains("choose heun, heun:CHURN"));
     assert!(error(&["--device", "abacus", "--out", "a.png"]).contains("choose auto, gpu, cpu"));
     assert!(error(&["--steps", "0", "--out", "a.png"]).contains("--steps"));
     assert!(
@@ -98,7 +99,9 @@ fn train_export_and_sample_work_hand_in_hand() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("small.toml"),
-        "sample_count = 1\nsample_steps = 2\nbatch_size = 4\n[unet]\nimage_size = 16\nwidths = [8, 16]\ndepth = 1\nhead_width = 8\nembedding = 16\n",
+        "sample_count = 1\nsample_steps = 2\n\
+         [[stages]]\nbatch_size = 4\nshape = { image_size = 8, patch = 1, enlarges = 1, layers = { widths = [8, 16], depth = 1, head_width = 8, embedding = 16 } }\n\
+         [[stages]]\nbatch_size = 4\nshape = { image_size = 16, patch = 2, enlarges = 2, layers = { widths = [8], depth = 1, head_width = 0, embedding = 16 } }\n",
     )
     .unwrap();
     let data = text(pictures.path());
@@ -119,7 +122,8 @@ fn train_export_and_sample_work_hand_in_hand() {
     let output = run(TRAIN, &start, folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(
-        stderr(&output).contains("6 pictures at 16 × 16") && stderr(&output).contains("finished after 3 steps"),
+        stderr(&output).contains("6 pictures at 16 × 16")
+            && stderr(&output).contains("stage 2: finished after 3 steps"),
         "{}",
         stderr(&output)
     );
@@ -204,7 +208,7 @@ fn a_cached_dataset_serves_off_line() {
         std::fs::write(snapshot.join(format!("{index}.png")), crate::support::disc(index, 16).to_png().unwrap())
             .unwrap();
     }
-    std::fs::write(folder.path().join("small.toml"), "sample_count = 0\nbatch_size = 2\nsteps = 1\n[unet]\nimage_size = 16\nwidths = [8]\ndepth = 1\nhead_width = 8\nembedding = 16\n").unwrap();
+    std::fs::write(folder.path().join("small.toml"), "sample_count = 0\n[[stages]]\nbatch_size = 2\nsteps = 1\nshape = { image_size = 16, patch = 2, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 8, embedding = 16 } }\n").unwrap();
     let output = Command::new(TRAIN)
         .args(["--device", "cpu", "--out", "runs/a", "--data", "somebody/discs", "--config", "small.toml"])
         .current_dir(folder.path())
@@ -219,7 +223,7 @@ fn a_cached_dataset_serves_off_line() {
 fn interrupting_finishes_the_step_saves_and_exits_well() {
     let pictures = folder_of_discs(6, 16);
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("small.toml"), "sample_count = 0\nbatch_size = 4\nlog_every = 1\n[unet]\nimage_size = 16\nwidths = [8]\ndepth = 1\nhead_width = 8\nembedding = 16\n").unwrap();
+    std::fs::write(folder.path().join("small.toml"), "sample_count = 0\nlog_every = 1\n[[stages]]\nbatch_size = 4\nshape = { image_size = 16, patch = 2, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 8, embedding = 16 } }\n").unwrap();
     let mut child = Command::new(TRAIN)
         .args([
             "--config",
@@ -236,7 +240,7 @@ fn interrupting_finishes_the_step_saves_and_exits_well() {
         .current_dir(folder.path())
         .spawn()
         .unwrap();
-    let log = folder.path().join("runs/a/log.csv");
+    let log = folder.path().join("runs/a/stage-1/log.csv");
     let rows = || std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while rows() < 3 && std::time::Instant::now() < deadline {
@@ -244,5 +248,5 @@ fn interrupting_finishes_the_step_saves_and_exits_well() {
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert!(child.wait().unwrap().success());
-    assert_eq!(std::fs::read_dir(folder.path().join("runs/a/checkpoints")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(folder.path().join("runs/a/stage-1/checkpoints")).unwrap().count(), 1);
 }

@@ -194,11 +194,40 @@ fn about_half_of_the_pictures_are_flipped_and_none_when_told_so() {
 }
 
 #[test]
-fn root_mean_square_is_that_of_the_tensors() {
+fn a_reduced_dataset_holds_the_means_of_squares() {
     let folder = tempfile::tempdir().unwrap();
-    RgbImage::from_fn(32, 32, |x, _| if x < 16 { Rgb([255; 3]) } else { Rgb([127; 3]) })
+    RgbImage::from_fn(32, 32, |x, y| Rgb([(x / 4) as u8 * 10, (y % 4) as u8 * 2, if x < 16 { 255 } else { 0 }]))
         .save(folder.path().join("a.png"))
         .unwrap();
-    let found = load(folder.path(), 32).unwrap().root_mean_square();
-    assert!((found - 0.5f64.sqrt()).abs() < 1e-4, "{found}");
+    let reduced = load(folder.path(), 32).unwrap().reduced(4);
+    assert_eq!((reduced.size(), reduced.len()), (8, 1));
+    let picture = reduced.picture(0).unwrap();
+    for (place, pixel) in picture.rgb().as_chunks::<3>().0.iter().enumerate() {
+        let x = place % 8;
+        assert_eq!(*pixel, [x as u8 * 10, 3, if x < 4 { 255 } else { 0 }], "pixel {place}");
+    }
+}
+
+#[test]
+fn bands_of_pictures_are_their_principal_components() {
+    // Grey pictures of random brightness, and a little noise: one band is grey and large, the others are the noise.
+    let folder = tempfile::tempdir().unwrap();
+    let mut noise = chrysalis::noise::Noise::new(3, chrysalis::noise::Purpose::Probe);
+    for index in 0..40 {
+        let grey = 128.0 + 40.0 * noise.gaussian();
+        RgbImage::from_fn(16, 16, |_, _| {
+            Rgb([0; 3].map(|_: u8| (grey + 4.0 * noise.gaussian()).clamp(0.0, 255.0) as u8))
+        })
+        .save(folder.path().join(format!("{index}.png")))
+        .unwrap();
+    }
+    let dataset = load(folder.path(), 16).unwrap();
+    let layers = chrysalis::unet::Layers { widths: vec![8], depth: 1, head_width: 0, embedding: 16 };
+    let shape = chrysalis::diffusion::StageShape { image_size: 16, patch: 2, enlarges: 1, layers };
+    let bands = chrysalis::train::bands(&dataset, &shape);
+    let grey = bands.rotation()[..12].iter().map(|number| number.abs()).collect::<Vec<_>>();
+    assert!(grey.iter().all(|number| (number - 12f32.sqrt().recip()).abs() < 0.02), "{grey:?}");
+    assert!(bands.deviations()[0] > 10.0 * bands.deviations()[1]);
+    let noise = bands.deviations()[6];
+    assert!((noise - 4.0 / 127.5).abs() < 0.004, "{noise}");
 }

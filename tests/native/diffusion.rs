@@ -5,10 +5,14 @@
 
 use burn::tensor::{Device, Tensor};
 use chrysalis::diffusion::{
-    BetaSchedule, Denoiser, NoiseDensity, NoiseLevels, Preconditioning, Prediction, Sampler, Sampling,
+    Bands, BandsError, BetaSchedule, Cascade, CascadeStep, Denoiser, Enlargement, NoiseDensity, NoiseLevels, Plan,
+    Preconditioning, Prediction, Sampler, Sampling, StageShape, check_shapes, reduce,
 };
 use chrysalis::noise::{BatchNoise, Noise, Purpose};
 
+use crate::support::strange_bands;
+
+const HEUN: Sampler = Sampler::Heun { churn: 0.0 };
 const MEAN: f64 = 0.4;
 const DEVIATION: f64 = 0.5;
 
@@ -45,7 +49,7 @@ fn sample(sampler: Sampler, levels: NoiseLevels, steps: usize) -> (f64, f64) {
 
 #[test]
 fn deterministic_samplers_reach_the_mean_and_variance_of_the_data() {
-    for sampler in [Sampler::Heun, Sampler::DpmSolver, Sampler::Ddim { eta: 0.0 }] {
+    for sampler in [HEUN, Sampler::DpmSolver, Sampler::Ddim { eta: 0.0 }] {
         // First order needs more steps for the same accuracy.
         let steps = if sampler == (Sampler::Ddim { eta: 0.0 }) { 2000 } else { 100 };
         let (mean, variance) = sample(sampler, NoiseLevels::default(), steps);
@@ -56,7 +60,9 @@ fn deterministic_samplers_reach_the_mean_and_variance_of_the_data() {
 
 #[test]
 fn stochastic_samplers_reach_the_mean_and_variance_of_the_data() {
-    for sampler in [Sampler::Ddpm, Sampler::Ddim { eta: 1.0 }, Sampler::Ddim { eta: 0.5 }] {
+    for sampler in
+        [Sampler::Ddpm, Sampler::Ddim { eta: 1.0 }, Sampler::Ddim { eta: 0.5 }, Sampler::Heun { churn: 80.0 }]
+    {
         for levels in
             [NoiseLevels::default(), NoiseLevels::Ddpm(BetaSchedule::Linear), NoiseLevels::Ddpm(BetaSchedule::Cosine)]
         {
@@ -90,7 +96,7 @@ fn error(sampler: Sampler, steps: usize) -> f64 {
 
 #[test]
 fn deterministic_samplers_converge_at_their_order() {
-    for (sampler, order) in [(Sampler::Ddim { eta: 0.0 }, 1.0), (Sampler::Heun, 2.0), (Sampler::DpmSolver, 2.0)] {
+    for (sampler, order) in [(Sampler::Ddim { eta: 0.0 }, 1.0), (HEUN, 2.0), (Sampler::DpmSolver, 2.0)] {
         let (coarse, fine) = (error(sampler, 128), error(sampler, 256));
         let measured = (coarse / fine).log2();
         assert!((measured - order).abs() < 0.15, "{sampler}: order {measured:.3}, errors {coarse:e} and {fine:e}");
@@ -116,7 +122,7 @@ fn ddim_with_eta_one_is_ancestral_sampling() {
 fn every_step_reports_where_it_is() {
     let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
     let sigmas = NoiseLevels::default().list(6);
-    let steps: Vec<_> = Sampling::new(&Gaussian, Sampler::Heun, sigmas.clone(), noise).collect();
+    let steps: Vec<_> = Sampling::new(&Gaussian, HEUN, sigmas.clone(), noise).collect();
     assert_eq!(steps.len(), 6);
     for (index, step) in steps.iter().enumerate() {
         assert_eq!((step.index, step.of, step.sigma), (index + 1, 6, sigmas[index + 1]));
@@ -135,7 +141,7 @@ fn heun_asks_twice_a_step_but_the_last() {
             Gaussian.denoise(x, sigma)
         }
     }
-    for sampler in [Sampler::Heun, Sampler::DpmSolver, Sampler::Ddim { eta: 0.3 }, Sampler::Ddpm] {
+    for sampler in [HEUN, Sampler::DpmSolver, Sampler::Ddim { eta: 0.3 }, Sampler::Ddpm] {
         let counting = Counting(Default::default());
         let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
         Sampling::new(&counting, sampler, NoiseLevels::default().list(9), noise).for_each(drop);
@@ -200,36 +206,222 @@ fn noise_levels_fall_to_zero_and_start_and_end_where_they_should() {
 #[test]
 fn every_frame_gives_the_exact_denoiser_for_the_exact_output() {
     // Given the clean picture and the noise, the output that each prediction stands for is known; the frame must turn it back.
+    let scale = strange_bands(1).scale();
     for prediction in [Prediction::Edm, Prediction::Epsilon, Prediction::Velocity, Prediction::Clean] {
-        let frame = Preconditioning { prediction, sigma_data: 0.7 };
+        let frame = Preconditioning { prediction, bands: strange_bands(1) };
         for sigma in [0.01f64, 0.5, 1.0, 7.0, 60.0] {
-            let (clean, epsilon) = (0.3, -1.2);
-            let x = clean + sigma * epsilon;
-            let c = frame.at(sigma);
-            let alpha_bar = 1.0 / (1.0 + sigma * sigma);
-            let output = match prediction {
-                Prediction::Epsilon => epsilon,
-                Prediction::Velocity => alpha_bar.sqrt() * epsilon - (1.0 - alpha_bar).sqrt() * clean,
-                Prediction::Clean => clean,
-                Prediction::Edm => (clean - c.skip * x) / c.output,
-            };
-            assert!((c.skip * x + c.output * output - clean).abs() < 1e-9, "{prediction:?} at σ = {sigma}");
+            for c in frame.at(sigma) {
+                let (clean, epsilon) = (0.3, -1.2);
+                let x = clean + sigma * epsilon;
+                let root_alpha_bar = 1.0 / (1.0 + (sigma / scale).powi(2)).sqrt();
+                let output = match prediction {
+                    Prediction::Epsilon => epsilon,
+                    Prediction::Velocity => {
+                        root_alpha_bar * epsilon - (1.0 - root_alpha_bar.powi(2)).sqrt() * clean / scale
+                    }
+                    Prediction::Clean => clean / scale,
+                    Prediction::Edm => (clean - c.skip * x) / c.output,
+                };
+                assert!((c.skip * x + c.output * output - clean).abs() < 1e-6, "{prediction:?} at σ = {sigma}");
+            }
         }
     }
 }
 
 #[test]
-fn edm_keeps_input_and_target_at_unit_variance() {
-    // For data of root mean square σ_data: Var(c_in x) = 1, and Var of the target = 1 (Karras et al. 2022, appendix B.6).
-    let frame = Preconditioning::edm(0.6);
+fn edm_keeps_input_and_target_of_every_band_at_unit_variance() {
+    // For data of standard deviation s: Var(c_in x) = 1, and Var of the target = 1 (Karras et al. 2022, appendix B.6).
+    let frame = Preconditioning { prediction: Prediction::Edm, bands: strange_bands(2) };
     for sigma in [0.002, 0.1, 0.6, 3.0, 80.0] {
-        let c = frame.at(sigma);
-        let data = 0.36;
-        assert!((c.input * c.input * (data + sigma * sigma) - 1.0).abs() < 1e-9);
-        let target = ((1.0 - c.skip).powi(2) * data + (c.skip * sigma).powi(2)) / (c.output * c.output);
-        assert!((target - 1.0).abs() < 1e-9, "σ = {sigma}: {target}");
-        assert!((c.label - sigma.ln() / 4.0).abs() < 1e-12);
+        for (c, &deviation) in frame.at(sigma).iter().zip(frame.bands.deviations()) {
+            let data = f64::from(deviation).powi(2);
+            assert!((c.input * c.input * (data + sigma * sigma) - 1.0).abs() < 1e-9);
+            let target = ((1.0 - c.skip).powi(2) * data + (c.skip * sigma).powi(2)) / (c.output * c.output);
+            assert!((target - 1.0).abs() < 1e-9, "σ = {sigma}: {target}");
+        }
+        assert!((frame.label(sigma) - (sigma / frame.bands.scale()).ln() / 4.0).abs() < 1e-12);
     }
+}
+
+#[test]
+fn bands_are_a_rotation_about_the_mean() {
+    let device = device();
+    let bands = strange_bands(2);
+    let pictures = BatchNoise::new(&[1, 2], [3, 8, 12], &device).draw();
+    let rotated = bands.from_pictures(pictures.clone());
+    assert_eq!(rotated.dims(), [2, 4, 6, 12]);
+    let off: f32 = (bands.to_pictures(rotated) - pictures.clone()).abs().max().into_scalar();
+    assert!(off < 1e-5, "off by {off}");
+    // White noise stays white: distances are kept.
+    let other = BatchNoise::new(&[3, 4], [3, 8, 12], &device).draw();
+    let apart = |a: Tensor<4>, b: Tensor<4>| (a - b).square().sum().into_scalar::<f32>();
+    let (before, after) =
+        (apart(pictures.clone(), other.clone()), apart(bands.from_pictures(pictures), bands.from_pictures(other)));
+    assert!((before - after).abs() < 1e-4 * before, "{before} {after}");
+}
+
+#[test]
+fn bands_that_are_none_are_named() {
+    let bands = strange_bands(1);
+    let with = |mean: &[f32], rotation: &[f32], deviations: &[f32]| {
+        Bands::new(1, mean.to_vec(), rotation.to_vec(), deviations.to_vec()).unwrap_err()
+    };
+    let (mean, rotation, deviations) = (bands.mean(), bands.rotation(), bands.deviations());
+    assert!(matches!(
+        with(&mean[..2], rotation, deviations),
+        BandsError::Count { what: "means", needed: 3, found: 2, .. }
+    ));
+    assert!(matches!(with(mean, &rotation[..8], deviations), BandsError::Count { .. }));
+    assert!(matches!(with(mean, rotation, &[1.0, 0.0, 1.0]), BandsError::Value { .. }));
+    assert!(matches!(with(mean, rotation, &[1.0, f32::NAN, 1.0]), BandsError::Value { .. }));
+    assert!(matches!(with(&[f32::INFINITY, 0.0, 0.0], rotation, deviations), BandsError::Value { .. }));
+    let stretched: Vec<f32> = rotation.iter().map(|number| 1.01 * number).collect();
+    assert!(matches!(with(mean, &stretched, deviations), BandsError::Rotation { row: 0, other: 0, .. }));
+    let mut sheared = rotation.to_vec();
+    sheared.copy_within(0..3, 3);
+    assert!(matches!(with(mean, &sheared, deviations), BandsError::Rotation { row: 1, other: 0, .. }));
+    let mut lost = rotation.to_vec();
+    lost[4] = f32::NAN;
+    assert!(matches!(with(mean, &lost, deviations), BandsError::Rotation { .. }));
+}
+
+/// On Gaussian data whose principal components are the bands, the frame around a network that says nothing is the best denoiser there is,
+/// so every sampler must reach the covariance of the data.
+struct Silent(Preconditioning);
+
+impl Denoiser for Silent {
+    fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
+        let bands = &self.0.bands;
+        let skips: Vec<f32> = self.0.at(sigma).iter().map(|band| band.skip as f32).collect();
+        let skips = Tensor::from_data(burn::tensor::TensorData::new(skips, [1, 1, 1, bands.count()]), &x.device());
+        bands.to_pictures(bands.from_pictures(x) * skips)
+    }
+}
+
+#[test]
+fn every_sampler_reaches_the_covariance_of_gaussian_data_with_a_network_that_says_nothing() {
+    let bands = strange_bands(1);
+    let silent = Silent(Preconditioning { prediction: Prediction::Edm, bands: bands.clone() });
+    for (sampler, steps) in [
+        (HEUN, 60),
+        (Sampler::DpmSolver, 100),
+        (Sampler::Ddim { eta: 0.0 }, 1000),
+        (Sampler::Ddpm, 300),
+        (Sampler::Heun { churn: 40.0 }, 150),
+    ] {
+        let sigmas = NoiseLevels::default().list(steps).into_iter().map(|sigma| sigma * bands.scale()).collect();
+        let noise = BatchNoise::new(&[1, 2], [3, 100, 100], &device());
+        let last = Sampling::new(&silent, sampler, sigmas, noise).last().unwrap();
+        let found = values(bands.from_pictures(last.x));
+        for (band, &deviation) in bands.deviations().iter().enumerate() {
+            let numbers: Vec<f64> = found.iter().skip(band).step_by(3).copied().collect();
+            let (mean, variance) = mean_and_variance(&numbers);
+            let deviation = f64::from(deviation);
+            // 20,000 draws: a standard error of 0.7 % of the mean's scale and 1 % of the variance.
+            assert!(mean.abs() < 0.03 * deviation, "{sampler}, band {band}: mean {mean} of {deviation}");
+            assert!(
+                (variance.sqrt() / deviation - 1.0).abs() < 0.03,
+                "{sampler}, band {band}: {} of {deviation}",
+                variance.sqrt()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_loss_is_the_one_computed_by_hand() {
+    // One picture of one pixel: three bands along red, green and blue, of standard deviations 2, 1 and 0.5; σ = 1.
+    let identity = vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+    let bands = Bands::new(1, vec![0.0; 3], identity, vec![2.0, 1.0, 0.5]).unwrap();
+    let frame = Preconditioning { prediction: Prediction::Edm, bands };
+    let tensor = |values: [f32; 3]| Tensor::<4>::from_data([[[values]]], &device());
+    let (clean, noise) = ([1.0f32, -1.0, 0.5], [0.5f32, 1.0, -2.0]);
+    let mut seen = Vec::new();
+    let loss = frame.loss(
+        |x, labels| {
+            seen = values(x.clone());
+            assert!((labels[0] - (1.0 / frame.bands.scale()).ln() / 4.0).abs() < 1e-12);
+            x.zeros_like()
+        },
+        tensor(clean),
+        &[1.0],
+        tensor(noise),
+    );
+    // x = (1.5, 0, −1.5); c_in = 1/√5, 1/√2, 1/√1.25.
+    for (found, wanted) in seen.iter().zip([1.5 / 5f64.sqrt(), 0.0, -1.5 / 1.25f64.sqrt()]) {
+        assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
+    }
+    // c_skip = 4/5, 1/2, 1/5; c_out = 2/√5, 1/√2, 0.5/√1.25; the target is (x₀ − c_skip x) / c_out.
+    let outputs = [2.0 / 5f64.sqrt(), 1.0 / 2f64.sqrt(), 0.5 / 1.25f64.sqrt()];
+    let targets = [(1.0 - 1.2) / outputs[0], -1.0 / outputs[1], (0.5 + 0.3) / outputs[2]];
+    let mean: f64 = outputs.iter().sum::<f64>() / 3.0;
+    let wanted = targets.iter().zip(outputs).map(|(target, output)| target * target * output / mean).sum::<f64>() / 3.0;
+    let found = f64::from(loss.into_scalar::<f32>());
+    assert!((found - wanted).abs() < 1e-5, "{found} {wanted}");
+}
+
+#[test]
+fn pictures_are_enlarged_linearly_and_white_lies_beyond_their_edge() {
+    let device = device();
+    let small = Tensor::<4>::from_data([[[[0.0f32, 1.0], [0.5, -1.0]], [[1.0; 2]; 2], [[0.2; 2]; 2]]], &device);
+    let enlarged = values(Enlargement::new(4, 2, &device).enlarge(small));
+    assert_eq!(enlarged.len(), 3 * 64);
+    let at = |colour: usize, row: usize, column: usize| enlarged[colour * 64 + row * 8 + column];
+    // Between the centres of the four pixels, at an eighth of the way: (0.125, 0.125) from the first.
+    let (a, b, c, d) = (0.0, 1.0, 0.5, -1.0);
+    let t = 0.125;
+    let wanted = (1.0 - t) * ((1.0 - t) * a + t * b) + t * ((1.0 - t) * c + t * d);
+    assert!((at(0, 2, 2) - wanted).abs() < 1e-5, "{} {wanted}", at(0, 2, 2));
+    // In the corner, 0.375 beyond the centre: pixel, and white for what lies outside.
+    let inside = 0.625f64 * 0.625;
+    assert!((at(0, 0, 0) - (inside * a + (1.0 - inside))).abs() < 1e-5, "{}", at(0, 0, 0));
+    assert!((at(1, 0, 5) - 1.0).abs() < 1e-5, "white stays white: {}", at(1, 0, 5));
+    let flat = at(2, 3, 4);
+    assert!((flat - 0.2).abs() < 1e-5, "a plain surface stays plain: {flat}");
+
+    let large = BatchNoise::new(&[3], [3, 8, 8], &device).draw();
+    let reduced = values(reduce(large.clone(), 4));
+    let numbers = values(large);
+    let mean: f64 =
+        (0..4).flat_map(|y| (0..4).map(move |x| (y, x))).map(|(y, x)| numbers[(4 + y) * 8 + x]).sum::<f64>() / 16.0;
+    assert!((reduced[2] - mean).abs() < 1e-6, "row 1, column 0 is the mean of its square");
+}
+
+#[test]
+fn a_cascade_tells_every_step_and_gives_each_seed_its_own_picture() {
+    let device = device();
+    let model = crate::support::small_model(&device).for_sampling(&device);
+    let plan = Plan { sampler: Sampler::Ddpm, levels: NoiseLevels::default(), steps: 7 };
+    assert_eq!((plan.steps_of(0), plan.steps_of(1), plan.all_steps(2), plan.evaluations(2)), (7, 3, 10, 10));
+    let together: Vec<_> = Cascade::new(&model, plan, &[4, 9], &device).collect();
+    assert_eq!(together.len(), 10);
+    for (index, CascadeStep { stage, finished, step }) in together.iter().enumerate() {
+        assert_eq!((step.index, step.of, *finished), (index + 1, 10, index == 9));
+        let size = if index < 7 { 8 } else { 16 };
+        assert_eq!((*stage, step.x.dims()), (usize::from(index >= 7), [2, 3, size, size]));
+    }
+    assert_eq!(values(together[9].step.x.clone()), values(together[9].step.denoised.clone()));
+    let alone = Cascade::new(&model, plan, &[9], &device).last().unwrap().step.x;
+    let off: f32 = (together[9].step.x.clone().narrow(0, 1, 1) - alone).abs().max().into_scalar();
+    assert!(off < 1e-4, "off by {off}");
+    // The detail is added to the small picture: reduced again, the finished picture is near it where the detail is small.
+    let small = together[6].step.x.clone();
+    let detail: f32 = (reduce(together[9].step.x.clone(), 2) - small).abs().mean().into_scalar();
+    assert!(detail.is_finite());
+}
+
+#[test]
+fn stages_that_do_not_follow_each_other_are_named() {
+    let [first, second] = crate::support::small_shapes();
+    check_shapes(&[first.clone(), second.clone()]).unwrap();
+    let error = |shapes: &[StageShape]| check_shapes(shapes).unwrap_err().to_string();
+    assert!(error(&[]).contains("from 1 to 4 stages, not 0"));
+    assert!(error(std::slice::from_ref(&second)).contains("enlarges of stage 1 is 2"));
+    let larger = StageShape { image_size: 32, ..second.clone() };
+    assert!(error(&[first.clone(), larger]).contains("image_size of stage 2 is 32, but must be 16, 2 × 8"));
+    assert!(error(&[first.clone(), StageShape { patch: 0, ..second.clone() }]).contains("patch of stage 2 is 0"));
+    assert!(error(&[first.clone(), StageShape { enlarges: usize::MAX, ..second }]).contains("from 2 to 8"));
+    assert!(error(&[StageShape { image_size: 9, patch: 2, ..first }]).contains("a multiple of the patch, 2"));
 }
 
 #[test]
@@ -243,10 +435,10 @@ fn training_noise_is_log_normal() {
 
 #[test]
 fn samplers_have_names_that_can_be_read_back() {
-    for name in ["heun", "dpm", "ddim", "ddim:0.5", "ddpm"] {
+    for name in ["heun", "heun:40", "dpm", "ddim", "ddim:0.5", "ddpm"] {
         assert_eq!(name.parse::<Sampler>().unwrap().to_string(), name);
     }
-    for name in ["", "Heun", "ddim:", "ddim:2", "ddim:nan", "euler"] {
+    for name in ["", "Heun", "ddim:", "ddim:2", "ddim:nan", "euler", "heun:", "heun:-1", "heun:1e9"] {
         let error = name.parse::<Sampler>().unwrap_err().to_string();
         assert!(error.contains("choose heun"), "{error}");
     }

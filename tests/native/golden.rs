@@ -2,8 +2,7 @@
 
 use burn::tensor::Device;
 use chrysalis::device::{DeviceChoice, choose};
-use chrysalis::diffusion::{NoiseLevels, Sampler, Sampling};
-use chrysalis::noise::BatchNoise;
+use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler};
 use chrysalis::picture::Picture;
 use chrysalis::weights::decode;
 
@@ -31,9 +30,11 @@ fn a_gpu_gives_the_golden_picture() {
     match choose(&DeviceChoice::Gpu) {
         Ok(gpu) => {
             let weights = decode(&std::fs::read(fixture("tiny.safetensors")).unwrap(), &gpu.device).unwrap();
-            let off = pollster::block_on(weights.description.probe.check(&weights.model.for_sampling(), &gpu.device))
-                .unwrap();
-            assert!(off < 0.005, "{}: rounding of {off}, which leaves the probe's tolerance little room", gpu.name);
+            let model = weights.model.for_sampling(&gpu.device);
+            for (stage, described) in model.stages().iter().zip(&weights.description.stages) {
+                let off = pollster::block_on(described.probe.check(stage, &gpu.device)).unwrap();
+                assert!(off < 0.005, "{}: rounding of {off}, which leaves the probe's tolerance little room", gpu.name);
+            }
             let psnr = hatch(&gpu.device).psnr(&golden()).unwrap();
             assert!(psnr >= 40.0, "{}: {psnr:.1} dB", gpu.name);
         }
@@ -45,36 +46,36 @@ fn a_gpu_gives_the_golden_picture() {
 #[test]
 #[ignore = "it writes the files that the other tests compare with"]
 fn make_golden_files() {
-    use crate::support::{folder_of_discs, small_config, text};
+    use crate::support::{folder_of_discs, small_cascade, text};
+    use chrysalis::command::export::{About, write};
     use chrysalis::data::{Dataset, Squaring};
-    use chrysalis::train::{TrainConfig, Trainer};
-    use chrysalis::weights::{DataCard, Description, LAYOUT, Probe, Storage, encode};
+    use chrysalis::train::{Limits, Run, RunFolder, TrainConfig};
+    use chrysalis::weights::Storage;
 
-    let folder = folder_of_discs(64, 16);
-    let dataset = Dataset::load(&text(folder.path()), 16, Squaring::Pad).unwrap();
-    let config = TrainConfig { steps: 1500, warmup_steps: 50, batch_size: 16, ..small_config() };
-    let device = Device::flex();
-    let mut trainer = Trainer::new(&config, dataset.root_mean_square(), std::slice::from_ref(&device)).unwrap();
-    for _ in 0..config.steps {
-        trainer.step(&dataset).unwrap();
+    let (pictures, out) = (folder_of_discs(64, 16), tempfile::tempdir().unwrap());
+    let dataset = Dataset::load(&text(pictures.path()), 16, Squaring::Pad).unwrap();
+    let mut config = TrainConfig { sample_count: 0, log_every: 100, ..small_cascade() };
+    for stage in &mut config.stages {
+        (stage.steps, stage.warmup_steps, stage.batch_size) = (1500, 50, 16);
     }
-    let model = trainer.sampler_model();
-    let mut description = Description {
-        layout: LAYOUT,
+    let device = Device::flex();
+    let folder = RunFolder::new(out.path());
+    for number in 0..config.stages.len() {
+        let devices = std::slice::from_ref(&device);
+        let mut run = Run::start(folder.clone(), config.clone(), number, &dataset, None, devices).unwrap();
+        run.train(Limits::default(), &std::sync::atomic::AtomicBool::new(false)).unwrap();
+    }
+    let mut trained = Run::newest(&folder, &config, &device).unwrap();
+    trained.stages.iter_mut().for_each(|stage| stage.seconds = 0.0);
+    let about = About {
+        storage: Storage::F16,
         name: "Discs".into(),
-        unet: config.unet.clone(),
-        preconditioning: model.preconditioning,
-        data: DataCard { name: "discs drawn by the tests".into(), licence: "CC0-1.0".into(), pictures: dataset.len() },
-        images_seen: trainer.images_seen(),
-        seconds: 0.0,
-        quality: Default::default(),
-        crate_version: env!("CARGO_PKG_VERSION").into(),
-        probe: Probe { expected: Vec::new() },
+        data_name: Some("discs drawn by the tests".into()),
+        data_licence: Some("CC0-1.0".into()),
     };
-    let rounded = pollster::block_on(encode(&model, &description, Storage::F16)).unwrap();
-    let rounded = decode(&rounded, &device).unwrap().model;
-    description.probe = pollster::block_on(Probe::measure(&rounded, &device)).unwrap();
-    let bytes = pollster::block_on(encode(&model, &description, Storage::F16)).unwrap();
+    let file = out.path().join("tiny.safetensors");
+    write(&trained, &config, &about, &file).unwrap();
+    let bytes = std::fs::read(file).unwrap();
     chrysalis::files::write(&fixture("tiny.safetensors"), &bytes).unwrap();
 
     let picture = pollster::block_on(hatch_golden(&bytes, &device)).unwrap();

@@ -2,13 +2,13 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use chrysalis::device::{DeviceChoice, choose};
-use chrysalis::diffusion::{Denoiser, Model, Preconditioning};
+use chrysalis::diffusion::{Denoiser, Model, StageShape};
 use chrysalis::kernels::{
     Attention, Convolution, Finish, Join, Patches, Storage, activate, attend, convolve, enter, halve, join, leave, mix,
     normalise, reference, store, training,
 };
 use chrysalis::noise::{Noise, Purpose};
-use chrysalis::unet::UNetConfig;
+use chrysalis::unet::Layers;
 
 fn numbers<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
     let values = Noise::new(seed, Purpose::Probe).gaussians(shape.iter().product());
@@ -186,35 +186,33 @@ fn training_has_the_values_and_gradients_of_the_plain_operations() {
 
 #[test]
 fn the_network_for_sampling_is_the_network_that_was_trained() {
-    let config = |image_size, patch, widths: &[usize], depth, head_width| UNetConfig {
+    let shape = |image_size, patch, enlarges, widths: &[usize], depth, head_width| StageShape {
         image_size,
-        channels: 3,
         patch,
-        widths: widths.to_vec(),
-        depth,
-        head_width,
-        embedding: 32,
+        enlarges,
+        layers: Layers { widths: widths.to_vec(), depth, head_width, embedding: 32 },
     };
     let plain = Device::flex();
     for (name, device) in devices() {
-        for config in [
-            config(64, 2, &[32, 48], 1, 16),
-            config(16, 1, &[8], 2, 0),
-            config(40, 2, &[8, 12, 16], 2, 4),
-            config(24, 4, &[12, 20], 1, 20),
+        for shape in [
+            shape(64, 2, 1, &[32, 48], 1, 16),
+            shape(16, 1, 1, &[8], 2, 0),
+            shape(40, 2, 2, &[8, 12, 16], 2, 4),
+            shape(24, 4, 4, &[12, 20], 1, 20),
         ] {
-            let model = |device: &Device| {
-                let unet = crate::support::lively_unet(&config, device).folded();
-                Model { unet, preconditioning: Preconditioning::edm(0.6) }
-            };
+            let model = |device: &Device| Model { stages: vec![crate::support::small_stage(&shape, device)] };
             // The same network, as it is trained, on the CPU: burn would first try out its many ways to multiply matrices on a GPU.
-            let (trained, sampling) = (model(&plain), model(&device).for_sampling());
-            let x = numbers(5, [2, 3, config.image_size, config.image_size], &plain);
+            let (trained, sampling) = (model(&plain), model(&device).for_sampling(&device));
+            let (trained, sampling) = (&trained.stages[0], &sampling.stages()[0]);
+            let size = [2, 3, shape.image_size, shape.image_size];
+            let x = numbers(5, size, &plain);
+            let condition = shape.is_conditioned().then(|| numbers(6, size, &plain));
+            let denoiser = sampling.denoiser(condition.clone().map(|condition| condition.to_device(&device)));
             for sigma in [0.01, 1.0, 40.0] {
-                let expected = trained.denoise(x.clone(), sigma);
-                let found = sampling.denoise(x.clone().to_device(&device), sigma).to_device(&plain);
+                let expected = trained.denoise(x.clone(), sigma, condition.clone());
+                let found = denoiser.denoise(x.clone().to_device(&device), sigma).to_device(&plain);
                 let off = off(found, expected);
-                assert!(off < 1e-4, "{name}: {config:?} at σ {sigma} is off by {off}");
+                assert!(off < 1e-4, "{name}: {shape:?} at σ {sigma} is off by {off}");
             }
         }
     }

@@ -25,7 +25,7 @@ fn training_on_lent_devices_gives_the_losses_of_training_at_home() {
     let folder = folder_of_discs(12, 16);
     let dataset = Dataset::load(&text(folder.path()), 16, Squaring::Pad).unwrap();
     let losses = |devices: &[Device]| -> Vec<f64> {
-        let mut trainer = Trainer::new(&small_config(), 0.8, devices).unwrap();
+        let mut trainer = Trainer::measured(&small_config(), 0, &dataset, devices).unwrap();
         (0..3).map(|_| trainer.step(&dataset).unwrap().loss).collect()
     };
     let home = losses(&[Device::flex()]);

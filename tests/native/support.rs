@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use chrysalis::diffusion::{Model, Preconditioning};
+use chrysalis::diffusion::{Bands, Model, Preconditioning, Prediction, Stage, StageShape};
+use chrysalis::noise::{Noise, Purpose};
 use chrysalis::picture::Picture;
-use chrysalis::train::TrainConfig;
-use chrysalis::unet::{UNet, UNetConfig};
+use chrysalis::train::{StageConfig, TrainConfig};
+use chrysalis::unet::{Layers, UNet, UNetConfig};
 
 /// A small network that, unlike a fresh one, has an output and listens to the noise level.
 pub fn lively_unet(config: &UNetConfig, device: &Device) -> UNet {
@@ -39,34 +40,85 @@ pub fn with_gains(unet: UNet, head: f64, modulation: f64) -> UNet {
     unet.map(&mut Gains { path: Vec::new(), head, modulation })
 }
 
-/// A small folded model.
-pub fn small_model(device: &Device) -> (Model, UNetConfig) {
-    let config = small_config().unet;
-    let unet = lively_unet(&config, device).folded();
-    (Model { unet, preconditioning: Preconditioning::edm(0.6) }, config)
+/// Bands of no particular data: a rotation that mixes everything, a mean, and deviations that fall by a factor of 300.
+pub fn strange_bands(patch: usize) -> Bands {
+    let count = 3 * patch * patch;
+    let mut noise = Noise::new(8, Purpose::Probe);
+    let mut rows: Vec<Vec<f64>> = Vec::new();
+    while rows.len() < count {
+        let mut row: Vec<f64> = (0..count).map(|_| noise.gaussian()).collect();
+        for other in &rows {
+            let product: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+            row.iter_mut().zip(other).for_each(|(a, b)| *a -= product * b);
+        }
+        let norm = row.iter().map(|a| a * a).sum::<f64>().sqrt();
+        rows.push(row.into_iter().map(|a| a / norm).collect());
+    }
+    let mean = (0..count).map(|i| 0.3 + 0.1 * (i as f32).sin()).collect();
+    let deviations = (0..count).map(|i| 2.0 * 300f32.powf(-(i as f32) / count as f32)).collect();
+    Bands::new(patch, mean, rows.into_iter().flatten().map(|x| x as f32).collect(), deviations).unwrap()
 }
 
-/// Settings that train in seconds.
+/// A small folded stage.
+pub fn small_stage(shape: &StageShape, device: &Device) -> Stage {
+    let unet = lively_unet(&shape.unet(), device).folded();
+    let preconditioning = Preconditioning { prediction: Prediction::Edm, bands: strange_bands(shape.patch) };
+    Stage { shape: shape.clone(), unet, preconditioning }
+}
+
+/// A small folded model of two stages.
+pub fn small_model(device: &Device) -> Model {
+    Model { stages: small_shapes().iter().map(|shape| small_stage(shape, device)).collect() }
+}
+
+/// 8 pixels, then 16.
+pub fn small_shapes() -> [StageShape; 2] {
+    let layers = |head_width| Layers { widths: vec![16, 32], depth: 1, head_width, embedding: 32 };
+    [
+        StageShape { image_size: 8, patch: 1, enlarges: 1, layers: layers(16) },
+        StageShape { image_size: 16, patch: 2, enlarges: 2, layers: layers(0) },
+    ]
+}
+
+/// Settings that train in seconds: one stage of 16 pixels.
 pub fn small_config() -> TrainConfig {
     TrainConfig {
-        batch_size: 8,
-        steps: 6,
-        warmup_steps: 2,
         log_every: 1,
         checkpoint_every: 0,
         sample_every: 0,
         sample_count: 4,
         sample_steps: 2,
-        unet: UNetConfig {
-            image_size: 16,
-            channels: 3,
-            patch: 2,
-            widths: vec![16, 32],
-            depth: 1,
-            head_width: 16,
-            embedding: 32,
-        },
+        stages: vec![small_stage_config()],
         ..TrainConfig::default()
+    }
+}
+
+/// The same with other settings of its stage.
+pub fn config_with(change: impl FnOnce(&mut StageConfig)) -> TrainConfig {
+    let mut stage = small_stage_config();
+    change(&mut stage);
+    TrainConfig { stages: vec![stage], ..small_config() }
+}
+
+/// A first stage of 8 pixels and a further one of 16.
+pub fn small_cascade() -> TrainConfig {
+    let stages = small_shapes().map(|shape| StageConfig { condition_noise: 0.05, shape, ..small_stage_config() });
+    TrainConfig { stages: stages.to_vec(), ..small_config() }
+}
+
+fn small_stage_config() -> StageConfig {
+    StageConfig {
+        batch_size: 8,
+        steps: 6,
+        warmup_steps: 2,
+        learning_rate: 5e-3,
+        shape: StageShape {
+            image_size: 16,
+            patch: 2,
+            enlarges: 1,
+            layers: Layers { widths: vec![16, 32], depth: 1, head_width: 16, embedding: 32 },
+        },
+        ..StageConfig::default()
     }
 }
 

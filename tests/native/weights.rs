@@ -3,34 +3,37 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use chrysalis::diffusion::{Denoiser, Model};
+use chrysalis::diffusion::Model;
 use chrysalis::noise::BatchNoise;
-use chrysalis::unet::UNetConfig;
 use chrysalis::weights::{
-    DataCard, Description, LAYOUT, Probe, ProbeError, Storage, WeightsError, decode, encode, model_card,
+    DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage, WeightsError, decode, encode,
+    model_card,
 };
 use proptest::prelude::*;
 
 use crate::support::small_model;
 
-fn description(model: &Model, unet: UNetConfig) -> Description {
+fn description(model: &Model) -> Description {
+    let stages = model.stages.iter().map(|stage| StageDescription {
+        shape: stage.shape.clone(),
+        prediction: stage.preconditioning.prediction,
+        images_seen: 12,
+        seconds: 90.0,
+        probe: pollster::block_on(Probe::measure(stage, &Device::flex())).unwrap(),
+    });
     Description {
         layout: LAYOUT,
         name: "discs".into(),
-        unet,
-        preconditioning: model.preconditioning,
+        stages: stages.collect(),
         data: DataCard { name: "discs".into(), licence: "CC0-1.0".into(), pictures: 3 },
-        images_seen: 12,
-        seconds: 1.5,
         quality: BTreeMap::from([("KID × 1000".into(), 8.5)]),
         crate_version: "0.1.0".into(),
-        probe: pollster::block_on(Probe::measure(model, &Device::flex())).unwrap(),
     }
 }
 
 fn file(storage: Storage) -> Vec<u8> {
-    let (model, config) = small_model(&Device::flex());
-    pollster::block_on(encode(&model, &description(&model, config), storage)).unwrap()
+    let model = small_model(&Device::flex());
+    pollster::block_on(encode(&model, &description(&model), storage)).unwrap()
 }
 
 fn fails(bytes: &[u8]) -> WeightsError {
@@ -61,18 +64,21 @@ fn with_description(bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) -
 
 fn denoised(model: &Model) -> Tensor<4> {
     let x = BatchNoise::new(&[4], [3, 16, 16], &Device::flex()).draw();
-    model.denoise(x, 0.7)
+    model.stages[1].denoise(x.clone(), 0.7, Some(x))
 }
 
 #[test]
 fn a_model_survives_the_file_in_every_storage() {
     let device = Device::flex();
-    let (model, config) = small_model(&device);
-    let wanted = description(&model, config);
+    let model = small_model(&device);
+    let wanted = description(&model);
     for (storage, most) in [(Storage::F32, 1e-6), (Storage::F16, 5e-3), (Storage::Int8, 0.12), (Storage::Compact, 0.5)]
     {
         let read = decode(&file(storage), &device).unwrap();
         assert_eq!(read.description, wanted);
+        for (read, stage) in read.model.stages.iter().zip(&model.stages) {
+            assert_eq!(read.preconditioning, stage.preconditioning, "bands are never rounded");
+        }
         let off: f32 = (denoised(&read.model) - denoised(&model)).abs().max().into_scalar();
         assert!(off <= most, "{storage:?}: off by {off}");
         assert!(storage == Storage::F32 || off > 0.0, "{storage:?} rounds nothing");
@@ -86,15 +92,20 @@ fn a_model_survives_the_file_in_every_storage() {
 fn the_probe_passes_on_a_sound_model_and_fails_on_another() {
     let device = Device::flex();
     let read = decode(&file(Storage::F32), &device).unwrap();
-    pollster::block_on(read.description.probe.check(&read.model, &device)).unwrap();
+    let sampling = read.model.for_sampling(&device);
+    for (index, described) in read.description.stages.iter().enumerate() {
+        let probe = &described.probe;
+        pollster::block_on(probe.check(&sampling.stages()[index], &device)).unwrap();
 
-    let mut other = read.clone();
-    other.model.unet = crate::support::with_gains(other.model.unet, 0.5, 0.0);
-    let error = pollster::block_on(read.description.probe.check(&other.model, &device)).unwrap_err();
-    assert!(matches!(error, ProbeError::Wrong { off } if off > 0.02), "{error}");
+        let mut other = read.model.clone();
+        other.stages[index].unet = crate::support::with_gains(other.stages[index].unet.clone(), 0.5, 0.0);
+        let other = other.for_sampling(&device);
+        let error = pollster::block_on(probe.check(&other.stages()[index], &device)).unwrap_err();
+        assert!(matches!(error, ProbeError::Wrong { off } if off > 0.02), "{error}");
 
-    for expected in [vec![], vec![f32::NAN; read.description.probe.expected.len()]] {
-        assert!(pollster::block_on(Probe { expected }.check(&read.model, &device)).is_err());
+        for expected in [vec![], vec![f32::NAN; probe.expected.len()]] {
+            assert!(pollster::block_on(Probe { expected }.check(&sampling.stages()[index], &device)).is_err());
+        }
     }
 }
 
@@ -150,23 +161,22 @@ fn impossible_descriptions_are_named_before_anything_is_built() {
     let changed = |path: &str, value: serde_json::Value| {
         fails(&with_description(&whole, |description| *description.pointer_mut(path).unwrap() = value))
     };
-    assert!(matches!(changed("/unet/widths", serde_json::json!([1_000_000_000, 8])), WeightsError::UNet(_)));
-    assert!(matches!(changed("/unet/depth", 1_000_000.into()), WeightsError::UNet(_)));
-    assert!(matches!(changed("/unet/image_size", 17.into()), WeightsError::UNet(_)));
-    assert!(matches!(
-        changed("/preconditioning/sigma_data", 0.0.into()),
-        WeightsError::Value { field: "preconditioning.sigma_data", .. }
-    ));
-    assert!(matches!(changed("/preconditioning/sigma_data", (-1.0).into()), WeightsError::Value { .. }));
-    assert!(matches!(changed("/unet/channels", 4.into()), WeightsError::Value { field: "unet.channels", .. }));
+    let shape = |field: &str| format!("/stages/0/shape/{field}");
+    assert!(matches!(changed(&shape("layers/widths"), serde_json::json!([1_000_000_000, 8])), WeightsError::Shape(_)));
+    assert!(matches!(changed(&shape("layers/depth"), 1_000_000.into()), WeightsError::Shape(_)));
+    assert!(matches!(changed(&shape("image_size"), 17.into()), WeightsError::Shape(_)));
+    assert!(matches!(changed(&shape("patch"), 0.into()), WeightsError::Shape(_)));
+    assert!(matches!(changed(&shape("patch"), 1_000_000_000u64.into()), WeightsError::Shape(_)));
+    assert!(matches!(changed("/stages", serde_json::json!([])), WeightsError::Shape(_)));
     // A large but possible network: its tensors are looked for, and not made.
-    assert!(matches!(changed("/unet/widths", serde_json::json!([4096, 4096])), WeightsError::Shape { .. }));
+    let large = changed(&shape("layers/widths"), serde_json::json!([4096, 4096]));
+    assert!(matches!(large, WeightsError::TensorShape { .. }), "{large}");
 }
 
 #[test]
 fn wrong_tensors_are_named() {
     let whole = file(Storage::F32);
-    let name = "stem.weight";
+    let name = "0.stem.weight";
     let missing = with_header(&whole, |header| {
         let tensor = header.as_object_mut().unwrap().remove(name).unwrap();
         header["another"] = tensor;
@@ -176,51 +186,67 @@ fn wrong_tensors_are_named() {
         let shape = header[name]["shape"].as_array_mut().unwrap();
         shape.reverse();
     });
-    assert!(matches!(fails(&reshaped), WeightsError::Shape { name: found, .. } if found == name));
+    assert!(matches!(fails(&reshaped), WeightsError::TensorShape { name: found, .. } if found == name));
     let retyped = with_header(&whole, |header| header[name]["dtype"] = "I32".into());
-    assert!(fails(&retyped).to_string().contains("'stem.weight' is stored as I32"));
+    assert!(fails(&retyped).to_string().contains("'0.stem.weight' is stored as I32"));
     let halved = with_header(&whole, |header| header[name]["dtype"] = "F16".into());
     assert!(matches!(fails(&halved), WeightsError::Length(_)));
 
-    let extra = with_description(&file(Storage::F32), |description| description["unet"]["head_width"] = 0.into());
+    let extra = with_description(&file(Storage::F32), |description| {
+        description["stages"][0]["shape"]["layers"]["head_width"] = 0.into()
+    });
     assert!(fails(&extra).to_string().contains("attention"), "{}", fails(&extra));
 
     // A coded tensor that is cut off, and one that would fill memory with zeros.
     let coded = file(Storage::Compact);
-    let claims_more =
-        with_description(&coded, |description| description["unet"]["widths"] = serde_json::json!([16, 4096]));
-    assert!(matches!(fails(&claims_more), WeightsError::Coding { .. } | WeightsError::Shape { .. }));
+    let claims_more = with_description(&coded, |description| {
+        description["stages"][0]["shape"]["layers"]["widths"] = serde_json::json!([16, 4096])
+    });
+    assert!(matches!(fails(&claims_more), WeightsError::Coding { .. } | WeightsError::TensorShape { .. }));
     let header = u64::from_le_bytes(coded[..8].try_into().unwrap()) as usize + 8;
     let mut garbled = coded.clone();
     garbled[header..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(7));
-    assert!(matches!(fails(&garbled), WeightsError::Coding { .. } | WeightsError::NotFinite { .. }));
+    assert!(matches!(
+        fails(&garbled),
+        WeightsError::Coding { .. } | WeightsError::NotFinite { .. } | WeightsError::Bands { .. }
+    ));
 
     let mut poisoned = whole.clone();
     let last = poisoned.len() - 4;
     poisoned[last..].copy_from_slice(&f32::NAN.to_le_bytes());
     assert!(matches!(fails(&poisoned), WeightsError::NotFinite { .. }));
+
+    // Bands that are no rotation any more: one number of it is another.
+    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&whole[8..8 + length]).unwrap();
+    let at = 8 + length + header["1.bands.rotation"]["data_offsets"][0].as_u64().unwrap() as usize;
+    let mut sheared = whole;
+    sheared[at..at + 4].copy_from_slice(&0.9f32.to_le_bytes());
+    assert!(matches!(fails(&sheared), WeightsError::Bands { stage: 2, .. }));
 }
 
 #[test]
 fn a_diverged_model_is_not_exported() {
-    let (model, config) = small_model(&Device::flex());
-    let about = description(&model, config);
-    let broken = Model { unet: crate::support::with_gains(model.unet, f64::NAN, 0.0), ..model };
+    let model = small_model(&Device::flex());
+    let about = description(&model);
+    let mut broken = model;
+    broken.stages[1].unet = crate::support::with_gains(broken.stages[1].unet.clone(), f64::NAN, 0.0);
     let error = pollster::block_on(encode(&broken, &about, Storage::F16)).unwrap_err().to_string();
     assert!(error.contains("head_gain") && error.contains("diverged"), "{error}");
 }
 
 #[test]
 fn the_model_card_says_what_the_file_is() {
-    let (model, config) = small_model(&Device::flex());
-    let card = model_card(&description(&model, config), Storage::F16, 123_456, 250_000);
+    let model = small_model(&Device::flex());
+    let card = model_card(&description(&model), Storage::F16, 123_456, 250_000);
     for needed in [
         "# discs",
         "16 × 16",
-        "0.12 million",
-        "f16, 0.25 MB",
+        "f16, 0.12 million parameters, 0.25 MB",
         "CC0-1.0",
-        "12 pictures seen (4 passes)",
+        "stage 1 | makes 8 × 8 pixels",
+        "stage 2 | adds detail to pictures enlarged 2 times, to 16 × 16 pixels",
+        "12 pictures seen (4 passes), 2 minutes",
         "KID × 1000 | 8.5",
     ] {
         assert!(card.contains(needed), "{needed} is missing in:\n{card}");

@@ -53,7 +53,7 @@ class Chrysalis {
 }
 
 const benches = {
-  // Milliseconds of a step, pictures for the page included.
+  // Milliseconds of a step of the first stage, pictures for the page included; counts are those of a step of any stage.
   async chrysalis({ kind, batch, steps, weights }) {
     const engine = await Chrysalis.start(kind, weights);
     const first = await engine.hatch(1, batch, 2);
@@ -61,8 +61,8 @@ const benches = {
     const times = await engine.hatch(7, batch, steps);
     const after = await counts();
     engine.end();
-    const step = median(times.slice(1).map((time, i) => time - times[i]));
-    return { ready: engine.readyAfter, first: first[1] - first[0], step, ...aStep(before, after, steps), mostBytes: after.mostBytes };
+    const step = median(times.slice(1, steps + 1).map((time, i) => time - times[i]));
+    return { ready: engine.readyAfter, first: first[1] - first[0], step, ...aStep(before, after, times.length - 1), mostBytes: after.mostBytes };
   },
 
   // One butterfly with one worker, then four with as many workers as there are processors.

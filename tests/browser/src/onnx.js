@@ -20,7 +20,7 @@ try {
   const input = await (await fetch("/bench/input.json")).json();
   const picture = Float32Array.from({ length: batch * input.x.length }, (_, i) => input.x[i % input.x.length]);
   const feeds = {
-    x: new ort.Tensor("float32", picture, [batch, 3, input.size, input.size]),
+    x: new ort.Tensor("float32", picture, [batch, input.inputs, input.side, input.side]),
     waves: new ort.Tensor("float32", Float32Array.from(input.waves), [1, input.waves.length]),
   };
   const run = async () => {
@@ -34,7 +34,7 @@ try {
   const times = [];
   for (let i = 0; i < repeats; i++) times.push((await run()).time);
   const after = await counts();
-  postMessage({ ready, first: first.time, times, before, after, output: Array.from(first.values.slice(0, input.x.length)) });
+  postMessage({ ready, first: first.time, times, before, after, output: Array.from(first.values.slice(0, first.values.length / batch)) });
 } catch (error) {
   postMessage({ error: String(error && error.stack || error) });
 }

@@ -90,6 +90,9 @@ async fn first_visit(address: &str) -> anyhow::Result<Value> {
     let browser = start().await?;
     let start = Instant::now();
     browser.driver.goto(format!("{address}/page/index.html?seed=7&steps=18&sampler=dpm")).await?;
+    let observe = "window.longest = 0; new PerformanceObserver(list => { for (const entry of list.getEntries())
+        window.longest = Math.max(window.longest, entry.duration); }).observe({type: 'longtask', buffered: true});";
+    browser.driver.execute(observe, Vec::new()).await?;
     let status = browser.driver.find(By::Id("status")).await?;
     while !status.text().await?.starts_with("Hatched") {
         if start.elapsed() > Duration::from_secs(300) {
@@ -99,8 +102,9 @@ async fn first_visit(address: &str) -> anyhow::Result<Value> {
     }
     let seconds = start.elapsed().as_secs_f64();
     let device = browser.driver.find(By::Id("device")).await?.text().await?;
+    let longest: f64 = browser.driver.execute("return window.longest;", Vec::new()).await?.convert()?;
     browser.end().await;
-    Ok(json!({ "seconds": seconds, "device": device }))
+    Ok(json!({ "seconds": seconds, "device": device, "longestTaskMs": longest }))
 }
 
 /// One benchmark in a browser of its own, so that none inherits another's caches or memory.

@@ -1,0 +1,124 @@
+//! From noise to a finished picture, stage by stage.
+
+use burn::tensor::{Device, Tensor};
+
+use super::levels::NoiseLevels;
+use super::method::Sampler;
+use super::sampler::{Sampling, Step};
+use super::sampling_model::{Conditioned, SamplingModel, SamplingStage};
+use crate::noise::BatchNoise;
+
+/// How the stages of a model are walked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    /// How to get from one noise level to the next.
+    pub sampler: Sampler,
+    /// The noise levels, as shares of each stage's scale.
+    pub levels: NoiseLevels,
+    /// Steps of the first stage.
+    pub steps: usize,
+}
+
+/// A further stage has little left to decide: it takes a share of the first one's steps.
+const SHARE_OF_STEPS: usize = 3;
+
+impl Plan {
+    /// Steps of a stage, counted from zero.
+    pub fn steps_of(&self, stage: usize) -> usize {
+        if stage == 0 { self.steps } else { self.steps.div_ceil(SHARE_OF_STEPS) }
+    }
+
+    /// Steps of all `stages` together.
+    pub fn all_steps(&self, stages: usize) -> usize {
+        (0..stages).map(|stage| self.steps_of(stage)).sum()
+    }
+
+    /// How often the networks of all `stages` are asked.
+    pub fn evaluations(&self, stages: usize) -> usize {
+        (0..stages).map(|stage| self.sampler.evaluations(self.steps_of(stage))).sum()
+    }
+}
+
+/// One step of a [`Cascade`].
+#[derive(Debug, Clone)]
+pub struct CascadeStep {
+    /// Which stage, from zero.
+    pub stage: usize,
+    /// Whether the pictures of this step are the finished ones.
+    pub finished: bool,
+    /// The step. Its index and number count through all stages; its pictures are whole ones, detail and what it was added to.
+    pub step: Step,
+}
+
+/// A walk through all stages: an iterator over steps, the last of which holds the finished pictures.
+pub struct Cascade<'a> {
+    model: &'a SamplingModel,
+    plan: Plan,
+    seeds: Vec<u64>,
+    device: Device,
+    stage: usize,
+    sampling: Option<Sampling<Conditioned<'a>>>,
+    /// The enlarged picture of the stage before.
+    under: Option<Tensor<4>>,
+    done: usize,
+}
+
+impl<'a> Cascade<'a> {
+    /// Starts at the noise behind `seeds`.
+    pub fn new(model: &'a SamplingModel, plan: Plan, seeds: &[u64], device: &Device) -> Self {
+        let mut cascade = Self {
+            model,
+            plan,
+            seeds: seeds.to_vec(),
+            device: device.clone(),
+            stage: 0,
+            sampling: None,
+            under: None,
+            done: 0,
+        };
+        cascade.sampling = cascade.enter(0, None);
+        cascade
+    }
+
+    /// How many steps the whole walk has.
+    pub fn steps(&self) -> usize {
+        self.plan.all_steps(self.model.stages().len())
+    }
+
+    fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Conditioned<'a>>> {
+        let this: &'a SamplingStage = self.model.stages().get(stage)?;
+        let size = this.image_size();
+        let noise = BatchNoise::of_stage(&self.seeds, stage, [3, size, size], &self.device);
+        let scale = this.scale();
+        let sigmas = self.plan.levels.list(self.plan.steps_of(stage)).into_iter().map(|sigma| sigma * scale).collect();
+        Some(Sampling::new(this.denoiser(under), self.plan.sampler, sigmas, noise))
+    }
+
+    /// What a stage's pictures are added to.
+    fn whole(&self, detail: Tensor<4>) -> Tensor<4> {
+        match &self.under {
+            Some(under) => self.model.add(detail, under),
+            None => detail,
+        }
+    }
+}
+
+impl Iterator for Cascade<'_> {
+    type Item = CascadeStep;
+
+    fn next(&mut self) -> Option<CascadeStep> {
+        let step = self.sampling.as_mut()?.next()?;
+        let stage = self.stage;
+        self.done += 1;
+        let ends = step.index == step.of;
+        let (x, denoised) = (self.whole(step.x), self.whole(step.denoised));
+        let finished = ends && stage + 1 == self.model.stages().len();
+        if ends {
+            self.stage += 1;
+            self.under = self.model.stages().get(self.stage).map(|next| next.enlarge(x.clone()));
+            self.sampling = self.enter(self.stage, self.under.clone());
+        }
+        let step = Step { index: self.done, of: self.steps(), sigma: step.sigma, x, denoised };
+        Some(CascadeStep { stage, finished, step })
+    }
+}

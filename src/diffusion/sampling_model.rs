@@ -1,0 +1,193 @@
+//! A model made ready for sampling: the same pictures, several times as fast.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::enlarge::Enlargement;
+use super::matrices::{Matrices, Matrix};
+use super::model::{Model, Stage};
+use super::precondition::Preconditioning;
+use super::sampler::Denoiser;
+use super::shape::StageShape;
+use crate::kernels::{self, Convolution, Finish, Join, Patches, Storage};
+use crate::unet::SamplingNet;
+
+/// A [`Model`] made ready for sampling.
+#[derive(Debug, Clone)]
+pub struct SamplingModel {
+    stages: Vec<SamplingStage>,
+    /// The factors of [`SamplingModel::add`], sent to the device once.
+    sum: Tensor<1>,
+}
+
+impl SamplingModel {
+    pub(super) fn new(model: &Model, device: &Device) -> Self {
+        Self {
+            stages: model.stages.iter().map(|stage| SamplingStage::new(stage, device)).collect(),
+            sum: Tensor::from_data([1.0f32, 1.0, 0.0], device),
+        }
+    }
+
+    /// The stages, at least one.
+    pub fn stages(&self) -> &[SamplingStage] {
+        &self.stages
+    }
+
+    /// Side of the finished pictures, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.stages.last().map_or(0, SamplingStage::image_size)
+    }
+}
+
+impl SamplingModel {
+    /// Adds detail to the enlarged picture that it belongs to.
+    pub(super) fn add(&self, detail: Tensor<4>, under: &Tensor<4>) -> Tensor<4> {
+        kernels::mix_by([detail.clone(), under.clone(), detail], self.sum.clone())
+    }
+}
+
+/// A [`Stage`] made ready for sampling.
+///
+/// Around the network there are three 1 × 1 convolutions, whose matrices depend on σ: the rotation into bands times c_in on the way in,
+/// the way back times c_out on the way out, and both with c_skip between them for what passes the network by. The channel of ones that
+/// every patch has carries the mean.
+#[derive(Debug, Clone)]
+pub struct SamplingStage {
+    net: SamplingNet,
+    shape: StageShape,
+    preconditioning: Preconditioning,
+    enlargement: Option<Enlargement>,
+    one: Tensor<1>,
+    /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
+    frame: Tensor<4>,
+    device: Device,
+}
+
+impl SamplingStage {
+    fn new(stage: &Stage, device: &Device) -> Self {
+        let StageShape { image_size, enlarges, .. } = stage.shape;
+        Self {
+            net: SamplingNet::new(&stage.unet),
+            shape: stage.shape.clone(),
+            preconditioning: stage.preconditioning.clone(),
+            enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
+            one: Tensor::ones([1], device),
+            frame: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
+            device: device.clone(),
+        }
+    }
+
+    /// Side of the stage's pictures, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.shape.image_size
+    }
+
+    /// Whether the stage adds detail to a picture.
+    pub fn is_conditioned(&self) -> bool {
+        self.shape.is_conditioned()
+    }
+
+    /// The scale of the stage's data, on which its noise levels are measured.
+    pub fn scale(&self) -> f64 {
+        self.preconditioning.bands.scale()
+    }
+
+    /// Enlarges the picture of the stage before; a first stage leaves it as it is.
+    pub fn enlarge(&self, small: Tensor<4>) -> Tensor<4> {
+        match &self.enlargement {
+            Some(enlargement) => enlargement.enlarge(small),
+            None => small,
+        }
+    }
+
+    /// The stage as a denoiser, for pictures that add detail to `condition`.
+    pub fn denoiser(&self, condition: Option<Tensor<4>>) -> Conditioned<'_> {
+        let patches = Patches { side: self.shape.patch };
+        let condition = condition.map(|condition| kernels::enter(condition, self.frame.clone(), patches));
+        Conditioned { stage: self, condition }
+    }
+}
+
+/// A stage that knows what it adds detail to.
+#[derive(Debug, Clone)]
+pub struct Conditioned<'a> {
+    stage: &'a SamplingStage,
+    /// Patches, as [`kernels::enter`] makes them.
+    condition: Option<Tensor<4>>,
+}
+
+impl Denoiser for Conditioned<'_> {
+    fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
+        let SamplingStage { net, shape, preconditioning, frame, .. } = self.stage;
+        let matrices = Matrices::at(preconditioning, shape, sigma);
+        let mut numbers = Numbers::default();
+        let waves = numbers.add(net.waves(preconditioning.label(sigma)));
+        let [input, skip, output] =
+            [&matrices.input, &matrices.skip, &matrices.output].map(|m| numbers.add(m.numbers.clone()));
+        let numbers = numbers.upload(&self.stage.device);
+        let stored = |matrix: &Matrix, at: Place| {
+            let Matrix { outputs, inputs, .. } = *matrix;
+            let weight = at.of(&numbers).reshape([outputs, inputs, 1, 1]);
+            let storage = Storage { outputs, inputs, side: 1, rows: 1, scale: 1.0 };
+            kernels::store(weight, self.stage.one.clone(), storage)
+        };
+        let patches = Patches { side: shape.patch };
+        let convolution = |outputs, finish| Convolution { side: 1, outputs, finish };
+
+        let noisy = kernels::enter(x.clone(), frame.clone(), patches);
+        let entered = match &self.condition {
+            Some(condition) => kernels::join(noisy.clone(), condition.clone(), Join { main: 1.0, skip: 1.0 }),
+            None => noisy.clone(),
+        };
+        let weight = stored(&matrices.input, input);
+        let entered =
+            kernels::convolve(entered.clone(), weight, entered, convolution(matrices.input.outputs, Finish::Plain));
+        let y = net.forward(entered, waves.of(&numbers));
+        let passed = kernels::convolve(
+            noisy.clone(),
+            stored(&matrices.skip, skip),
+            noisy,
+            convolution(matrices.skip.outputs, Finish::Plain),
+        );
+        let finish = Finish::Blend { main: 1.0 };
+        let y = kernels::convolve(
+            y,
+            stored(&matrices.output, output),
+            passed,
+            convolution(matrices.output.outputs, finish),
+        );
+        kernels::leave(y, x, frame.clone(), patches)
+    }
+}
+
+/// All that a step has to tell the device, which goes there at once.
+#[derive(Default)]
+struct Numbers(Vec<f32>);
+
+/// Where some of the [`Numbers`] are.
+#[derive(Clone, Copy)]
+struct Place {
+    start: usize,
+    length: usize,
+}
+
+impl Numbers {
+    fn add(&mut self, numbers: Vec<f32>) -> Place {
+        // Devices take views that start at a multiple of 256 bytes as they are, and copy others.
+        let start = self.0.len().next_multiple_of(64);
+        self.0.resize(start, 0.0);
+        let length = numbers.len();
+        self.0.extend(numbers);
+        Place { start, length }
+    }
+
+    fn upload(self, device: &Device) -> Tensor<4> {
+        let length = self.0.len();
+        Tensor::from_data(TensorData::new(self.0, [1, 1, 1, length]), device)
+    }
+}
+
+impl Place {
+    fn of(self, numbers: &Tensor<4>) -> Tensor<4> {
+        numbers.clone().narrow(3, self.start, self.length)
+    }
+}
