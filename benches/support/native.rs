@@ -70,10 +70,10 @@ fn training(shape: &StageShape, device: &Device) -> f64 {
     }
     let data = Dataset::load(&folder.path().display().to_string(), size, Squaring::Pad).expect("pictures just written");
     let stage = StageConfig { batch_size: TRAINING_BATCH, shape: shape.clone(), ..StageConfig::default() };
-    let config = TrainConfig { stages: vec![stage], ..TrainConfig::default() };
+    let config = TrainConfig { stages: vec![stage.clone()], ..TrainConfig::default() };
     let preconditioning = Preconditioning::edm(shape.patch, 0.8);
     let devices = std::slice::from_ref(device);
-    let mut trainer = Trainer::new(&config, 0, preconditioning, devices).expect("a sound configuration");
+    let mut trainer = Trainer::new(&config, &stage, preconditioning, devices).expect("a sound configuration");
     per_second(TRAINING_BATCH, || {
         trainer.step(&data).expect("a step");
     })

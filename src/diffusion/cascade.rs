@@ -89,8 +89,7 @@ impl<'a> Cascade<'a> {
         let this: &'a SamplingStage = self.model.stages().get(stage)?;
         let size = this.image_size();
         let noise = BatchNoise::of_stage(&self.seeds, stage, [3, size, size], &self.device);
-        let scale = this.scale();
-        let sigmas = self.plan.levels.list(self.plan.steps_of(stage)).into_iter().map(|sigma| sigma * scale).collect();
+        let sigmas = this.sigmas(self.plan.levels, self.plan.steps_of(stage));
         Some(Sampling::new(this.denoiser(under), self.plan.sampler, sigmas, noise))
     }
 

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::enlarge::Enlargement;
+use super::levels::NoiseLevels;
 use super::matrices::{Matrices, Matrix};
 use super::model::{Model, Stage};
 use super::precondition::Preconditioning;
@@ -36,9 +37,7 @@ impl SamplingModel {
     pub fn image_size(&self) -> usize {
         self.stages.last().map_or(0, SamplingStage::image_size)
     }
-}
 
-impl SamplingModel {
     /// Adds detail to the enlarged picture that it belongs to.
     pub(super) fn add(&self, detail: Tensor<4>, under: &Tensor<4>) -> Tensor<4> {
         kernels::mix_by([detail.clone(), under.clone(), detail], self.sum.clone())
@@ -89,6 +88,12 @@ impl SamplingStage {
     /// The scale of the stage's data, on which its noise levels are measured.
     pub fn scale(&self) -> f64 {
         self.preconditioning.bands.scale()
+    }
+
+    /// `levels` for a number of steps, brought to the stage's scale.
+    pub fn sigmas(&self, levels: NoiseLevels, steps: usize) -> Vec<f64> {
+        let scale = self.scale();
+        levels.list(steps).into_iter().map(|sigma| sigma * scale).collect()
     }
 
     /// Enlarges the picture of the stage before; a first stage leaves it as it is.

@@ -4,6 +4,7 @@
 
 mod checkpoint;
 mod config;
+mod error;
 mod folder;
 mod gradients;
 mod log;
@@ -14,8 +15,9 @@ mod trainer;
 
 pub use checkpoint::CheckpointError;
 pub use config::{ConfigError, Precision, StageConfig, TrainConfig};
+pub use error::TrainError;
 pub use folder::{RunFolder, StageFolder};
 pub use log::Row;
 pub use measure::bands;
-pub use run::{Limits, Outcome, Run, StopReason, TrainError, Trained, TrainedStage};
+pub use run::{Limits, Outcome, Run, StopReason, Trained, TrainedStage};
 pub use trainer::{Report, Trainer};

@@ -4,20 +4,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
-use thiserror::Error;
 
-use super::checkpoint::{self, CheckpointError, State};
-use super::config::{ConfigError, StageConfig, TrainConfig};
+use super::checkpoint::{self, State};
+use super::config::{StageConfig, TrainConfig};
+use super::error::TrainError;
 use super::folder::{RunFolder, StageFolder};
 use super::log::{Log, Row};
 use super::progress::Progress;
 use super::trainer::{Report, Trainer};
 use crate::data::Dataset;
 use crate::diffusion::{Bands, Model, NoiseLevels, Preconditioning, Sampling, Stage, reduce};
-use crate::files::{self, FileError};
+use crate::files;
 use crate::noise::BatchNoise;
-use crate::picture::{Picture, PictureError};
-use crate::unet::UNetConfigError;
+use crate::picture::Picture;
 
 /// One stage of a run: its folder, with a trainer in some state.
 pub struct Run {
@@ -92,75 +91,6 @@ pub enum StopReason {
     Interrupted,
 }
 
-/// Why training ended badly.
-#[derive(Debug, Error)]
-pub enum TrainError {
-    /// The loss is no number any more.
-    #[error(
-        "the loss or the weights became {loss} at step {step}; they are not kept, and the last checkpoint is as it was. \
-         Resume from it with a lower --learning-rate or with --precision f32"
-    )]
-    NotANumber {
-        /// The step, counted from one.
-        step: u64,
-        /// What the loss was.
-        loss: f64,
-    },
-    /// A run folder that is in use.
-    #[error("{0} already holds a run: continue it with --resume, or choose another --out")]
-    FolderInUse(String),
-    /// Other pictures than the run began with.
-    #[error(
-        "the run began with {began} pictures and now there are {found}: a run goes on with the pictures it began with. \
-         Export it, and start another with --from"
-    )]
-    DatasetChanged {
-        /// How many there were.
-        began: usize,
-        /// How many there are.
-        found: usize,
-    },
-    /// The device failed.
-    #[error("step {step}: the device returned no result: {reason}")]
-    Device {
-        /// The step, counted from one.
-        step: u64,
-        /// What the device said.
-        reason: String,
-    },
-    /// The configuration has no such stage.
-    #[error("there is no stage {found}: the run has {stages}")]
-    NoStage {
-        /// The stage that was asked for, from one.
-        found: usize,
-        /// How many there are.
-        stages: usize,
-    },
-    /// The stage's bands cannot be read.
-    #[error("{path}: {reason}. Start the stage anew, or restore the file")]
-    Bands {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The network is impossible.
-    #[error(transparent)]
-    UNet(#[from] UNetConfigError),
-    /// A checkpoint failed.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// A file failed.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A sample grid failed.
-    #[error(transparent)]
-    Picture(#[from] PictureError),
-}
-
 impl Run {
     /// Starts a stage of a run, counted from zero, from fresh weights or from those of `from`, which brings its own bands. `dataset` holds
     /// the pictures at their final size.
@@ -183,9 +113,9 @@ impl Run {
         }
         let trainer = match from {
             Some(Stage { unet, preconditioning, .. }) => {
-                Trainer::new(&config, number, preconditioning, devices)?.continue_from(unet)
+                Trainer::new(&config, &stage, preconditioning, devices)?.continue_from(unet)
             }
-            None => Trainer::measured(&config, number, &dataset, devices)?,
+            None => Trainer::measured(&config, &stage, &dataset, devices)?,
         };
         files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
         write_bands(&folder, &trainer.preconditioning().bands)?;
@@ -209,7 +139,7 @@ impl Run {
         let (stage, dataset) = of_stage(&config, number, dataset)?;
         let folder = run_folder.stage(number);
         checkpoint::latest_state(&folder.checkpoints())?;
-        let fresh = Trainer::new(&config, number, read_preconditioning(&folder, &config)?, devices)?;
+        let fresh = Trainer::new(&config, &stage, read_preconditioning(&folder, &config)?, devices)?;
         let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
         if state.pictures != dataset.len() {
             return Err(TrainError::DatasetChanged { began: state.pictures, found: dataset.len() });
@@ -280,14 +210,14 @@ impl Run {
     /// When the first stage has no checkpoint, or one is damaged.
     pub fn newest(folder: &RunFolder, config: &TrainConfig, device: &Device) -> Result<Trained, TrainError> {
         let mut trained = Trained { stages: Vec::new(), pictures: 0 };
-        for number in 0..config.stages.len() {
+        for (number, stage) in config.stages.iter().enumerate() {
             if number > 0 && !Self::has_begun(folder, number) {
                 break;
             }
             let place = folder.stage(number);
             checkpoint::latest_state(&place.checkpoints())?;
             let preconditioning = read_preconditioning(&place, config)?;
-            let fresh = Trainer::new(config, number, preconditioning, std::slice::from_ref(device))?;
+            let fresh = Trainer::new(config, stage, preconditioning, std::slice::from_ref(device))?;
             let (trainer, state) = checkpoint::load_latest(&place.checkpoints(), fresh)?;
             let State { images, seconds, pictures, .. } = state;
             trained.pictures = pictures;
@@ -351,8 +281,7 @@ impl Run {
         let size = self.stage.shape.image_size;
         let seeds: Vec<u64> = (0..count as u64).collect();
         let noise = BatchNoise::of_stage(&seeds, self.number, [3, size, size], &device);
-        let levels = NoiseLevels::default().list(self.config.sample_steps);
-        let levels = levels.into_iter().map(|sigma| sigma * stage.scale()).collect();
+        let levels = stage.sigmas(NoiseLevels::default(), self.config.sample_steps);
         let Some(last) = Sampling::new(stage.denoiser(under.clone()), self.config.sampler, levels, noise).last() else {
             return Ok(());
         };

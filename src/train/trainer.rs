@@ -38,14 +38,14 @@ pub struct Report {
 }
 
 impl Trainer {
-    /// A fresh network for a stage of `config`, counted from zero, on `devices`, the first of which keeps the weights. With several, each
+    /// A fresh network for a stage of `config` on `devices`, the first of which keeps the weights. With several, each
     /// step's batch is shared out.
     ///
     /// # Errors
-    /// When the configuration has no such stage, or it describes no network.
+    /// When the stage describes no network.
     pub fn new(
         config: &TrainConfig,
-        stage: usize,
+        stage: &StageConfig,
         preconditioning: Preconditioning,
         devices: &[Device],
     ) -> Result<Self, UNetConfigError> {
@@ -54,7 +54,6 @@ impl Trainer {
             _ => devices.to_vec(),
         };
         let main = devices[0].clone().autodiff();
-        let stage = config.stages.get(stage).cloned().unwrap_or_default();
         let model = UNet::new(&stage.shape.unet(), config.seed, &main)?.materialize();
         let [beta_1, beta_2] = config.betas;
         let optimizer = AdamWConfig::new()
@@ -70,7 +69,7 @@ impl Trainer {
             step: 0,
             config: config.clone(),
             plan: BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip },
-            stage,
+            stage: stage.clone(),
             preconditioning,
             devices,
         })
@@ -82,12 +81,11 @@ impl Trainer {
     /// As [`Trainer::new`].
     pub fn measured(
         config: &TrainConfig,
-        stage: usize,
+        stage: &StageConfig,
         dataset: &Dataset,
         devices: &[Device],
     ) -> Result<Self, UNetConfigError> {
-        let shape = config.stages.get(stage).cloned().unwrap_or_default().shape;
-        let bands = measure::bands(dataset, &shape);
+        let bands = measure::bands(dataset, &stage.shape);
         Self::new(config, stage, Preconditioning { prediction: config.prediction, bands }, devices)
     }
 

@@ -24,8 +24,9 @@ fn training_on_lent_devices_gives_the_losses_of_training_at_home() {
         .collect();
     let folder = folder_of_discs(12, 16);
     let dataset = Dataset::load(&text(folder.path()), 16, Squaring::Pad).unwrap();
+    let config = small_config();
     let losses = |devices: &[Device]| -> Vec<f64> {
-        let mut trainer = Trainer::measured(&small_config(), 0, &dataset, devices).unwrap();
+        let mut trainer = Trainer::measured(&config, &config.stages[0], &dataset, devices).unwrap();
         (0..3).map(|_| trainer.step(&dataset).unwrap().loss).collect()
     };
     let home = losses(&[Device::flex()]);

@@ -85,7 +85,7 @@ impl burn::module::ModuleVisitor for Collect {
 fn training_learns() {
     let config = config_with(|stage| (stage.steps, stage.warmup_steps, stage.learning_rate) = (200, 5, 2e-2));
     let dataset = discs();
-    let mut trainer = Trainer::measured(&config, 0, &dataset, &[Device::flex()]).unwrap();
+    let mut trainer = Trainer::measured(&config, &config.stages[0], &dataset, &[Device::flex()]).unwrap();
     let losses: Vec<f64> = (0..200).map(|_| trainer.step(&dataset).unwrap().loss).collect();
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let (before, after) = (mean(&losses[..5]), mean(&losses[180..]));
@@ -99,7 +99,7 @@ fn two_devices_compute_the_gradient_of_one() {
     let dataset = discs();
     let config = small_config();
     let losses = |devices: &[Device]| {
-        let mut trainer = Trainer::measured(&config, 0, &dataset, devices).unwrap();
+        let mut trainer = Trainer::measured(&config, &config.stages[0], &dataset, devices).unwrap();
         (0..4)
             .map(|_| trainer.step(&dataset).unwrap())
             .map(|report| (report.loss, report.gradient_norm))
@@ -204,13 +204,14 @@ fn a_damaged_checkpoint_is_named() {
 fn weights_of_a_file_can_be_trained_further() {
     let dataset = discs();
     let config = config_with(|stage| (stage.steps, stage.learning_rate) = (150, 2e-2));
-    let mut trainer = Trainer::measured(&config, 0, &dataset, &[Device::flex()]).unwrap();
+    let mut trainer = Trainer::measured(&config, &config.stages[0], &dataset, &[Device::flex()]).unwrap();
     let fresh = trainer.step(&dataset).unwrap().loss;
     for _ in 1..150 {
         trainer.step(&dataset).unwrap();
     }
     let learned = trainer.stage().unet;
-    let mut again = Trainer::measured(&config, 0, &dataset, &[Device::flex()]).unwrap().continue_from(learned);
+    let mut again =
+        Trainer::measured(&config, &config.stages[0], &dataset, &[Device::flex()]).unwrap().continue_from(learned);
     let first = again.step(&dataset).unwrap().loss;
     assert!(first < 0.93 * fresh, "starts from what was learned: {first} against {fresh}");
     assert!(again.step(&dataset).unwrap().loss.is_finite());

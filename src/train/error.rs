@@ -1,0 +1,78 @@
+//! What can go wrong with a run.
+
+use thiserror::Error;
+
+use super::checkpoint::CheckpointError;
+use super::config::ConfigError;
+use crate::files::FileError;
+use crate::picture::PictureError;
+use crate::unet::UNetConfigError;
+
+/// Why training ended badly.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The loss is no number any more.
+    #[error(
+        "the loss or the weights became {loss} at step {step}; they are not kept, and the last checkpoint is as it was. \
+         Resume from it with a lower --learning-rate or with --precision f32"
+    )]
+    NotANumber {
+        /// The step, counted from one.
+        step: u64,
+        /// What the loss was.
+        loss: f64,
+    },
+    /// A run folder that is in use.
+    #[error("{0} already holds a run: continue it with --resume, or choose another --out")]
+    FolderInUse(String),
+    /// Other pictures than the run began with.
+    #[error(
+        "the run began with {began} pictures and now there are {found}: a run goes on with the pictures it began with. \
+         Export it, and start another with --from"
+    )]
+    DatasetChanged {
+        /// How many there were.
+        began: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// The device failed.
+    #[error("step {step}: the device returned no result: {reason}")]
+    Device {
+        /// The step, counted from one.
+        step: u64,
+        /// What the device said.
+        reason: String,
+    },
+    /// The configuration has no such stage.
+    #[error("there is no stage {found}: the run has {stages}")]
+    NoStage {
+        /// The stage that was asked for, from one.
+        found: usize,
+        /// How many there are.
+        stages: usize,
+    },
+    /// The stage's bands cannot be read.
+    #[error("{path}: {reason}. Start the stage anew, or restore the file")]
+    Bands {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The network is impossible.
+    #[error(transparent)]
+    UNet(#[from] UNetConfigError),
+    /// A checkpoint failed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A file failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A sample grid failed.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+}
