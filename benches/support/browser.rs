@@ -8,10 +8,10 @@ use anyhow::{Context, bail};
 use burn::tensor::Device;
 use chrysalis::noise::BatchNoise;
 use chrysalis::unet::waves;
-use chrysalis::weights::{Storage, decode, encode};
+use chrysalis::weights::decode;
 use serde_json::{Value, json};
 
-use super::onnx::{self, Tensors};
+use super::onnx;
 use super::report::Report;
 use super::root;
 
@@ -61,8 +61,6 @@ fn write_subject(folder: &std::path::Path) -> anyhow::Result<()> {
     // The first stage's network, without the frame around it.
     let stage = weights.model.stages.first().context("a model has stages")?;
     let (config, unet) = (stage.shape.unet(), stage.unet.clone());
-    let plain = pollster::block_on(encode(&weights.model, &weights.description, Storage::F32))?;
-    let tensors = tensors(&plain)?;
     let x = BatchNoise::new(&[3], [config.inputs, config.side, config.side], &device).draw();
     let output = unet.forward(x.clone().permute([0, 2, 3, 1]), &[LABEL]).permute([0, 3, 1, 2]);
     let numbers = |tensor: burn::tensor::Tensor<4>| {
@@ -73,19 +71,7 @@ fn write_subject(folder: &std::path::Path) -> anyhow::Result<()> {
     std::fs::write(folder.join("input.json"), input.to_string())?;
     std::fs::write(folder.join("expected.json"), json!(numbers(output)?).to_string())?;
     for batch in [1, 4] {
-        std::fs::write(folder.join(format!("unet-{batch}.onnx")), onnx::write(&config, &tensors, batch))?;
+        std::fs::write(folder.join(format!("unet-{batch}.onnx")), onnx::write(&unet, &config, batch))?;
     }
     Ok(())
-}
-
-/// All weights of the first stage by name, from a file in which nothing is rounded.
-fn tensors(file: &[u8]) -> anyhow::Result<Tensors> {
-    let values = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let file = safetensors::SafeTensors::deserialize(file)?;
-    Ok(file
-        .iter()
-        .filter_map(|(name, view)| {
-            Some((name.strip_prefix("0.")?.into(), (view.shape().to_vec(), values(view.data()))))
-        })
-        .collect())
 }

@@ -2,23 +2,34 @@
 //!
 //! ONNX is protocol buffers; the dozen fields that a graph needs are written here by hand.
 
-use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
-use chrysalis::unet::{Layers, UNetConfig};
-
-/// Tensors by their names in a weight file, with their shapes.
-pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
-
-/// The share of a branch in a block (EDM2), as in `src/unet/block.rs`.
-const BRANCH: f32 = 0.3;
-const EPSILON: f32 = 1e-4;
-const SILU_SIZE: f32 = 0.596;
+use burn::tensor::Tensor;
+use chrysalis::kernels::{EPSILON, LARGEST_ACTIVATION};
+use chrysalis::unet::{ACTIVATION_SIZE, Block, Kernel, Operations, UNet, UNetConfig, branch_factors, join_factors};
 
 /// Writes the network: inputs `x` `[batch, inputs, side, side]` and `waves` `[1, embedding]`, output `y` `[batch, outputs, side, side]`.
-pub fn write(config: &UNetConfig, tensors: &Tensors, batch: usize) -> Vec<u8> {
-    let mut graph = Graph { tensors, config, batch, nodes: Vec::new(), initializers: Vec::new(), names: 0 };
-    graph.network();
-    let side = config.side;
+pub fn write(unet: &UNet, config: &UNetConfig, batch: usize) -> Vec<u8> {
+    let UNetConfig { side, inputs, outputs, .. } = *config;
+    let embedding = config.layers.embedding;
+    let mut graph = Graph {
+        kernels: PhantomData,
+        batch,
+        nodes: Vec::new(),
+        initializers: Vec::new(),
+        names: 0,
+        embedding: String::new(),
+    };
+    let waves = graph.reshape("waves", &[1, embedding as i64, 1, 1]);
+    let embedded = graph.convolution(&waves, unet.embed().unit());
+    graph.embedding = graph.silu(&embedded);
+    let ones = graph.floats(&[batch, 1, side, side], &vec![1.0; batch * side * side]);
+    let name = graph.node("Concat", &["x", &ones], &[Attribute::Int("axis", 1)]);
+    let y = unet.trunk().forward(&mut graph, Value { name, channels: inputs + 1, side });
+    let gain = numbers(unet.head_gain()).1[0];
+    let y = graph.times(&y.name, gain);
+    graph.named_node("Identity", &[&y], "y", &[]);
+
     let mut body = Vec::new();
     for node in &graph.nodes {
         bytes(&mut body, 1, node);
@@ -27,9 +38,9 @@ pub fn write(config: &UNetConfig, tensors: &Tensors, batch: usize) -> Vec<u8> {
     for initializer in &graph.initializers {
         bytes(&mut body, 5, initializer);
     }
-    bytes(&mut body, 11, &value_info("x", &[batch, config.inputs, side, side]));
-    bytes(&mut body, 11, &value_info("waves", &[1, config.layers.embedding]));
-    bytes(&mut body, 12, &value_info("y", &[batch, config.outputs, side, side]));
+    bytes(&mut body, 11, &value_info("x", &[batch, inputs, side, side]));
+    bytes(&mut body, 11, &value_info("waves", &[1, embedding]));
+    bytes(&mut body, 12, &value_info("y", &[batch, outputs, side, side]));
     let mut model = Vec::new();
     number(&mut model, 1, 8);
     bytes(&mut model, 2, b"chrysalis");
@@ -41,13 +52,23 @@ pub fn write(config: &UNetConfig, tensors: &Tensors, batch: usize) -> Vec<u8> {
     model
 }
 
+/// The graph as it is being written, by the operations of the network.
 struct Graph<'a> {
-    tensors: &'a Tensors,
-    config: &'a UNetConfig,
+    kernels: PhantomData<&'a Kernel>,
     batch: usize,
     nodes: Vec<Vec<u8>>,
     initializers: Vec<Vec<u8>>,
     names: usize,
+    /// The name of what all modulations are computed from.
+    embedding: String,
+}
+
+/// Activations: their name and size.
+#[derive(Clone)]
+struct Value {
+    name: String,
+    channels: usize,
+    side: usize,
 }
 
 enum Attribute<'a> {
@@ -56,125 +77,100 @@ enum Attribute<'a> {
     Text(&'a str, &'a str),
 }
 
-impl Graph<'_> {
-    fn network(&mut self) {
-        let UNetConfig { mut side, .. } = *self.config;
-        let Layers { ref widths, depth, embedding, .. } = self.config.layers;
-        let ones = self.floats(&[self.batch, 1, side, side], &vec![1.0; self.batch * side * side]);
-        let x = self.node("Concat", &["x", &ones], &[Attribute::Int("axis", 1)]);
-        let mut x = self.convolution(&x, "stem", 1.0);
-        let waves = self.reshape("waves", &[1, embedding as i64, 1, 1]);
-        let embedding = self.convolution(&waves, "embed", 1.0);
-        let embedding = self.silu(&embedding);
+impl<'a> Operations for Graph<'a> {
+    type Kernel = &'a Kernel;
+    type Modulation = &'a Block;
+    type Value = Value;
 
-        let mut width = widths[0];
-        let mut skips = Vec::new();
-        for (level, &outputs) in widths.iter().enumerate() {
-            if level > 0 {
-                let two: &[i64] = &[2, 2];
-                x = self.node(
-                    "AveragePool",
-                    &[&x],
-                    &[Attribute::Ints("kernel_shape", two), Attribute::Ints("strides", two)],
-                );
-                side /= 2;
-            }
-            for block in 0..depth {
-                x = self.block(&x, &embedding, &format!("down.{level}.blocks.{block}"), true, outputs, side);
-                width = outputs;
-                skips.push((x.clone(), width));
-            }
-        }
-        x = self.block(&x, &embedding, "middle", false, width, side);
-        for (index, &outputs) in widths.iter().rev().enumerate() {
-            if index > 0 {
-                let none = self.floats(&[0], &[]);
-                let scales = self.floats(&[4], &[1.0, 1.0, 2.0, 2.0]);
-                let how = [
-                    Attribute::Text("mode", "nearest"),
-                    Attribute::Text("nearest_mode", "floor"),
-                    Attribute::Text("coordinate_transformation_mode", "asymmetric"),
-                ];
-                x = self.node("Resize", &[&x, &none, &scales], &how);
-                side *= 2;
-            }
-            for block in 0..depth {
-                if let Some((skip, skip_width)) = skips.pop() {
-                    let scale = ((width + skip_width) as f32 / 2.0).sqrt();
-                    let a = self.times(&x, scale / (width as f32).sqrt());
-                    let b = self.times(&skip, scale / (skip_width as f32).sqrt());
-                    x = self.node("Concat", &[&a, &b], &[Attribute::Int("axis", 1)]);
-                }
-                x = self.block(&x, &embedding, &format!("up.{index}.blocks.{block}"), false, outputs, side);
-                width = outputs;
-            }
-        }
-        let gain = self.scalar("head_gain");
-        let x = self.convolution(&x, "head", gain);
-        self.named_node("Identity", &[&x], "y", &[]);
+    fn convolve(&mut self, x: Value, kernel: &&'a Kernel) -> Value {
+        let weight = kernel.unit();
+        let channels = weight.dims()[0];
+        Value { name: self.convolution(&x.name, weight), channels, ..x }
     }
 
-    fn block(&mut self, x: &str, embedding: &str, name: &str, encoder: bool, width: usize, side: usize) -> String {
-        let shortcut = format!("{name}.shortcut");
-        let has_shortcut = self.tensors.contains_key(&format!("{shortcut}.weight"));
-        let mut x = x.to_string();
-        if encoder {
-            if has_shortcut {
-                x = self.convolution(&x, &shortcut, 1.0);
-            }
-            x = self.normalise(&x, 1);
-        }
-        let y = self.silu(&x);
-        let y = self.convolution(&y, &format!("{name}.first"), 1.0);
-        let gain = self.scalar(&format!("{name}.modulation_gain"));
-        let factor = self.convolution(embedding, &format!("{name}.modulation"), gain);
+    fn convolve_modulated(&mut self, x: Value, kernel: &&'a Kernel, block: &&'a Block) -> Value {
+        let y = self.convolve(x, kernel);
+        let embedding = self.embedding.clone();
+        let factor = self.convolution(&embedding, block.modulation_matrix());
         let one = self.floats(&[1], &[1.0]);
         let factor = self.node("Add", &[&factor, &one], &[]);
-        let y = self.node("Mul", &[&y, &factor], &[]);
-        let y = self.silu(&y);
-        let scale = 1.0 / ((1.0 - BRANCH) * (1.0 - BRANCH) + BRANCH * BRANCH).sqrt();
-        let y = self.convolution(&y, &format!("{name}.second"), BRANCH * scale);
-        if !encoder && has_shortcut {
-            x = self.convolution(&x, &shortcut, 1.0);
-        }
-        let x = self.times(&x, (1.0 - BRANCH) * scale);
-        let mut x = self.node("Add", &[&x, &y], &[]);
-        if self.tensors.contains_key(&format!("{name}.attention.projection.weight")) {
-            let attended = self.attention(&x, &format!("{name}.attention"), BRANCH * scale, width, side);
-            let main = self.times(&x, (1.0 - BRANCH) * scale);
-            x = self.node("Add", &[&main, &attended], &[]);
-        }
-        let (low, high) = (self.floats(&[], &[-256.0]), self.floats(&[], &[256.0]));
-        self.node("Clip", &[&x, &low, &high], &[])
+        let modulated = self.node("Mul", &[&y.name, &factor], &[]);
+        Value { name: self.silu(&modulated), ..y }
     }
 
-    fn attention(&mut self, x: &str, name: &str, scale: f32, width: usize, side: usize) -> String {
-        let (batch, head_width, positions) =
-            (self.batch as i64, self.config.layers.head_width as i64, (side * side) as i64);
-        let heads = width as i64 / head_width;
-        let mixed = self.convolution(x, &format!("{name}.query_key_value"), 1.0);
-        let mixed = self.reshape(&mixed, &[batch * 3 * heads, head_width, positions]);
-        let mixed = self.normalise(&mixed, 1);
-        let mixed = self.reshape(&mixed, &[batch, 3, heads, head_width, positions]);
+    fn convolve_onto(&mut self, x: Value, kernel: &&'a Kernel, main: Value) -> Value {
+        let [by_main, by_branch] = branch_factors();
+        let branch = self.convolution(&x.name, kernel.unit().mul_scalar(by_branch));
+        let main_part = self.times(&main.name, by_main as f32);
+        let sum = self.node("Add", &[&main_part, &branch], &[]);
+        let [low, high] = [-LARGEST_ACTIVATION, LARGEST_ACTIVATION].map(|bound| self.floats(&[], &[bound]));
+        Value { name: self.node("Clip", &[&sum, &low, &high], &[]), ..main }
+    }
+
+    fn activate(&mut self, x: Value) -> Value {
+        Value { name: self.silu(&x.name), ..x }
+    }
+
+    fn normalise(&mut self, x: Value, width: Option<usize>) -> Value {
+        let Some(width) = width else { return Value { name: self.divide_by_size(&x.name), ..x } };
+        let groups = (self.batch * x.channels / width) as i64;
+        let grouped = self.reshape(&x.name, &[groups, width as i64, (x.side * x.side) as i64]);
+        let grouped = self.divide_by_size(&grouped);
+        let shape = [self.batch, x.channels, x.side, x.side].map(|n| n as i64);
+        Value { name: self.reshape(&grouped, &shape), ..x }
+    }
+
+    fn halve(&mut self, x: Value) -> Value {
+        let two: &[i64] = &[2, 2];
+        let how = [Attribute::Ints("kernel_shape", two), Attribute::Ints("strides", two)];
+        Value { name: self.node("AveragePool", &[&x.name], &how), side: x.side / 2, ..x }
+    }
+
+    fn join(&mut self, x: Value, skip: Value, doubles: bool) -> Value {
+        let factors = join_factors(x.channels, skip.channels);
+        let mut name = x.name;
+        if doubles {
+            let none = self.floats(&[0], &[]);
+            let scales = self.floats(&[4], &[1.0, 1.0, 2.0, 2.0]);
+            let how = [
+                Attribute::Text("mode", "nearest"),
+                Attribute::Text("nearest_mode", "floor"),
+                Attribute::Text("coordinate_transformation_mode", "asymmetric"),
+            ];
+            name = self.node("Resize", &[&name, &none, &scales], &how);
+        }
+        let (a, b) = (self.times(&name, factors.main), self.times(&skip.name, factors.skip));
+        let name = self.node("Concat", &[&a, &b], &[Attribute::Int("axis", 1)]);
+        Value { name, channels: x.channels + skip.channels, side: skip.side }
+    }
+
+    fn attend(&mut self, x: Value, width: usize) -> Value {
+        let (batch, width, positions) = (self.batch as i64, width as i64, (x.side * x.side) as i64);
+        let channels = x.channels / 3;
+        let heads = channels as i64 / width;
+        let mixed = self.reshape(&x.name, &[batch, 3, heads, width, positions]);
         let mut part = |index: i64| {
             let at = self.integers(&[index]);
             let part = self.node("Gather", &[&mixed, &at], &[Attribute::Int("axis", 1)]);
-            self.reshape(&part, &[batch * heads, head_width, positions])
+            self.reshape(&part, &[batch * heads, width, positions])
         };
         let (query, key, value) = (part(0), part(1), part(2));
         let query = self.node("Transpose", &[&query], &[Attribute::Ints("perm", &[0, 2, 1])]);
         let scores = self.node("MatMul", &[&query, &key], &[]);
-        let scores = self.times(&scores, 1.0 / (head_width as f32).sqrt());
+        let scores = self.times(&scores, 1.0 / (width as f32).sqrt());
         let weights = self.node("Softmax", &[&scores], &[Attribute::Int("axis", 2)]);
         let weights = self.node("Transpose", &[&weights], &[Attribute::Ints("perm", &[0, 2, 1])]);
         let attended = self.node("MatMul", &[&value, &weights], &[]);
-        let attended = self.reshape(&attended, &[batch, width as i64, side as i64, side as i64]);
-        self.convolution(&attended, &format!("{name}.projection"), scale)
+        let shape = [self.batch, channels, x.side, x.side].map(|n| n as i64);
+        Value { name: self.reshape(&attended, &shape), channels, ..x }
     }
+}
 
-    fn normalise(&mut self, x: &str, axis: i64) -> String {
+impl Graph<'_> {
+    /// Divides by the root mean square along the second axis.
+    fn divide_by_size(&mut self, x: &str) -> String {
         let squares = self.node("Mul", &[x, x], &[]);
-        let how = [Attribute::Ints("axes", &[axis]), Attribute::Int("keepdims", 1)];
+        let how = [Attribute::Ints("axes", &[1]), Attribute::Int("keepdims", 1)];
         let mean = self.node("ReduceMean", &[&squares], &how);
         let root = self.node("Sqrt", &[&mean], &[]);
         let epsilon = self.floats(&[1], &[EPSILON]);
@@ -182,11 +178,11 @@ impl Graph<'_> {
         self.node("Div", &[x, &size], &[])
     }
 
-    /// SiLU without its scale: the weights that follow carry it.
+    /// SiLU at unit variance.
     fn silu(&mut self, x: &str) -> String {
         let gate = self.node("Sigmoid", &[x], &[]);
         let y = self.node("Mul", &[x, &gate], &[]);
-        self.times(&y, 1.0 / SILU_SIZE)
+        self.times(&y, (1.0 / ACTIVATION_SIZE) as f32)
     }
 
     fn times(&mut self, x: &str, factor: f32) -> String {
@@ -194,18 +190,13 @@ impl Graph<'_> {
         self.node("Mul", &[x, &factor], &[])
     }
 
-    fn convolution(&mut self, x: &str, name: &str, scale: f32) -> String {
-        let (shape, values) = &self.tensors[&format!("{name}.weight")];
-        let values: Vec<f32> = values.iter().map(|value| value * scale).collect();
-        let weight = self.floats(&shape.clone(), &values);
+    fn convolution(&mut self, x: &str, weight: Tensor<4>) -> String {
+        let (shape, values) = numbers(weight);
+        let weight = self.floats(&shape, &values);
         let side = shape[2] as i64;
         let pad = side / 2;
         let how = [Attribute::Ints("kernel_shape", &[side, side]), Attribute::Ints("pads", &[pad, pad, pad, pad])];
         self.node("Conv", &[x, &weight], &how)
-    }
-
-    fn scalar(&self, name: &str) -> f32 {
-        self.tensors[name].1[0]
     }
 
     fn reshape(&mut self, x: &str, shape: &[i64]) -> String {
@@ -280,6 +271,12 @@ impl Graph<'_> {
         self.initializers.push(tensor);
         name
     }
+}
+
+/// A tensor's shape and numbers.
+fn numbers<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<f32>) {
+    let shape = tensor.dims().to_vec();
+    (shape, tensor.into_data().try_into_vec().expect("weights are f32"))
 }
 
 fn value_info(name: &str, shape: &[usize]) -> Vec<u8> {

@@ -8,15 +8,17 @@ use burn::store::{ModuleRecord, RecordError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::gradients::Weights;
 use super::trainer::Trainer;
 use crate::files::{self, FileError};
+use crate::unet::UNet;
 
 /// How many checkpoints a run keeps.
 const KEPT: usize = 3;
 
 const MODEL: &str = "model.bpk";
 const AVERAGE: &str = "average.bpk";
-const OPTIMIZER: &str = "optimizer.bpk";
+const MOMENTS: [&str; 2] = ["first-moment.bpk", "second-moment.bpk"];
 const STATE: &str = "state.toml";
 
 /// What a checkpoint says about itself.
@@ -62,9 +64,10 @@ pub fn save(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, C
     let written =
         |path: PathBuf| move |error: RecordError| CheckpointError::Damaged { path, reason: error.to_string() };
 
-    trainer.model.clone().into_record().save(part(MODEL)).map_err(written(part(MODEL)))?;
-    trainer.average.clone().into_record().save(part(AVERAGE)).map_err(written(part(AVERAGE)))?;
-    trainer.optimizer.save(part(OPTIMIZER)).map_err(written(part(OPTIMIZER)))?;
+    let Weights { model, average, moments: [first, second] } = &trainer.weights;
+    for (name, module) in [(MODEL, model), (AVERAGE, average), (MOMENTS[0], first), (MOMENTS[1], second)] {
+        module.clone().into_record().save(part(name)).map_err(written(part(name)))?;
+    }
     let text = toml::to_string(&state)
         .map_err(|error| CheckpointError::Damaged { path: part(STATE), reason: error.to_string() })?;
     files::write(&part(STATE), text.as_bytes())?;
@@ -91,10 +94,14 @@ pub fn load_latest(folder: &Path, trainer: Trainer) -> Result<(Trainer, State), 
         let path = place.join(name);
         move |error: RecordError| CheckpointError::Damaged { path, reason: error.to_string() }
     };
+    let put = |name: &str, module: UNet| module.try_load_record(record(name)?).map_err(damaged(name));
     let mut trainer = trainer;
-    trainer.model = trainer.model.try_load_record(record(MODEL)?).map_err(damaged(MODEL))?;
-    trainer.average = trainer.average.try_load_record(record(AVERAGE)?).map_err(damaged(AVERAGE))?;
-    trainer.optimizer = trainer.optimizer.load(place.join(OPTIMIZER)).map_err(damaged(OPTIMIZER))?;
+    let Weights { model, average, moments: [first, second] } = trainer.weights;
+    trainer.weights = Weights {
+        model: put(MODEL, model)?,
+        average: put(AVERAGE, average)?,
+        moments: [put(MOMENTS[0], first)?, put(MOMENTS[1], second)?],
+    };
     trainer.step = state.step;
     Ok((trainer, state))
 }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::FloatDType;
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::data::{DEFAULT_SOURCE, Squaring};
 use crate::diffusion::{NoiseDensity, Prediction, Sampler, ShapeError, StageShape, check_shapes};
 use crate::files::{self, FileError};
+use crate::kernels::training::Arithmetic;
 use crate::unet::Layers;
 
 /// The settings of a training run. Every field has a default, so a file need only name what differs.
@@ -86,7 +87,7 @@ impl Default for TrainConfig {
             betas: [0.9, 0.99],
             gradient_clip: 1.0,
             ema_decay: 0.9995,
-            precision: Precision::F32,
+            precision: Precision::Auto,
             seed: 0,
             log_every: 10,
             checkpoint_every: 500,
@@ -188,18 +189,22 @@ const SMALLEST_BASE: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// 32 bits: works everywhere.
+    /// On CPUs with a matrix unit for 16 bits (AMX) products in them and sums in 32; elsewhere 32 bits.
     #[default]
+    Auto,
+    /// 32 bits: works everywhere.
     F32,
-    /// 16 bits with f32's range: for CUDA, ROCm and LibTorch.
+    /// 16 bits with f32's range: for CUDA, ROCm and LibTorch. On CPUs the same as auto.
     Bf16,
 }
 
-impl From<Precision> for FloatDType {
-    fn from(precision: Precision) -> Self {
-        match precision {
-            Precision::F32 => Self::F32,
-            Precision::Bf16 => Self::BF16,
+impl Precision {
+    /// What it means on a device.
+    pub fn on(self, device: &Device) -> Arithmetic {
+        match self {
+            Self::Auto => Arithmetic::quickest(device),
+            Self::F32 => Arithmetic::FULL,
+            Self::Bf16 => Arithmetic::half(device),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Gradients of all parameters together, and the moving average of the weights.
+//! Gradients of all parameters together, and what they do to the weights.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, MultiGradientsParams};
 use burn::tensor::{Device, Tensor};
 
+use crate::kernels::training::{self, State, Update};
 use crate::unet::UNet;
 
 /// The mean gradient over several devices, and its norm over all parameters, `[1]`.
@@ -26,8 +27,11 @@ struct Gather {
 impl ModuleVisitor for Gather {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some((sum, _)) = self.gradients.remove::<D>(param.id) else { return };
-        let gradient = sum.to_device(&self.device).mul_scalar(self.share);
-        let squares = gradient.clone().square().sum();
+        let mut gradient = sum.to_device(&self.device);
+        if self.share < 1.0 {
+            gradient = gradient.mul_scalar(self.share);
+        }
+        let squares = training::squares(gradient.clone());
         self.squares = Some(match self.squares.take() {
             Some(total) => total + squares,
             None => squares,
@@ -47,7 +51,7 @@ struct Squares(Option<Tensor<1>>);
 
 impl ModuleVisitor for Squares {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let squares = param.val().inner().square().sum();
+        let squares = training::squares(param.val().inner());
         self.0 = Some(match self.0.take() {
             Some(total) => total + squares,
             None => squares,
@@ -55,51 +59,96 @@ impl ModuleVisitor for Squares {
     }
 }
 
-/// Scales all gradients by one factor, `[1]`.
-pub fn scale(model: &UNet, gradients: GradientsParams, factor: Tensor<1>) -> GradientsParams {
-    let mut scale = Scale { gradients, factor };
-    model.visit(&mut scale);
-    scale.gradients
+/// Weights with what training keeps beside them, all of one shape.
+#[derive(Clone)]
+pub struct Weights {
+    /// The weights.
+    pub model: UNet,
+    /// Their moving average.
+    pub average: UNet,
+    /// The moving averages of the gradient and of its square.
+    pub moments: [UNet; 2],
 }
 
-struct Scale {
-    gradients: GradientsParams,
-    factor: Tensor<1>,
-}
+impl Weights {
+    /// Fresh moments and average for some weights.
+    pub fn new(model: UNet) -> Self {
+        let average = model.valid();
+        let zeros = average.clone().map(&mut Zeros);
+        Self { model, average, moments: [zeros.clone(), zeros] }
+    }
 
-impl ModuleVisitor for Scale {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients.register(param.id, gradient * self.factor.clone().reshape([1; D]));
+    /// All of it after one more step.
+    pub fn updated(self, gradients: GradientsParams, update: Update) -> Self {
+        let [first, second] = self.moments;
+        let old = [&self.average, &first, &second].map(by_parameter);
+        let fresh = [GradientsParams::new(), GradientsParams::new(), GradientsParams::new()];
+        let mut step = Step { update, gradients, old, fresh };
+        let model = self.model.map(&mut step);
+        let [average, of_first, of_second] = step.fresh;
+        Self {
+            model,
+            average: self.average.map(&mut Put(average)),
+            moments: [first.map(&mut Put(of_first)), second.map(&mut Put(of_second))],
         }
     }
 }
 
-/// The moving average of a model's weights after one more step: `keep` of the old average, the rest of the model.
-pub fn average(average: UNet, model: &UNet, keep: f64) -> UNet {
-    let mut weights = Weights(GradientsParams::new());
-    model.visit(&mut weights);
-    average.map(&mut Average { weights: weights.0, keep })
+struct Zeros;
+
+impl ModuleMapper for Zeros {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|weight| weight.zeros_like())
+    }
 }
 
-/// All weights by parameter, in burn's own container for tensors of any rank.
-struct Weights(GradientsParams);
+/// All tensors of a model by parameter, in burn's own container for tensors of any rank.
+fn by_parameter(model: &UNet) -> GradientsParams {
+    let mut all = ByParameter(GradientsParams::new());
+    model.visit(&mut all);
+    all.0
+}
 
-impl ModuleVisitor for Weights {
+struct ByParameter(GradientsParams);
+
+impl ModuleVisitor for ByParameter {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.register(param.id, param.val().inner());
     }
 }
 
-struct Average {
-    weights: GradientsParams,
-    keep: f64,
+/// Changes every weight, and gathers what becomes of the rest: average, first and second moment.
+struct Step {
+    update: Update,
+    gradients: GradientsParams,
+    old: [GradientsParams; 3],
+    fresh: [GradientsParams; 3],
 }
 
-impl ModuleMapper for Average {
+impl ModuleMapper for Step {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.weights.remove::<D>(param.id) {
-            Some(weight) => param.map(|old| old.mul_scalar(self.keep) + weight.mul_scalar(1.0 - self.keep)),
+        let id = param.id;
+        let Some(gradient) = self.gradients.remove::<D>(id) else { return param };
+        let [Some(average), Some(first), Some(second)] = self.old.each_mut().map(|old| old.remove::<D>(id)) else {
+            return param;
+        };
+        param.map(|weight| {
+            let requires_gradient = weight.is_require_grad();
+            let state = self.update.apply(State { weight: weight.inner(), first, second, average }, gradient);
+            let fresh = [state.average, state.first, state.second];
+            self.fresh.iter_mut().zip(fresh).for_each(|(into, tensor)| into.register(id, tensor));
+            Tensor::from_inner(state.weight).set_require_grad(requires_gradient)
+        })
+    }
+}
+
+/// Replaces every tensor that there is another one for.
+struct Put(GradientsParams);
+
+impl ModuleMapper for Put {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.0.remove::<D>(param.id) {
+            Some(tensor) => param.map(|_| tensor),
             None => param,
         }
     }

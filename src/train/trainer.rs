@@ -1,23 +1,25 @@
 //! The state of a run and one step of it.
 
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, MultiGradientsParams};
+use burn::optim::{GradientsParams, MultiGradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::config::{StageConfig, TrainConfig};
-use super::gradients;
+use super::gradients::{self, Weights};
 use super::measure;
 use crate::data::{BatchPlan, Dataset};
 use crate::diffusion::{Enlargement, Preconditioning, Stage, reduce, with_condition};
+use crate::kernels::training::{Update, on_cpu};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{UNet, UNetConfigError};
 
+/// Keeps AdamW's division away from zero (Kingma and Ba 2015, algorithm 1).
+const EPSILON: f64 = 1e-8;
+
 /// A stage in training: its network's weights, their moving average, and the optimiser's moments.
 pub struct Trainer {
-    pub(super) model: UNet,
-    pub(super) average: UNet,
-    pub(super) optimizer: ModuleOptimizer,
+    pub(super) weights: Weights,
     pub(super) step: u64,
     config: TrainConfig,
     stage: StageConfig,
@@ -55,17 +57,8 @@ impl Trainer {
         };
         let main = devices[0].clone().autodiff();
         let model = UNet::new(&stage.shape.unet(), config.seed, &main)?.materialize();
-        let [beta_1, beta_2] = config.betas;
-        let optimizer = AdamWConfig::new()
-            .with_beta_1(beta_1)
-            .with_beta_2(beta_2)
-            .with_epsilon(1e-8)
-            .with_weight_decay(config.weight_decay)
-            .init();
         Ok(Self {
-            average: model.valid(),
-            model,
-            optimizer,
+            weights: Weights::new(model),
             step: 0,
             config: config.clone(),
             plan: BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip },
@@ -92,8 +85,7 @@ impl Trainer {
     /// Trains weights further that came from elsewhere, such as a weight file.
     pub fn continue_from(mut self, unet: UNet) -> Self {
         let main = self.devices[0].clone();
-        self.model = unet.to_device(&main).train().set_require_grad(true).renormalised();
-        self.average = self.model.valid();
+        self.weights = Weights::new(unet.to_device(&main).train().set_require_grad(true).renormalised());
         self
     }
 
@@ -102,7 +94,7 @@ impl Trainer {
     /// # Errors
     /// With the message of the device, when it cannot be read back.
     pub fn weight_norm(&self) -> Result<f64, String> {
-        read(gradients::norm(&self.model) + gradients::norm(&self.average))
+        read(gradients::norm(&self.weights.model) + gradients::norm(&self.weights.average))
     }
 
     /// The device that keeps the weights.
@@ -124,7 +116,7 @@ impl Trainer {
     pub fn stage(&self) -> Stage {
         Stage {
             shape: self.stage.shape.clone(),
-            unet: self.average.clone().folded(),
+            unet: self.weights.average.clone().folded(),
             preconditioning: self.preconditioning.clone(),
         }
     }
@@ -140,18 +132,29 @@ impl Trainer {
     /// # Errors
     /// With the message of the device, when the loss cannot be read back.
     pub fn step(&mut self, dataset: &Dataset) -> Result<Report, String> {
+        if on_cpu(&self.devices[0]) {
+            // On one of the threads that the kernels share their work out to: from any other, each kernel would wake and wait for them.
+            return rayon::scope(|_| self.take_step(dataset));
+        }
+        self.take_step(dataset)
+    }
+
+    fn take_step(&mut self, dataset: &Dataset) -> Result<Report, String> {
         let learning_rate = self.stage.learning_rate_at(self.step);
         let (losses, gradients) = self.gradients(dataset)?;
-        let (gradients, norm) = gradients::mean(&self.model, gradients, &self.devices[0]);
-
-        // min(1, clip / norm); what is no number stays none and shows in the report.
-        let factor = (norm.clone() / self.config.gradient_clip).clamp_min(1.0).recip();
-        let gradients = gradients::scale(&self.model, gradients, factor);
-
-        let model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
-        self.model = model.renormalised();
-        let keep = self.config.ema_decay_at(self.step);
-        self.average = gradients::average(self.average.clone(), &self.model, keep);
+        let (gradients, norm) = gradients::mean(&self.weights.model, gradients, &self.devices[0]);
+        let update = Update {
+            learning_rate,
+            betas: self.config.betas.map(f64::from),
+            epsilon: EPSILON,
+            weight_decay: self.config.weight_decay.into(),
+            time: self.step + 1,
+            // min(1, clip / norm); what is no number stays none and shows in the report.
+            gradient_scale: (norm.clone() / self.config.gradient_clip).clamp_min(1.0).recip(),
+            keep: self.config.ema_decay_at(self.step),
+        };
+        let weights = self.weights.clone();
+        self.weights = weights.updated(gradients, update);
         self.step += 1;
 
         let count = losses.len().max(1) as f64;
@@ -166,7 +169,7 @@ impl Trainer {
     fn gradients(&self, dataset: &Dataset) -> Result<(Vec<Tensor<1>>, MultiGradientsParams), String> {
         let share = BatchShare { batch_size: self.stage.batch_size, parts: self.devices.len() };
         let parts: Vec<_> = if let [device] = self.devices.as_slice() {
-            vec![self.gradient_on(&self.model, dataset, device, share.range(0))]
+            vec![self.gradient_on(&self.weights.model, dataset, device, share.range(0))]
         } else {
             // A thread a device: burn keeps a stream of work for each.
             std::thread::scope(|scope| {
@@ -175,7 +178,7 @@ impl Trainer {
                     .iter()
                     .enumerate()
                     .map(|(index, device)| {
-                        let model = self.model.clone().fork(&device.clone().autodiff());
+                        let model = self.weights.model.clone().fork(&device.clone().autodiff());
                         let range = share.range(index);
                         scope.spawn(move || self.gradient_on(&model, dataset, device, range))
                     })
@@ -214,10 +217,9 @@ impl Trainer {
         let part = |whole: Tensor<4>| whole.narrow(0, start, length).autodiff();
         let condition = condition.map(part);
         let patch = self.stage.shape.patch;
+        let arithmetic = self.config.precision.on(device);
         let loss = self.preconditioning.loss(
-            |noisy, labels| {
-                model.forward_in(with_condition(noisy, condition, patch), labels, self.config.precision.into())
-            },
+            |noisy, labels| model.forward_in(with_condition(noisy, condition, patch), labels, arithmetic),
             part(bands),
             sigmas.get(range).unwrap_or(&sigmas),
             part(white),

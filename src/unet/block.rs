@@ -1,15 +1,11 @@
-//! One residual block, with attention where the picture is small enough for it.
+//! The parameters of one residual block; [`super::trunk`] says how it runs.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use super::layers::{Kernel, activate, blend, pixel_norm};
-use crate::kernels::reference::attend;
-use crate::kernels::{self, LARGEST_ACTIVATION};
+use super::layers::Kernel;
+use super::trunk::{Heads, Residual};
 use crate::noise::Noise;
-
-/// The share of a branch in the sum with its main path (EDM2's value for both residuals and attention).
-pub const BRANCH_SHARE: f64 = 0.3;
 
 /// Which half of the UNet a block stands in: the encoder normalises its input, the decoder does not (EDM2, figure 21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +25,7 @@ pub struct BlockShape {
     pub head_width: usize,
 }
 
-/// Two 3 × 3 convolutions around a modulation by the noise level, added to the input.
+/// The parameters of a [`Residual`].
 #[derive(Module, Debug)]
 pub struct Block {
     pub(super) first: Kernel,
@@ -57,40 +53,32 @@ impl Block {
         }
     }
 
-    /// `x` is `[batch, rows, columns, inputs]`, `embedding` is `[batch, embedding]`.
-    pub fn forward(&self, x: Tensor<4>, embedding: Tensor<2>) -> Tensor<4> {
-        let mut x = x;
-        if self.encoder {
-            x = self.shorten(x);
-            let channels = x.dims()[3];
-            x = pixel_norm(x, channels);
-        }
-        let y = self.first.forward(activate(x.clone()));
-        let y = self.second.forward(activate(y * self.modulate(embedding)));
-        if !self.encoder {
-            x = self.shorten(x);
-        }
-        x = blend(x, y, BRANCH_SHARE);
-        if let Some(attention) = &self.attention {
-            x = attention.forward(x);
-        }
-        x.clamp(-f64::from(LARGEST_ACTIVATION), f64::from(LARGEST_ACTIVATION))
-    }
-
-    fn shorten(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x),
-            None => x,
+    /// The block's kernels, and the block itself for its modulation.
+    pub fn parts(&self) -> Residual<&Kernel, &Self> {
+        Residual {
+            encoder: self.encoder,
+            shortcut: self.shortcut.as_ref(),
+            first: &self.first,
+            modulation: self,
+            second: &self.second,
+            attention: self.attention.as_ref().map(|attention| Heads {
+                query_key_value: &attention.query_key_value,
+                projection: &attention.projection,
+                width: attention.head_width,
+            }),
         }
     }
 
-    /// A factor around one for each picture and channel, `[batch, 1, 1, outputs]`.
-    fn modulate(&self, embedding: Tensor<2>) -> Tensor<4> {
+    /// What the noise level says to each channel, `[batch, outputs]`, from `[batch, embedding]`.
+    pub fn modulate(&self, embedding: Tensor<2>) -> Tensor<2> {
         let dtype = embedding.dtype();
-        let factor = self.modulation.forward_rows(embedding);
-        let [batch, outputs] = factor.dims();
         let gain = self.modulation_gain.val().cast(dtype).reshape([1, 1]);
-        (factor * gain).add_scalar(1.0).reshape([batch, 1, 1, outputs])
+        self.modulation.forward_rows(embedding) * gain
+    }
+
+    /// The same as one matrix, `[outputs, embedding, 1, 1]`.
+    pub fn modulation_matrix(&self) -> Tensor<4> {
+        self.modulation.unit() * self.modulation_gain.val().reshape([1, 1, 1, 1])
     }
 
     pub fn map_kernels(mut self, change: &mut impl FnMut(Kernel) -> Kernel) -> Self {
@@ -103,7 +91,7 @@ impl Block {
     }
 }
 
-/// Self-attention with normalised queries, keys and values ("cosine attention", EDM2 appendix B.3).
+/// The parameters of [`Heads`].
 #[derive(Module, Debug)]
 pub struct Attention {
     pub(super) query_key_value: Kernel,
@@ -118,13 +106,6 @@ impl Attention {
             projection: Kernel::new(channels, channels, 1, noise, device),
             head_width,
         }
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        // Each of query, key and value, of each head, gets unit length a channel before they meet.
-        let mixed = pixel_norm(self.query_key_value.forward(x.clone()), self.head_width);
-        let attended = attend(mixed, kernels::Attention { width: self.head_width });
-        blend(x, self.projection.forward(attended), BRANCH_SHARE)
     }
 
     fn map_kernels(mut self, change: &mut impl FnMut(Kernel) -> Kernel) -> Self {

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
-use crate::kernels::{self, training};
+use crate::kernels::training;
 use crate::noise::Noise;
 
 /// A convolution or, with a 1 × 1 kernel, a matrix: no bias, and every output channel's weights of unit norm.
@@ -38,7 +38,7 @@ impl Kernel {
     /// The kernel as the convolution wants it: each output channel of unit norm, in the input's precision.
     fn effective(&self, dtype: FloatDType) -> Tensor<4> {
         let weight = self.weight.val();
-        let weight = if self.folded { weight } else { unit_norm(weight) };
+        let weight = if self.folded { weight } else { training::unit_norm(weight) };
         if FloatDType::from(weight.dtype()) == dtype { weight } else { weight.cast(dtype) }
     }
 
@@ -52,16 +52,10 @@ impl Kernel {
         self.weight.lazy_shape()[1]
     }
 
-    /// Applies the kernel to `[batch, rows, columns, inputs]`, keeping rows and columns.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [outputs, inputs, side, _] = self.weight.lazy_shape().dims();
-        if side == 1 {
-            let [batch, rows, columns, _] = x.dims();
-            let y = self.forward_rows(x.reshape([batch * rows * columns, inputs]));
-            return y.reshape([batch, rows, columns, outputs]);
-        }
+    /// Applies the kernel to `[batch, rows, columns, inputs]`, keeping rows and columns; `short` as in [`training::Arithmetic`].
+    pub fn forward(&self, x: Tensor<4>, short: bool) -> Tensor<4> {
         let weight = self.effective(x.dtype().into());
-        training::convolve(x, weight)
+        training::convolve(x, weight, short)
     }
 
     /// Applies a 1 × 1 kernel to rows of numbers, `[batch, inputs]` to `[batch, outputs]`.
@@ -74,7 +68,7 @@ impl Kernel {
     /// The same kernel with its weights brought to unit norm for good.
     pub fn folded(mut self) -> Self {
         if !self.folded {
-            self.weight = self.weight.map(|weight| unit_norm(weight).detach());
+            self.weight = self.weight.map(|weight| training::unit_norm(weight).detach());
             self.folded = true;
         }
         self
@@ -92,59 +86,25 @@ impl Kernel {
             let [_, inputs, rows, columns] = weight.dims();
             let fan_in = (inputs * rows * columns) as f64;
             let require_grad = weight.is_require_grad();
-            unit_norm(weight.detach()).mul_scalar(fan_in.sqrt()).detach().set_require_grad(require_grad)
+            training::unit_norm(weight.detach()).mul_scalar(fan_in.sqrt()).detach().set_require_grad(require_grad)
         });
         self.folded = false;
         self
     }
 }
 
-/// Divides each output channel's weights by their norm.
-fn unit_norm(weight: Tensor<4>) -> Tensor<4> {
-    let norm = weight.clone().square().sum_dims(&[1, 2, 3]).sqrt().add_scalar(f64::from(kernels::EPSILON));
-    weight.div(norm)
-}
-
-/// Divides each position's channels by their root mean square (eq. 30, "pixel norm"), or every `width` of them.
-pub fn pixel_norm(x: Tensor<4>, width: usize) -> Tensor<4> {
-    kernels::reference::normalise(x, width)
-}
-
 /// The root mean square of SiLU under a standard normal (eq. 81).
 pub const ACTIVATION_SIZE: f64 = 0.596;
 
-/// SiLU scaled to keep unit variance (eq. 81).
-pub fn activate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    training::activate(x).div_scalar(ACTIVATION_SIZE)
-}
-
-/// Adds a branch to the main path, a share `t` of it, keeping unit variance (eq. 88).
-pub fn blend(main: Tensor<4>, branch: Tensor<4>, t: f64) -> Tensor<4> {
-    let [main_factor, branch_factor] = blend_factors(t);
-    main.mul_scalar(main_factor) + branch.mul_scalar(branch_factor)
-}
-
-/// The factors of main path and branch in [`blend`].
+/// The factors by which a main path and a branch are added, a share `t` of the branch, keeping unit variance (eq. 88).
 pub fn blend_factors(t: f64) -> [f64; 2] {
     let scale = 1.0 / ((1.0 - t) * (1.0 - t) + t * t).sqrt();
     [(1.0 - t) * scale, t * scale]
 }
 
-/// Concatenates the channels of two tensors so that both matter alike, keeping unit variance (eq. 103 with t = ½).
-pub fn concatenate(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    let [factor_a, factor_b] = concatenation_factors(a.dims()[3], b.dims()[3]);
-    Tensor::cat(vec![a.mul_scalar(factor_a), b.mul_scalar(factor_b)], 3)
-}
-
-/// The factors of two tensors with so many channels in [`concatenate`].
+/// The factors of two tensors with so many channels whose channels are put together, so that both matter alike, keeping unit variance
+/// (eq. 103 with t = ½).
 pub fn concatenation_factors(channels_a: usize, channels_b: usize) -> [f64; 2] {
     let scale = ((channels_a + channels_b) as f64 / 2.0).sqrt();
     [scale / (channels_a as f64).sqrt(), scale / (channels_b as f64).sqrt()]
-}
-
-/// Doubles rows and columns by repeating each number in a square of 2 × 2.
-pub fn double(x: Tensor<4>) -> Tensor<4> {
-    let [batch, rows, columns, channels] = x.dims();
-    let doubled = [batch, rows * 2, columns * 2, channels];
-    x.reshape([batch, rows, 1, columns, 1, channels]).expand([batch, rows, 2, columns, 2, channels]).reshape(doubled)
 }

@@ -1,4 +1,6 @@
-//! The whole network, from tensor to tensor.
+//! The parameters of the whole network, and a look by it while training; [`super::trunk`] says how it runs.
+
+use std::marker::PhantomData;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
@@ -6,8 +8,10 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use super::block::{Block, BlockShape, Side};
 use super::config::{Layers, UNetConfig, UNetConfigError};
 use super::embedding::waves;
-use super::layers::{Kernel, activate, concatenate, double};
-use crate::kernels::reference::halve;
+use super::layers::{ACTIVATION_SIZE, Kernel};
+use super::training::Training;
+use super::trunk::{Residual, Trunk};
+use crate::kernels::training::{self, Arithmetic};
 use crate::noise::{Noise, Purpose};
 
 /// A UNet: `[batch, rows, columns, inputs]` and a noise label for each picture in, `[batch, rows, columns, outputs]` out.
@@ -85,49 +89,52 @@ impl UNet {
     /// Runs the network on `[batch, rows, columns, inputs]`, with one noise label a picture (for EDM, ln σ / 4). Rows and columns must
     /// halve as often as there are levels but one.
     pub fn forward(&self, x: Tensor<4>, labels: &[f64]) -> Tensor<4> {
-        self.forward_in(x, labels, FloatDType::F32)
+        self.forward_in(x, labels, Arithmetic::FULL)
     }
 
-    /// [`UNet::forward`] with the convolutions computed in another precision; input and output stay f32.
-    pub fn forward_in(&self, x: Tensor<4>, labels: &[f64], precision: FloatDType) -> Tensor<4> {
+    /// [`UNet::forward`] in another arithmetic; input and output stay f32.
+    pub fn forward_in(&self, x: Tensor<4>, labels: &[f64], arithmetic: Arithmetic) -> Tensor<4> {
         let device = x.device();
         let width = self.embed.inputs();
         let waves = TensorData::new(waves(labels, width), [labels.len(), width]);
-        let embedding = Tensor::<2>::from_data(waves, &device).cast(precision);
-        let embedding = activate(self.embed.forward_rows(embedding));
+        let embedding = Tensor::<2>::from_data(waves, &device).cast(arithmetic.storage);
+        let embedding = training::activate(self.embed.forward_rows(embedding), 1.0 / ACTIVATION_SIZE);
 
-        let x = x.cast(precision);
         let [batch, rows, columns, _] = x.dims();
-        let ones = Tensor::<4>::ones([batch, rows, columns, 1], &device).cast(precision);
-        let mut x = self.stem.forward(Tensor::cat(vec![x, ones], 3));
+        let ones = Tensor::<4>::ones([batch, rows, columns, 1], &device);
+        let x = Tensor::cat(vec![x, ones], 3).cast(arithmetic.storage);
+        let x = self.trunk().forward(&mut Training { embedding, arithmetic, kernels: PhantomData }, x);
+        x.cast(FloatDType::F32) * self.head_gain.val().reshape([1, 1, 1, 1])
+    }
 
-        let mut skips = Vec::new();
-        for (index, level) in self.down.iter().enumerate() {
-            if index > 0 {
-                x = halve(x);
-            }
-            for block in &level.blocks {
-                x = block.forward(x, embedding.clone());
-                skips.push(x.clone());
-            }
+    /// What the network is made of, for whoever runs it or writes it down: kernels, and blocks for their modulations. The head's output is still to be
+    /// multiplied by [`UNet::head_gain`].
+    pub fn trunk(&self) -> Trunk<&Kernel, &Block> {
+        fn levels(levels: &[Level]) -> Vec<Vec<Residual<&Kernel, &Block>>> {
+            levels.iter().map(|level| level.blocks.iter().map(Block::parts).collect()).collect()
         }
-
-        x = self.middle.forward(x, embedding.clone());
-
-        for (index, level) in self.up.iter().enumerate() {
-            if index > 0 {
-                x = double(x);
-            }
-            for block in &level.blocks {
-                if let Some(skip) = skips.pop() {
-                    x = concatenate(x, skip);
-                }
-                x = block.forward(x, embedding.clone());
-            }
+        Trunk {
+            stem: &self.stem,
+            down: levels(&self.down),
+            middle: self.middle.parts(),
+            up: levels(&self.up),
+            head: &self.head,
         }
+    }
 
-        let x = self.head.forward(x).cast(FloatDType::F32);
-        x * self.head_gain.val().reshape([1, 1, 1, 1])
+    /// The kernel that the noise level's waves meet first.
+    pub fn embed(&self) -> &Kernel {
+        &self.embed
+    }
+
+    /// Factor of the output, `[1]`.
+    pub fn head_gain(&self) -> Tensor<1> {
+        self.head_gain.val()
+    }
+
+    /// Rows and columns of the finest level.
+    pub fn side(&self) -> usize {
+        self.side
     }
 
     /// The network for sampling: every weight brought to its final scale once, so that no step pays for it.

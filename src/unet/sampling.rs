@@ -2,46 +2,47 @@
 
 use burn::tensor::Tensor;
 
-use super::block::{Attention, BRANCH_SHARE, Block};
 use super::embedding::waves;
-use super::layers::{ACTIVATION_SIZE, Kernel, blend_factors, concatenation_factors};
+use super::layers::ACTIVATION_SIZE;
 use super::network::UNet;
-use crate::kernels::{self, Convolution, Finish, Join, Storage};
+use super::trunk::{Operations, Place, Trunk, branch_factors, join_factors};
+use crate::kernels::{self, Convolution, Finish, Storage};
 
 /// A [`UNet`] made ready for sampling: 52 operations a look for the shipped network, on a GPU 84 launches.
 #[derive(Debug, Clone)]
 pub struct SamplingNet {
-    stem: Stored,
     embed: Stored,
+    /// Those of all blocks, one after the other.
     modulation: Stored,
-    down: Vec<Vec<Stage>>,
-    middle: Stage,
-    up: Vec<Vec<Stage>>,
-    head: Stored,
+    /// A block's modulation is where it starts among all.
+    trunk: Trunk<Stored, usize>,
     embedding: usize,
 }
 
 impl SamplingNet {
     /// Brings the weights of a network into the order that the device's kernels want.
     pub fn new(unet: &UNet) -> Self {
-        let mut builder = Builder::default();
-        let rows = |level: usize| unet.side >> level;
-        let coarsest = unet.down.len() - 1;
-        let down = (0..).zip(&unet.down).map(|(level, blocks)| builder.stages(&blocks.blocks, rows(level))).collect();
-        let middle = builder.stage(&unet.middle, rows(coarsest));
-        let up =
-            (0..).zip(&unet.up).map(|(index, blocks)| builder.stages(&blocks.blocks, rows(coarsest - index))).collect();
-        // The embedding's SiLU is brought to unit variance here, once.
-        let modulation = Tensor::cat(builder.modulations, 0);
+        let mut modulations = Vec::new();
+        let mut channels = 0;
+        let trunk = unet.trunk().map(
+            |kernel, level, place| {
+                let gain = (place == Place::Head).then(|| unet.head_gain());
+                Stored::new(kernel.unit(), gain, unet.side() >> level, scale(place))
+            },
+            |block| {
+                let matrix = block.modulation_matrix();
+                let start = channels;
+                channels += matrix.dims()[0];
+                modulations.push(matrix);
+                start
+            },
+        );
         Self {
-            stem: Stored::new(unet.stem.unit(), None, rows(0), 1.0),
-            embed: Stored::new(unet.embed.unit(), None, 1, 1.0),
-            modulation: Stored::new(modulation, None, 1, 1.0 / ACTIVATION_SIZE),
-            down,
-            middle,
-            up,
-            head: Stored::new(unet.head.unit(), Some(unet.head_gain.val()), rows(0), 1.0),
-            embedding: unet.embed.inputs(),
+            embed: Stored::new(unet.embed().unit(), None, 1, 1.0),
+            // The embedding's SiLU is brought to unit variance here, once.
+            modulation: Stored::new(Tensor::cat(modulations, 0), None, 1, 1.0 / ACTIVATION_SIZE),
+            trunk,
+            embedding: unet.embed().inputs(),
         }
     }
 
@@ -49,39 +50,25 @@ impl SamplingNet {
     /// counts is all ones; `[batch, rows, columns, outputs]`, filled up too, comes out. `waves` are those of [`SamplingNet::waves`],
     /// `[1, 1, 1, embedding]`.
     pub fn forward(&self, x: Tensor<4>, waves: Tensor<4>) -> Tensor<4> {
-        let modulation = self.modulate(waves);
-        let mut y = self.stem.run(x);
-        let mut skips = Vec::new();
-        for (index, level) in self.down.iter().enumerate() {
-            if index > 0 {
-                y = kernels::halve(y);
-            }
-            for stage in level {
-                y = stage.run(y, &modulation);
-                skips.push(y.clone());
-            }
-        }
-        y = self.middle.run(y, &modulation);
-        for stage in self.up.iter().flatten() {
-            if let Some(skip) = skips.pop() {
-                let [main, behind] = concatenation_factors(y.dims()[3], skip.dims()[3]).map(|factor| factor as f32);
-                // The first block of a level also doubles: it finds a skip of twice its size.
-                y = kernels::join(y, skip, Join { main, skip: behind });
-            }
-            y = stage.run(y, &modulation);
-        }
-        self.head.run(y)
+        let embedding = self.embed.finish(waves.clone(), waves, Finish::Activate);
+        let modulation = self.modulation.run(embedding);
+        self.trunk.forward(&mut Sampling { modulation }, x)
     }
 
     /// What the network is told about the noise level, as so many numbers.
     pub fn waves(&self, label: f64) -> Vec<f32> {
         waves(&[label], self.embedding)
     }
+}
 
-    /// What the noise level says to every block, `[1, 1, 1, channels of all blocks]`.
-    fn modulate(&self, waves: Tensor<4>) -> Tensor<4> {
-        let embedding = self.embed.finish(waves.clone(), waves, Finish::Activate);
-        self.modulation.run(embedding)
+/// What is folded into a kernel: what activations lack in size, the weights that meet them make up for.
+fn scale(place: Place) -> f64 {
+    let [_, branch] = branch_factors();
+    match place {
+        Place::Plain | Place::Head => 1.0,
+        Place::AfterActivation => 1.0 / ACTIVATION_SIZE,
+        Place::EndOfBranch => branch / ACTIVATION_SIZE,
+        Place::EndOfAttention => branch,
     }
 }
 
@@ -112,100 +99,49 @@ impl Stored {
     }
 }
 
-/// A [`Block`].
-#[derive(Debug, Clone)]
-struct Stage {
-    shortcut: Option<Stored>,
-    first: Stored,
-    second: Stored,
-    offset: usize,
-    attention: Option<Gaze>,
-    encoder: bool,
+/// One look, at one noise level.
+struct Sampling {
+    /// What the noise level says to every block, `[1, 1, 1, channels of all blocks]`.
+    modulation: Tensor<4>,
 }
 
-impl Stage {
-    fn run(&self, x: Tensor<4>, modulation: &Tensor<4>) -> Tensor<4> {
-        let shorten = |x: Tensor<4>| match &self.shortcut {
-            Some(shortcut) => shortcut.run(x),
-            None => x,
-        };
-        let x = if self.encoder {
-            let x = shorten(x);
-            let channels = x.dims()[3];
-            kernels::normalise(x, channels)
-        } else {
-            x
-        };
-        let y = kernels::activate(x.clone());
-        let y = self.first.finish(y, modulation.clone(), Finish::Modulate { offset: self.offset });
-        let x = if self.encoder { x } else { shorten(x) };
-        let x = self.second.finish(y, x, main_path());
-        match &self.attention {
-            Some(gaze) => gaze.run(x),
-            None => x,
-        }
-    }
-}
+impl Operations for Sampling {
+    type Kernel = Stored;
+    type Modulation = usize;
+    type Value = Tensor<4>;
 
-/// An [`Attention`].
-#[derive(Debug, Clone)]
-struct Gaze {
-    query_key_value: Stored,
-    projection: Stored,
-    width: usize,
-}
-
-impl Gaze {
-    fn run(&self, x: Tensor<4>) -> Tensor<4> {
-        let mixed = kernels::normalise(self.query_key_value.run(x.clone()), self.width);
-        let attended = kernels::attend(mixed, kernels::Attention { width: self.width });
-        self.projection.finish(attended, x, main_path())
-    }
-}
-
-fn main_path() -> Finish {
-    Finish::Blend { main: blend_factors(BRANCH_SHARE)[0] as f32 }
-}
-
-/// Collects the modulations of all blocks on the way, to be computed by one kernel.
-#[derive(Default)]
-struct Builder {
-    modulations: Vec<Tensor<4>>,
-    offset: usize,
-}
-
-impl Builder {
-    fn stages(&mut self, blocks: &[Block], rows: usize) -> Vec<Stage> {
-        blocks.iter().map(|block| self.stage(block, rows)).collect()
+    fn convolve(&mut self, x: Tensor<4>, kernel: &Stored) -> Tensor<4> {
+        kernel.run(x)
     }
 
-    fn stage(&mut self, block: &Block, rows: usize) -> Stage {
-        let gain = block.modulation_gain.val().reshape([1, 1, 1, 1]);
-        let modulation = block.modulation.unit() * gain;
-        let (offset, [outputs, ..]) = (self.offset, modulation.dims());
-        self.offset += outputs;
-        self.modulations.push(modulation);
-        let branch = blend_factors(BRANCH_SHARE)[1];
-        Stage {
-            shortcut: block.shortcut.as_ref().map(|shortcut| stored(shortcut, rows, 1.0)),
-            // What activations lack in size, the weights that meet them make up for.
-            first: stored(&block.first, rows, 1.0 / ACTIVATION_SIZE),
-            second: stored(&block.second, rows, branch / ACTIVATION_SIZE),
-            offset,
-            attention: block.attention.as_ref().map(|attention| gaze(attention, rows, branch)),
-            encoder: block.encoder,
-        }
+    fn convolve_modulated(&mut self, x: Tensor<4>, kernel: &Stored, offset: &usize) -> Tensor<4> {
+        kernel.finish(x, self.modulation.clone(), Finish::Modulate { offset: *offset })
     }
-}
 
-fn stored(kernel: &Kernel, rows: usize, scale: f64) -> Stored {
-    Stored::new(kernel.unit(), None, rows, scale)
-}
+    fn convolve_onto(&mut self, x: Tensor<4>, kernel: &Stored, main: Tensor<4>) -> Tensor<4> {
+        let [factor, _] = branch_factors();
+        kernel.finish(x, main, Finish::Blend { main: factor as f32 })
+    }
 
-fn gaze(attention: &Attention, rows: usize, branch: f64) -> Gaze {
-    Gaze {
-        query_key_value: stored(&attention.query_key_value, rows, 1.0),
-        projection: stored(&attention.projection, rows, branch),
-        width: attention.head_width,
+    fn activate(&mut self, x: Tensor<4>) -> Tensor<4> {
+        kernels::activate(x)
+    }
+
+    fn normalise(&mut self, x: Tensor<4>, width: Option<usize>) -> Tensor<4> {
+        let width = width.unwrap_or(x.dims()[3]);
+        kernels::normalise(x, width)
+    }
+
+    fn halve(&mut self, x: Tensor<4>) -> Tensor<4> {
+        kernels::halve(x)
+    }
+
+    fn join(&mut self, x: Tensor<4>, skip: Tensor<4>, _: bool) -> Tensor<4> {
+        let factors = join_factors(x.dims()[3], skip.dims()[3]);
+        kernels::join(x, skip, factors)
+    }
+
+    fn attend(&mut self, x: Tensor<4>, width: usize) -> Tensor<4> {
+        kernels::attend(x, kernels::Attention { width })
     }
 }

@@ -1,6 +1,8 @@
 //! The kernels against the plain tensor operations, at shapes that leave remainders everywhere.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::optim::{AdamWConfig, Optimizer};
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use chrysalis::device::{DeviceChoice, choose};
 use chrysalis::diffusion::{Denoiser, Model, StageShape};
 use chrysalis::kernels::{
@@ -139,28 +141,46 @@ fn everything_else() {
     }
 }
 
+/// An operation of training on two tensors; those on one leave the second alone.
+type Operation<'a, const D: usize> = &'a dyn Fn(Tensor<4>, Tensor<D>) -> Tensor<4>;
+
+/// Whether an operation has the values of another, and the gradients of Σ y · n for some fixed n.
+fn same_with_gradients<const D: usize>(
+    what: &str,
+    [found, expected]: [Operation<'_, D>; 2],
+    x: &Tensor<4>,
+    other: &Tensor<D>,
+) {
+    let run = |operation: Operation<'_, D>| {
+        let (x, other) = (x.clone().require_grad(), other.clone().require_grad());
+        let y = operation(x.clone(), other.clone());
+        // Numbers that bf16 holds exactly, so that products in it differ in nothing.
+        let n = short(numbers(9, y.dims(), &y.device()));
+        let gradients = (y.clone() * n).sum().backward();
+        (y.inner(), x.grad(&gradients).expect("the first always has one"), other.grad(&gradients))
+    };
+    let ((y, of_x, of_other), expected) = (run(found), run(expected));
+    let check = |part, found, expected| {
+        let off = off(found, expected);
+        assert!(off < 3e-5, "{what}: the {part} is off by {off}");
+    };
+    check("value", y, expected.0);
+    check("gradient", of_x, expected.1);
+    assert_eq!(of_other.is_some(), expected.2.is_some(), "{what}");
+    if let (Some(found), Some(expected)) = (of_other, expected.2) {
+        let size = found.shape().num_elements();
+        check("second gradient", found.reshape([1, 1, 1, size]), expected.reshape([1, 1, 1, size]));
+    }
+}
+
+/// The nearest numbers in bf16.
+fn short<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.cast(FloatDType::BF16).cast(FloatDType::F32)
+}
+
 #[test]
-fn training_has_the_values_and_gradients_of_the_plain_operations() {
+fn convolutions_in_training_have_the_values_and_gradients_of_the_plain_one() {
     let device = Device::flex().autodiff();
-    // The gradients of Σ y · n for some fixed n, and y itself.
-    let run = |operation: &dyn Fn(Tensor<4>, Tensor<4>) -> Tensor<4>, x: &Tensor<4>, weight: &Tensor<4>| {
-        let (x, weight) = (x.clone().require_grad(), weight.clone().require_grad());
-        let y = operation(x.clone(), weight.clone());
-        let gradients = (y.clone() * numbers(9, y.dims(), &device)).sum().backward();
-        (y.inner(), x.grad(&gradients).unwrap(), weight.grad(&gradients))
-    };
-    let check = |what: &str, (y, x, weight): (Tensor<4>, Tensor<4>, Option<Tensor<4>>), expected: (Tensor<4>, _, _)| {
-        for (part, found, expected) in [("value", Some(y), Some(expected.0)), ("gradient", Some(x), Some(expected.1))]
-            .into_iter()
-            .chain([("kernel's gradient", weight, expected.2)])
-        {
-            assert_eq!(found.is_some(), expected.is_some(), "{what}: {part}");
-            if let (Some(found), Some(expected)) = (found, expected) {
-                let off = off(found, expected);
-                assert!(off < 3e-5, "{what}: the {part} is off by {off}");
-            }
-        }
-    };
     for [batch, rows, columns, inputs, outputs] in [
         [1, 16, 16, 16, 32],
         [2, 18, 20, 13, 20],
@@ -172,15 +192,103 @@ fn training_has_the_values_and_gradients_of_the_plain_operations() {
         // More tiles than are transformed at once.
         [3, 48, 48, 130, 17],
     ] {
-        let x = numbers(1, [batch, rows, columns, inputs], &device);
-        let weight = numbers(2, [outputs, inputs, 3, 3], &device);
-        let found = run(&training::convolve, &x, &weight);
-        let what = format!("a convolution of {batch}×{rows}×{columns}×{inputs} to {outputs}");
-        check(&what, found, run(&reference::convolve_plain, &x, &weight));
+        for side in [1, 3] {
+            let x = short(numbers(1, [batch, rows, columns, inputs], &device));
+            let weight = short(numbers(2, [outputs, inputs, side, side], &device));
+            let what = format!("a convolution of {batch}×{rows}×{columns}×{inputs} to {outputs}, side {side}");
+            let plain: Operation<'_, 4> = &|x, weight| reference::convolve_plain(x, weight);
+            same_with_gradients(&what, [&|x, w| training::convolve(x, w, false), plain], &x, &weight);
+            // Only some processors have a unit for products in bf16; on the others this is the same again.
+            let products = training::Arithmetic::half(&Device::flex()).short_products;
+            let what = format!("{what}, in bf16: {products}");
+            same_with_gradients(&what, [&|x, w| training::convolve(x, w, products), plain], &x, &weight);
+        }
+    }
+}
 
-        let wide = x.mul_scalar(8.0);
-        let found = run(&|x, _| training::activate(x), &wide, &weight);
-        check("SiLU", found, run(&|x, _| burn::tensor::activation::silu(x), &wide, &weight));
+#[test]
+fn products_in_bf16_lose_what_the_rounding_loses() {
+    let short_products = training::Arithmetic::half(&Device::flex()).short_products;
+    let (x, weight) = (numbers(1, [2, 9, 9, 33], &Device::flex()), numbers(2, [40, 33, 3, 3], &Device::flex()));
+    let found = training::convolve(x.clone(), weight.clone(), short_products);
+    let rounded = |x: Tensor<4>| if short_products { short(x) } else { x };
+    let off = off(found, reference::convolve_plain(rounded(x), rounded(weight)));
+    assert!(off < 3e-5, "off by {off}");
+}
+
+#[test]
+fn everything_else_in_training_has_them_too() {
+    let device = Device::flex().autodiff();
+    let one = Tensor::<1>::ones([1], &device);
+    for channels in [12, 20, 64] {
+        let x = numbers(1, [3, 6, 10, channels], &device).mul_scalar(4.0);
+        let slope = 1.7;
+        let check = |what: &str, operations: [Operation<'_, 1>; 2]| same_with_gradients(what, operations, &x, &one);
+        check("SiLU", [&|x, _| training::activate(x, slope), &|x, _| silu(x).mul_scalar(slope)]);
+        check("norms", [&|x, _| training::normalise(x, channels), &|x, _| reference::normalise(x, channels)]);
+        check("groups' norms", [&|x, _| training::normalise(x, 4), &|x, _| reference::normalise(x, 4)]);
+        check("halving", [&|x, _| training::halve(x), &|x, _| reference::halve(x)]);
+        let unit: Operation<'_, 1> = &|x, _| {
+            let norm = x.clone().square().sum_dims(&[1, 2, 3]).sqrt().add_scalar(1e-4);
+            x.div(norm)
+        };
+        check("unit norms", [&|x, _| training::unit_norm(x), unit]);
+
+        let modulation = numbers(2, [3, channels], &device);
+        let plain: Operation<'_, 2> =
+            &|x, m| silu(x * m.add_scalar(1.0).reshape([3, 1, 1, channels])).mul_scalar(slope);
+        same_with_gradients("modulation", [&|x, m| training::modulate(x, m, slope), plain], &x, &modulation);
+
+        // Large enough for the bound to matter here and there.
+        let (main, branch) = (x.clone().mul_scalar(40.0), numbers(3, [3, 6, 10, channels], &device));
+        let plain: Operation<'_, 4> = &|a, b| (a.mul_scalar(0.9) + b.mul_scalar(0.4)).clamp(-256.0, 256.0);
+        same_with_gradients("a sum", [&|a, b| training::blend(a, b, [0.9, 0.4]), plain], &main, &branch);
+
+        let spec = Join { main: 0.7, skip: 1.2 };
+        for times in [1, 2] {
+            let skip = numbers(4, [3, 6 * times, 10 * times, 8], &device);
+            let plain: Operation<'_, 4> = &|x, skip| reference::join(x, skip, spec);
+            same_with_gradients("a join", [&|x, skip| training::join(x, skip, spec), plain], &x, &skip);
+        }
+    }
+}
+
+#[test]
+fn the_optimiser_takes_the_steps_of_adamw_and_keeps_kernels_at_unit_variance() {
+    let update = |time, device: &Device| training::Update {
+        learning_rate: 0.03,
+        betas: [0.9, 0.99],
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        time,
+        gradient_scale: Tensor::ones([1], device),
+        keep: 0.75,
+    };
+    for (name, device) in devices() {
+        // Against burn's own, on numbers that are no kernel.
+        let burns = AdamWConfig::new().with_beta_2(0.99).with_epsilon(1e-8).with_weight_decay(0.1).build();
+        let start = numbers(1, [70], &device);
+        let zeros = Tensor::zeros([70], &device);
+        let mut state =
+            training::State { weight: start.clone(), first: zeros.clone(), second: zeros, average: start.clone() };
+        let (mut expected, mut memory, mut average) = (start.clone(), None, start);
+        for time in 1..=4 {
+            let gradient = numbers(10 + time, [70], &device);
+            state = update(time, &device).apply(state, gradient.clone());
+            (expected, memory) = burns.step(0.03, expected, gradient, memory);
+            average = average.mul_scalar(0.75) + expected.clone().mul_scalar(0.25);
+            let of = |x: Tensor<1>| x.reshape([1, 1, 1, 70]);
+            assert!(off(of(state.weight.clone()), of(expected.clone())) < 1e-5, "{name}: weights, step {time}");
+            assert!(off(of(state.average.clone()), of(average.clone())) < 1e-5, "{name}: average, step {time}");
+        }
+
+        let kernel = numbers(2, [6, 5, 3, 3], &device);
+        let zeros = kernel.zeros_like();
+        let state =
+            training::State { weight: kernel.clone(), first: zeros.clone(), second: zeros, average: kernel.clone() };
+        let after = update(1, &device).apply(state, numbers(3, [6, 5, 3, 3], &device)).weight;
+        let variances = after.square().mean_dims(&[1, 2, 3]);
+        assert!(off(variances, Tensor::ones([6, 1, 1, 1], &device)) < 1e-4, "{name}");
     }
 }
 

@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{load, silu, store as put};
-use super::parallel::{Shared, for_each, threads};
+use super::parallel::{Shared, filled, for_each, threads};
 use super::winograd::{Grid, Input, Kernel, Matrix, Output, Taps, gather, transform};
 use crate::kernels::spec::{LARGEST_ACTIVATION, Storage, Tile, padded};
 
@@ -99,39 +99,38 @@ pub fn convolve(
     let [frequencies, stored_inputs, stored_outputs] = stored;
     assert_eq!(stored_inputs, inputs, "the kernel was stored for other activations");
     assert_eq!(stored_outputs, packed_columns(outputs), "the kernel was stored for other channels");
-    let mut out = vec![0.0; batch * rows * columns * outputs];
     let tile = Tile::of(frequencies);
     assert_eq!(frequencies, tile.map_or(1, Tile::frequencies), "the kernel was not stored for these");
     let tiles = batch * Grid::new(rows, columns, tile.map_or(1, Tile::outputs)).tiles();
     let most = if tile.is_some() { MOST_TILES } else { MOST_POSITIONS };
     let at_once = tiles.div_ceil(threads()).next_multiple_of(6).min(most).max(1);
-    let shared = Shared::new(&mut out);
-    for_each(tiles.div_ceil(at_once), |item| {
-        let count = at_once.min(tiles - item * at_once);
-        let scratch =
-            [if tile.is_none() { 0 } else { inputs }, stored_outputs].map(|width| frequencies * count * width);
-        with_scratch(scratch, |transformed, products| {
-            let work = Work {
-                x,
-                dims,
-                weight,
-                stored_outputs,
-                outputs,
-                finish,
-                out: shared,
-                first: item * at_once,
-                count,
-                transformed,
-                products,
-            };
-            match tile {
-                Some(Tile::Large) => Arch::new().dispatch(Tiles::<6, 4>(work)),
-                Some(Tile::Small) => Arch::new().dispatch(Tiles::<4, 2>(work)),
-                None => Arch::new().dispatch(Positions(work)),
-            }
+    filled(batch * rows * columns * outputs, |out| {
+        for_each(tiles.div_ceil(at_once), |item| {
+            let count = at_once.min(tiles - item * at_once);
+            let scratch =
+                [if tile.is_none() { 0 } else { inputs }, stored_outputs].map(|width| frequencies * count * width);
+            with_scratch(scratch, |transformed, products| {
+                let work = Work {
+                    x,
+                    dims,
+                    weight,
+                    stored_outputs,
+                    outputs,
+                    finish,
+                    out,
+                    first: item * at_once,
+                    count,
+                    transformed,
+                    products,
+                };
+                match tile {
+                    Some(Tile::Large) => Arch::new().dispatch(Tiles::<6, 4>(work)),
+                    Some(Tile::Small) => Arch::new().dispatch(Tiles::<4, 2>(work)),
+                    None => Arch::new().dispatch(Positions(work)),
+                }
+            });
         });
-    });
-    out
+    })
 }
 
 /// Some of the tiles of a convolution.

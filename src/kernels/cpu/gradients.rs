@@ -1,10 +1,10 @@
-//! The way back through the operations that training uses.
+//! The gradient of a 3 × 3 kernel, in f32.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use super::gemm::{PANEL, Rows, multiply, packed_columns};
-use super::math::{exp, load, store};
-use super::parallel::{PIECE, Shared, for_each, for_each_piece};
+use super::math::{load, store};
+use super::parallel::{Shared, for_each};
 use super::winograd::back::{KernelGradient, OutputGradient};
 use super::winograd::{Grid, Input, gather, transform};
 use crate::kernels::spec::Tile;
@@ -190,38 +190,6 @@ impl WithSimd for Gather<'_> {
                     into[tap] = taps[tap][lane];
                 }
             }
-        }
-    }
-}
-
-/// The gradient of the input of SiLU.
-pub fn activate(x: &[f32], gradient: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    for_each_piece(&mut out, PIECE, |piece, out| {
-        let range = piece * PIECE..piece * PIECE + out.len();
-        Arch::new().dispatch(Activate { x: &x[range.clone()], gradient: &gradient[range], out });
-    });
-    out
-}
-
-struct Activate<'a> {
-    x: &'a [f32],
-    gradient: &'a [f32],
-    out: &'a mut [f32],
-}
-
-impl WithSimd for Activate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let one = simd.splat_f32s(1.0);
-        for at in (0..self.x.len()).step_by(S::F32_LANES) {
-            let (x, gradient) = (load(simd, self.x, at), load(simd, self.gradient, at));
-            let sigmoid = simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))));
-            // d(x · s) = s · (1 + x · (1 − s))
-            let slope = simd.mul_add_e_f32s(x, simd.sub_f32s(one, sigmoid), one);
-            store(simd, &mut self.out[at..], simd.mul_f32s(gradient, simd.mul_f32s(sigmoid, slope)));
         }
     }
 }

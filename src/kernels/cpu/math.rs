@@ -28,6 +28,16 @@ pub fn store<S: Simd>(simd: S, values: &mut [f32], vector: S::f32s) {
     }
 }
 
+/// The sum of all products of two rows of one length.
+#[inline(always)]
+pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let mut sum = simd.splat_f32s(0.0);
+    for at in (0..a.len()).step_by(S::F32_LANES) {
+        sum = simd.mul_add_e_f32s(load(simd, a, at), load(simd, b, at), sum);
+    }
+    simd.reduce_sum_f32s(sum)
+}
+
 /// `x / (1 + exp(−x))`, to a relative error of about 1e-7.
 #[inline(always)]
 pub fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {

@@ -4,6 +4,8 @@
 //! [`pointwise`] and [`attend`] are the rest. Training has its own ways back (`gradients`, `training`). Natively the work is shared out over rayon's threads; a browser's worker does it alone.
 
 mod attend;
+#[cfg(not(target_family = "wasm"))]
+mod bf16;
 mod convolve;
 mod gemm;
 #[cfg(not(target_family = "wasm"))]

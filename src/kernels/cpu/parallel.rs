@@ -13,6 +13,16 @@ pub fn threads() -> usize {
     return 1;
 }
 
+/// A vector of `length` numbers, every one of which `fill` writes: memory that is about to be written need not be cleared before.
+pub fn filled(length: usize, fill: impl FnOnce(Shared<'_>)) -> Vec<f32> {
+    let mut values: Vec<f32> = Vec::with_capacity(length);
+    // SAFETY: the vector has room for so many, and is used by nobody else.
+    fill(unsafe { Shared::at(values.as_mut_ptr(), length) });
+    // SAFETY: there is room for so many, and they have been written.
+    unsafe { values.set_len(length) };
+    values
+}
+
 /// Calls `work` for every number below `count`, natively on all threads.
 pub fn for_each(count: usize, work: impl Fn(usize) + Sync + Send) {
     #[cfg(not(target_family = "wasm"))]
@@ -37,21 +47,36 @@ pub fn for_each_piece(values: &mut [f32], length: usize, work: impl Fn(usize, &m
 }
 
 /// A slice that several threads write to, each to places of its own.
-#[derive(Clone, Copy)]
-pub struct Shared<'a> {
-    start: *mut f32,
+pub struct Shared<'a, T = f32> {
+    start: *mut T,
     length: usize,
-    values: PhantomData<&'a mut [f32]>,
+    values: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: whoever calls `slice` promises that no two threads use the same places.
-unsafe impl Send for Shared<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for Shared<'_> {}
+impl<T> Clone for Shared<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-impl<'a> Shared<'a> {
-    pub fn new(values: &'a mut [f32]) -> Self {
+impl<T> Copy for Shared<'_, T> {}
+
+// SAFETY: whoever calls `slice` promises that no two threads use the same places.
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    pub fn new(values: &'a mut [T]) -> Self {
         Self { start: values.as_mut_ptr(), length: values.len(), values: PhantomData }
+    }
+
+    /// `length` numbers from a pointer on, which need not have been written yet.
+    ///
+    /// # Safety
+    /// There is room for them, and nobody else uses it while this or a copy of it is alive.
+    pub unsafe fn at(start: *mut T, length: usize) -> Self {
+        Self { start, length, values: PhantomData }
     }
 
     /// `length` numbers from `at` on.
@@ -59,7 +84,7 @@ impl<'a> Shared<'a> {
     /// # Safety
     /// No other slice of these places is alive.
     #[inline(always)]
-    pub unsafe fn slice(&self, at: usize, length: usize) -> &'a mut [f32] {
+    pub unsafe fn slice(&self, at: usize, length: usize) -> &'a mut [T] {
         assert!(at <= self.length && length <= self.length - at);
         // SAFETY: inside, as just checked; alone, as the caller promises; and borrowed for `'a`.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), length) }

@@ -2,7 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::math::{load, silu, store};
+use super::math::{dot, load, silu, store};
 use super::parallel::{PIECE, for_each_piece};
 use crate::kernels::spec::{EPSILON, Join, padded};
 
@@ -55,12 +55,7 @@ impl WithSimd for Normalise<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut squares = simd.splat_f32s(0.0);
-        for at in (0..self.x.len()).step_by(S::F32_LANES) {
-            let x = load(simd, self.x, at);
-            squares = simd.mul_add_e_f32s(x, x, squares);
-        }
-        let size = (simd.reduce_sum_f32s(squares) / self.x.len() as f32).sqrt() + EPSILON;
+        let size = (dot(simd, self.x, self.x) / self.x.len() as f32).sqrt() + EPSILON;
         let factor = simd.splat_f32s(1.0 / size);
         for at in (0..self.x.len()).step_by(S::F32_LANES) {
             store(simd, &mut self.out[at..], simd.mul_f32s(load(simd, self.x, at), factor));
