@@ -13,7 +13,8 @@
 //! - [`picture`]: between pixels and tensors.
 //! - [`weights`]: the compact file that a model travels in.
 //! - [`device`]: which device computes, why, and its name for people.
-//! - `data`, `train`, `command`: pictures to learn from, the training run, the command line (native only).
+//! - `data`, `train`, `quality`, `command`: pictures to learn from, the training run, how good its pictures are, the command line (native
+//!   only).
 //! - `adapter`, `scout`, `protocol`, `page`, `worker`: what the browser says about its GPU and who asks it, what page and workers
 //!   say to each other, and both of them (in browsers only).
 //!
@@ -41,6 +42,8 @@ pub mod page;
 pub mod picture;
 #[cfg(target_family = "wasm")]
 pub mod protocol;
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
+pub mod quality;
 #[cfg(target_family = "wasm")]
 pub mod scout;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]

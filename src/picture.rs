@@ -97,6 +97,13 @@ impl Picture {
         self.pixels.as_chunks::<3>().0.iter().flat_map(|&[r, g, b]| [r, g, b, 255]).collect()
     }
 
+    /// The same picture, left to right.
+    pub fn flipped(&self) -> Self {
+        let rows = self.pixels.chunks_exact((self.width * 3).max(1));
+        let pixels = rows.flat_map(|row| row.rchunks_exact(3).flatten().copied()).collect();
+        Self { pixels, ..*self }
+    }
+
     /// The same picture with every pixel repeated in a square of `times` × `times`; zero counts as one.
     pub fn repeated(&self, times: usize) -> Self {
         let times = times.max(1);

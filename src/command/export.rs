@@ -2,15 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::{Args, Parser};
 
+use super::evaluate;
 use crate::data::DEFAULT_SOURCE;
 use crate::device::{self, DeviceChoice};
 use crate::files;
 use crate::train::{Run, RunFolder, TrainConfig, Trained, TrainedStage};
-use crate::weights::{DataCard, Description, Probe, StageDescription, Storage, encode, model_card};
+use crate::weights::{
+    DataCard, Description, Probe, StageDescription, Storage, encode, is_model_card, is_weight_file, model_card,
+};
 
 /// Turn a run's newest checkpoint into a weight file and a model card.
 #[derive(Debug, Parser)]
@@ -41,6 +45,9 @@ pub struct About {
     /// The licence of the training pictures
     #[arg(long)]
     pub data_licence: Option<String>,
+    /// What evaluate measured of these weights, its quality.json: the file and its card will say so
+    #[arg(long, value_name = "FILE")]
+    pub quality: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -69,6 +76,8 @@ pub fn main() -> anyhow::Result<()> {
 /// # Errors
 /// When a weight is not a number, or a file cannot be written.
 pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path) -> anyhow::Result<()> {
+    own(out)?;
+    let card_path = out.with_extension("md");
     let device = Device::flex();
     let mut model = trained.model();
     for stage in &mut model.stages {
@@ -98,7 +107,10 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
             licence,
             pictures: trained.pictures,
         },
-        quality: Default::default(),
+        quality: match &about.quality {
+            Some(path) => evaluate::read(path)?.figures(),
+            None => Default::default(),
+        },
         crate_version: env!("CARGO_PKG_VERSION").into(),
     };
     // The probe is measured on what a reader of the file will get, rounding included.
@@ -112,7 +124,23 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
     let parameters = model.stages.iter().map(|stage| stage.unet.num_params()).sum();
     let card = model_card(&description, about.storage, parameters, bytes.len());
     files::write(out, &bytes)?;
-    files::write(&out.with_extension("md"), card.as_bytes())?;
-    eprintln!("{} ({:.2} MB) and {}", out.display(), bytes.len() as f64 / 1e6, out.with_extension("md").display());
+    files::write(&card_path, card.as_bytes())?;
+    eprintln!("{} ({:.2} MB) and {}", out.display(), bytes.len() as f64 / 1e6, card_path.display());
+    Ok(())
+}
+
+/// Whether the weight file and its card may be written: there is none yet, or it is one that this command wrote.
+fn own(out: &Path) -> anyhow::Result<()> {
+    let card = out.with_extension("md");
+    if card == out {
+        bail!("{}: a weight file needs another ending, as its card will be called that", out.display());
+    }
+    let others = "is none of this command's files: remove it, or choose another name with --out";
+    if out.exists() && !is_weight_file(&files::read(out)?) {
+        bail!("{} {others}", out.display());
+    }
+    if card.exists() && !is_model_card(&files::read(&card)?) {
+        bail!("{} {others}", card.display());
+    }
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! The command line: what `train`, `sample` and `export` understand.
+//! The command line: what `train`, `sample`, `evaluate` and `export` understand.
 
+pub mod evaluate;
 pub mod export;
 pub mod memory;
 pub mod sample;

@@ -160,6 +160,13 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
     Ok(Weights { model: Model { stages }, description })
 }
 
+/// Whether bytes are a weight file of this crate, of any layout, sound or not.
+pub fn is_weight_file(bytes: &[u8]) -> bool {
+    check_header_length(bytes).is_ok()
+        && SafeTensors::read_metadata(bytes)
+            .is_ok_and(|(_, file)| file.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(KEY)))
+}
+
 fn check_header_length(bytes: &[u8]) -> Result<(), WeightsError> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(WeightsError::TooShort { found: bytes.len() });

@@ -17,8 +17,8 @@ mod description;
 mod encode;
 mod probe;
 
-pub use card::model_card;
-pub use decode::{Weights, WeightsError, decode};
+pub use card::{is_model_card, model_card};
+pub use decode::{Weights, WeightsError, decode, is_weight_file};
 pub use description::{DataCard, Description, LAYOUT, StageDescription};
 pub use encode::{EncodeError, Storage, encode};
 pub use probe::{Probe, ProbeError};

@@ -28,6 +28,7 @@ fn picture(path: &Path) -> Picture {
 const SAMPLE: &str = env!("CARGO_BIN_EXE_sample");
 const TRAIN: &str = env!("CARGO_BIN_EXE_train");
 const EXPORT: &str = env!("CARGO_BIN_EXE_export");
+const EVALUATE: &str = env!("CARGO_BIN_EXE_evaluate");
 
 #[test]
 fn sample_writes_grids_strips_and_single_pictures() {
@@ -178,6 +179,89 @@ fn train_export_and_sample_work_hand_in_hand() {
     ];
     let output = run(TRAIN, &further, folder.path());
     assert!(output.status.success() && stderr(&output).contains("16 × 16"), "{}", stderr(&output));
+}
+
+#[test]
+fn export_writes_over_its_own_files_only() {
+    let pictures = folder_of_discs(4, 8);
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(pictures.path());
+    let train = ["--data", &data, "--out", "runs/a", "--device", "cpu", "--steps", "1", "--image-size", "8"];
+    std::fs::write(
+        folder.path().join("small.toml"),
+        "sample_count = 0\n[[stages]]\nbatch_size = 2\nshape = { image_size = 8, patch = 1, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 0, embedding = 16 } }\n",
+    )
+    .unwrap();
+    let output = run(TRAIN, &[&train[..8], &["--config", "small.toml"]].concat(), folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let export = ["--run", "runs/a", "--out", "model.safetensors"];
+    for _ in 0..2 {
+        assert!(run(EXPORT, &export, folder.path()).status.success(), "its own files may be replaced");
+    }
+    for (name, other) in [("model.md", "my notes"), ("model.safetensors", "my thesis")] {
+        std::fs::write(folder.path().join(name), other).unwrap();
+        let output = run(EXPORT, &export, folder.path());
+        assert!(!output.status.success() && stderr(&output).contains(name), "{}", stderr(&output));
+        assert_eq!(std::fs::read_to_string(folder.path().join(name)).unwrap(), other, "{name} is as it was");
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn evaluate_measures_and_export_notes_it() {
+    let pictures = folder_of_discs(12, 8);
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(pictures.path());
+    std::fs::write(
+        folder.path().join("small.toml"),
+        "sample_count = 0\n[[stages]]\nbatch_size = 2\nshape = { image_size = 8, patch = 1, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 0, embedding = 16 } }\n",
+    )
+    .unwrap();
+    let train = [
+        "--data",
+        &data,
+        "--out",
+        "runs/a",
+        "--device",
+        "cpu",
+        "--steps",
+        "1",
+        "--config",
+        "small.toml",
+        "--export",
+        "a.safetensors",
+    ];
+    assert!(run(TRAIN, &train, folder.path()).status.success());
+    let evaluate = ["--weights", "a.safetensors", "--data", &data, "--count", "9", "--steps", "2", "--device", "cpu"];
+    let output = run(EVALUATE, &[&evaluate[..], &["--report", "report"]].concat(), folder.path());
+    if stderr(&output).contains("quality-network.sh") {
+        assert!(std::env::var_os("CHRYSALIS_ALL_TESTS").is_none());
+        return;
+    }
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let quality: serde_json::Value = serde_json::from_str(&file("report/quality.json")).unwrap();
+    assert_eq!(quality, serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap(), "what is printed");
+    assert_eq!(quality["judgements"][0]["scores"]["generated"], 9);
+    assert_eq!(quality["samplers"].as_array().unwrap().len(), 9);
+    let page = file("report/index.html");
+    assert!(page.contains("reduced 4 times") && page.contains("closest.png") && page.contains("<svg"), "{page}");
+    for picture in ["grid.png", "closest.png"] {
+        assert!(folder.path().join("report").join(picture).exists(), "{picture}");
+    }
+
+    let export = ["--run", "runs/a", "--out", "b.safetensors", "--quality", "report/quality.json"];
+    let output = run(EXPORT, &export, folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let kid = quality["judgements"][0]["scores"]["kid"].as_f64().unwrap();
+    assert!(
+        file("b.md").contains(&format!("| KID × 1000 at 8 px | {} |", (kid * 1e4).round() / 1e4)),
+        "{}",
+        file("b.md")
+    );
+
+    let none = run(EVALUATE, &[&evaluate[..], &["--network", "none.safetensors"]].concat(), folder.path());
+    assert!(!none.status.success() && stderr(&none).contains("scripts/quality-network.sh"), "{}", stderr(&none));
 }
 
 #[test]

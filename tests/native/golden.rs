@@ -72,6 +72,7 @@ fn make_golden_files() {
         name: "Discs".into(),
         data_name: Some("discs drawn by the tests".into()),
         data_licence: Some("CC0-1.0".into()),
+        quality: None,
     };
     let file = out.path().join("tiny.safetensors");
     write(&trained, &config, &about, &file).unwrap();

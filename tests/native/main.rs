@@ -8,6 +8,7 @@ mod golden;
 mod kernels;
 mod noise;
 mod picture;
+mod quality;
 #[cfg(feature = "remote")]
 mod remote;
 mod support;
