@@ -8,7 +8,6 @@ use super::block::Block;
 use super::layers::{ACTIVATION_SIZE, Kernel};
 use super::trunk::{Operations, branch_factors, join_factors};
 use crate::kernels::training::{self, Arithmetic};
-use crate::kernels::{self, reference};
 
 /// One look at a batch.
 pub struct Training<'a> {
@@ -55,6 +54,6 @@ impl<'a> Operations for Training<'a> {
     }
 
     fn attend(&mut self, x: Tensor<4>, width: usize) -> Tensor<4> {
-        reference::attend(x, kernels::Attention { width })
+        training::attend(x, width)
     }
 }

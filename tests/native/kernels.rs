@@ -227,6 +227,10 @@ fn everything_else_in_training_has_them_too() {
         check("SiLU", [&|x, _| training::activate(x, slope), &|x, _| silu(x).mul_scalar(slope)]);
         check("norms", [&|x, _| training::normalise(x, channels), &|x, _| reference::normalise(x, channels)]);
         check("groups' norms", [&|x, _| training::normalise(x, 4), &|x, _| reference::normalise(x, 4)]);
+        let triple: Operation<'_, 1> = &|x, _| training::attend(Tensor::cat(vec![x.clone() * 0.3, x.clone(), x], 3), 4);
+        let plain: Operation<'_, 1> =
+            &|x, _| reference::attend(Tensor::cat(vec![x.clone() * 0.3, x.clone(), x], 3), Attention { width: 4 });
+        check("attention", [triple, plain]);
         check("halving", [&|x, _| training::halve(x), &|x, _| reference::halve(x)]);
         let unit: Operation<'_, 1> = &|x, _| {
             let norm = x.clone().square().sum_dims(&[1, 2, 3]).sqrt().add_scalar(1e-4);

@@ -3,7 +3,11 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::gemm::{Rows, multiply, packed_columns, packed_index};
+#[cfg(not(target_family = "wasm"))]
+use super::math::dot;
 use super::math::{exp, load, store};
+#[cfg(not(target_family = "wasm"))]
+use super::parallel::filled;
 use super::parallel::{Shared, for_each};
 
 /// `x` is `[batch, rows, columns, 3 · channels]`, heads of `width` channels.
@@ -40,23 +44,10 @@ impl WithSimd for Head<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { x, positions, channels, width, first, out, start } = self;
         let stride = 3 * channels;
+        let part = |index: usize| Part { values: &x[index * channels + first..], stride, positions, width };
         let (keys_wide, values_wide) = (packed_columns(positions), packed_columns(width));
-        let mut keys = vec![0.0; width * keys_wide];
-        let mut values = vec![0.0; positions * values_wide];
-        for position in 0..positions {
-            let row = &x[position * stride..][..stride];
-            for channel in 0..width {
-                keys[packed_index(channel, position, width)] = row[channels + first + channel];
-                values[packed_index(position, channel, positions)] = row[2 * channels + first + channel];
-            }
-        }
-        let mut scores = vec![0.0; positions * keys_wide];
-        let queries = Rows { values: &x[first..], step: 1, stride, count: positions };
-        multiply::<S, false>(simd, queries, &keys, width, keys_wide, &mut scores);
-        let scale = 1.0 / (width as f32).sqrt();
-        for row in scores.chunks_exact_mut(keys_wide) {
-            softmax(simd, &mut row[..positions], scale);
-        }
+        let scores = weights(simd, part(0), part(1));
+        let values = part(2).packed();
         let mut attended = vec![0.0; positions * values_wide];
         let weights = Rows { values: &scores, step: 1, stride: keys_wide, count: positions };
         multiply::<S, false>(simd, weights, &values, positions, values_wide, &mut attended);
@@ -64,6 +55,132 @@ impl WithSimd for Head<'_> {
             // SAFETY: a head of a picture writes to its own channels only.
             let into = unsafe { out.slice(start + position * channels, width) };
             into.copy_from_slice(&row[..width]);
+        }
+    }
+}
+
+/// Queries, keys or values of one head: a row of `width` numbers for each position.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    values: &'a [f32],
+    stride: usize,
+    positions: usize,
+    width: usize,
+}
+
+impl<'a> Part<'a> {
+    /// As the left factor of a product.
+    fn rows(self) -> Rows<'a> {
+        Rows { values: self.values, step: 1, stride: self.stride, count: self.positions }
+    }
+
+    /// As the right factor: positions by channels.
+    #[inline(always)]
+    fn packed(self) -> Vec<f32> {
+        let Self { values, stride, positions, width } = self;
+        let mut packed = vec![0.0; positions * packed_columns(width)];
+        for position in 0..positions {
+            for (channel, value) in values[position * stride..][..width].iter().enumerate() {
+                packed[packed_index(position, channel, positions)] = *value;
+            }
+        }
+        packed
+    }
+
+    /// As the right factor, turned: channels by positions.
+    #[inline(always)]
+    fn packed_turned(self) -> Vec<f32> {
+        let Self { values, stride, positions, width } = self;
+        let mut packed = vec![0.0; width * packed_columns(positions)];
+        for position in 0..positions {
+            for (channel, value) in values[position * stride..][..width].iter().enumerate() {
+                packed[packed_index(channel, position, width)] = *value;
+            }
+        }
+        packed
+    }
+}
+
+/// How much each position attends to each other: rows of whole panels, of which only the positions count.
+#[inline(always)]
+fn weights<S: Simd>(simd: S, queries: Part<'_>, keys: Part<'_>) -> Vec<f32> {
+    let Part { positions, width, .. } = queries;
+    let wide = packed_columns(positions);
+    let mut scores = vec![0.0; positions * wide];
+    multiply::<S, false>(simd, queries.rows(), &keys.packed_turned(), width, wide, &mut scores);
+    let scale = 1.0 / (width as f32).sqrt();
+    for row in scores.chunks_exact_mut(wide) {
+        softmax(simd, &mut row[..positions], scale);
+    }
+    scores
+}
+
+/// The gradient of queries, keys and values, from that of what was attended to.
+#[cfg(not(target_family = "wasm"))]
+pub fn gradient(x: &[f32], dims: [usize; 4], width: usize, gradient: &[f32]) -> Vec<f32> {
+    let [batch, rows, columns, triple] = dims;
+    let (positions, channels) = (rows * columns, triple / 3);
+    let heads = channels / width;
+    filled(x.len(), |out| {
+        for_each(batch * heads, |index| {
+            let (picture, head) = (index / heads, index % heads);
+            let start = picture * positions * triple;
+            let x = &x[start..start + positions * triple];
+            let gradient = &gradient[picture * positions * channels + head * width..];
+            Arch::new().dispatch(HeadBack { x, gradient, positions, channels, width, head, out, start });
+        });
+    })
+}
+
+#[cfg(not(target_family = "wasm"))]
+struct HeadBack<'a> {
+    x: &'a [f32],
+    gradient: &'a [f32],
+    positions: usize,
+    channels: usize,
+    width: usize,
+    head: usize,
+    out: Shared<'a>,
+    start: usize,
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl WithSimd for HeadBack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, gradient, positions, channels, width, head, out, start } = self;
+        let (stride, first) = (3 * channels, head * width);
+        let part = |index: usize| Part { values: &x[index * channels + first..], stride, positions, width };
+        let [queries, keys, values] = [part(0), part(1), part(2)];
+        let attended = Part { values: gradient, stride: channels, positions, width };
+        let (wide, wide_channels) = (packed_columns(positions), packed_columns(width));
+
+        // With A = softmax(Q Kᵀ / √w) and O = A V: ∂V = Aᵀ ∂O, ∂A = ∂O Vᵀ, and through the softmax A ∘ (∂A − Σ A ∘ ∂A).
+        let weights = weights(simd, queries, keys);
+        let mut of_weights = vec![0.0; positions * wide];
+        multiply::<S, false>(simd, attended.rows(), &values.packed_turned(), width, wide, &mut of_weights);
+        let scale = 1.0 / (width as f32).sqrt();
+        for (row, weights) in of_weights.chunks_exact_mut(wide).zip(weights.chunks_exact(wide)) {
+            let (row, weights) = (&mut row[..positions], &weights[..positions]);
+            let along = dot(simd, row, weights);
+            row.iter_mut().zip(weights).for_each(|(value, weight)| *value = scale * weight * (*value - along));
+        }
+        let straight = |values| Rows { values, step: 1, stride: wide, count: positions };
+        let turned = |values| Rows { values, step: wide, stride: 1, count: positions };
+        let mut product = vec![0.0; positions * wide_channels];
+        for (index, left, right) in [
+            (0, straight(&of_weights), keys.packed()),
+            (1, turned(&of_weights), queries.packed()),
+            (2, turned(&weights), attended.packed()),
+        ] {
+            multiply::<S, false>(simd, left, &right, positions, wide_channels, &mut product);
+            for (position, row) in product.chunks_exact(wide_channels).enumerate() {
+                // SAFETY: a head of a picture writes to its own channels only.
+                let into = unsafe { out.slice(start + position * stride + index * channels + first, width) };
+                into.copy_from_slice(&row[..width]);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 pub use update::{State, Update};
 
 use super::reference;
-use super::spec::{EPSILON, Join, LARGEST_ACTIVATION};
+use super::spec::{Attention, EPSILON, Join, LARGEST_ACTIVATION};
 
 /// In which precisions numbers are kept and multiplied.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,6 +75,11 @@ pub enum Single {
     },
     /// See [`unit_norm`].
     UnitNorm,
+    /// See [`attend`].
+    Attend {
+        /// Channels of a head.
+        width: usize,
+    },
     /// See [`halve`].
     Halve,
 }
@@ -160,6 +165,11 @@ pub fn unit_norm(weight: Tensor<4>) -> Tensor<4> {
         let norm = weight.clone().square().sum_dims(&[1, 2, 3]).sqrt().add_scalar(f64::from(EPSILON));
         weight.div(norm)
     })
+}
+
+/// See [`super::attend`].
+pub fn attend(x: Tensor<4>, width: usize) -> Tensor<4> {
+    run!(x, own::single(x, Single::Attend { width }), reference::attend(x, Attention { width }))
 }
 
 /// See [`super::halve`].

@@ -11,7 +11,7 @@ pub use update::Factors;
 use super::bf16::{self, Amx};
 use super::convolve::{Epilogue, pack};
 use super::winograd::Taps;
-use super::{Input, convolve as convolution, gradients, output};
+use super::{Input, attend, convolve as convolution, gradients, output};
 use crate::kernels::spec::Tile;
 use crate::kernels::training::{Pair, Single};
 
@@ -31,6 +31,9 @@ pub fn single(x: FlexTensor, operation: Single) -> FlexTensor {
         Single::Activate { scale } => output(pointwise::activate(x.values(), scale), shape),
         Single::Normalise { width } => output(pointwise::normalise(x.values(), width, 1.0 / width as f32), shape),
         Single::UnitNorm => output(pointwise::normalise(x.values(), row(&shape), 1.0), shape),
+        Single::Attend { width } => {
+            output(attend::attend(x.values(), x.dims(), width), crate::kernels::spec::attended(&shape))
+        }
         Single::Halve => {
             let halved = crate::kernels::spec::halved(&shape);
             output(super::pointwise::halve(x.values(), x.dims()), halved)
@@ -48,6 +51,7 @@ pub fn single_gradient(x: FlexTensor, gradient: FlexTensor, operation: Single) -
             Single::Activate { scale } => pointwise::activate_gradient(values, from, scale),
             Single::Normalise { width } => pointwise::normalise_gradient(values, from, width, 1.0 / width as f32),
             Single::UnitNorm => pointwise::normalise_gradient(values, from, row(&shape), 1.0),
+            Single::Attend { width } => attend::gradient(values, x.dims(), width, from),
             Single::Halve => pointwise::halve_gradient(from, x.dims()),
         },
         shape,
