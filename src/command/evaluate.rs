@@ -3,6 +3,7 @@
 mod report;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -112,7 +113,7 @@ pub fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let chosen = device::choose(&arguments.device)?;
     let path = arguments.network.clone().unwrap_or_else(FeatureNet::default_path);
-    let network = FeatureNet::load(&path, &chosen.device)?;
+    let network = Arc::new(FeatureNet::load(&path, &chosen.device)?);
     let weights = shipped::load(arguments.weights.as_deref(), &chosen.device)?;
     let model = weights.model.for_sampling(&chosen.device);
     let size = weights.description.image_size();
@@ -205,9 +206,9 @@ fn pictures(dataset: &Dataset) -> Vec<Picture> {
     (0..dataset.len()).filter_map(|index| dataset.picture(index)).collect()
 }
 
-fn judges(network: &FeatureNet, real: Vec<Vec<Picture>>) -> anyhow::Result<Vec<Judge<'_>>> {
+fn judges(network: &Arc<FeatureNet>, real: Vec<Vec<Picture>>) -> anyhow::Result<Vec<Judge>> {
     let bar = progress("looking at real pictures", real.iter().map(Vec::len).sum::<usize>() as u64);
-    let judges = real.into_iter().map(|real| Judge::new(network, real, |done| bar.inc(done as u64)));
+    let judges = real.into_iter().map(|real| Judge::new(Arc::clone(network), real, |done| bar.inc(done as u64)));
     let judges = judges.collect::<Result<_, _>>()?;
     bar.finish_and_clear();
     Ok(judges)
@@ -229,7 +230,7 @@ fn sample(model: &SamplingModel, plan: Plan, count: usize, device: &Device) -> a
 
 fn compare_further(
     quality: &mut Quality,
-    judges: &[Judge<'_>],
+    judges: &[Judge],
     model: &SamplingModel,
     device: &Device,
 ) -> anyhow::Result<()> {

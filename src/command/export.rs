@@ -11,7 +11,7 @@ use super::evaluate;
 use crate::data::DEFAULT_SOURCE;
 use crate::device::{self, DeviceChoice};
 use crate::files;
-use crate::train::{Run, RunFolder, TrainConfig, Trained, TrainedStage};
+use crate::train::{Run, RunFolder, TrainConfig, Trained, TrainedStage, Which};
 use crate::weights::{
     DataCard, Description, Probe, StageDescription, Storage, encode, is_model_card, is_weight_file, model_card,
 };
@@ -26,6 +26,9 @@ struct Arguments {
     /// The weight file to write; its model card gets the same name with .md
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// The best checkpoint of each stage instead of the newest, where train --evaluate-every looked for it
+    #[arg(long)]
+    best: bool,
     #[command(flatten)]
     about: About,
 }
@@ -60,7 +63,8 @@ pub fn main() -> anyhow::Result<()> {
     unsafe { device::set_default_device(&DeviceChoice::Cpu) };
     let folder = RunFolder::new(&arguments.run);
     let config = TrainConfig::read(&folder.config())?;
-    let trained = Run::newest(&folder, &config, &Device::flex())?;
+    let which = if arguments.best { Which::Best } else { Which::Newest };
+    let trained = Run::trained(&folder, &config, which, &Device::flex())?;
     if trained.stages.len() < config.stages.len() {
         eprintln!(
             "only {} of {} stages have begun: the others are left out",

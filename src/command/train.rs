@@ -68,6 +68,10 @@ struct Arguments {
     /// How pictures that are not square become square
     #[arg(long)]
     squaring: Option<Squaring>,
+    /// Look at the quality of each stage's pictures after so many steps, again and again, and keep the best checkpoint for export --best;
+    /// wants the network that scripts/quality-network.sh fetches
+    #[arg(long, value_name = "STEPS")]
+    evaluate_every: Option<u64>,
     /// Precision of the convolutions
     #[arg(long)]
     precision: Option<Precision>,
@@ -197,6 +201,7 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
     }
     config.seed = arguments.seed.unwrap_or(config.seed);
     config.squaring = arguments.squaring.unwrap_or(config.squaring);
+    config.evaluate_every = arguments.evaluate_every.unwrap_or(config.evaluate_every);
     config.precision = arguments.precision.unwrap_or(config.precision);
     if let Some(size) = arguments.image_size
         && size != config.image_size()

@@ -1,5 +1,7 @@
 //! Pictures judged against the pictures that a model learned from.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::matrix::Matrix;
@@ -11,8 +13,8 @@ use crate::noise::{Noise, Purpose};
 use crate::picture::Picture;
 
 /// Real pictures at one size, with their features, to judge others by.
-pub struct Judge<'a> {
-    network: &'a FeatureNet,
+pub struct Judge {
+    network: Arc<FeatureNet>,
     size: usize,
     real: Vec<Picture>,
     features: Matrix,
@@ -43,12 +45,16 @@ pub struct Calibration {
     pub kid: f64,
 }
 
-impl<'a> Judge<'a> {
+impl Judge {
     /// Looks at the real pictures, all of one size.
     ///
     /// # Errors
     /// When the device does not hand features over.
-    pub fn new(network: &'a FeatureNet, real: Vec<Picture>, done: impl Fn(usize) + Sync) -> Result<Self, NetworkError> {
+    pub fn new(
+        network: Arc<FeatureNet>,
+        real: Vec<Picture>,
+        done: impl Fn(usize) + Sync,
+    ) -> Result<Self, NetworkError> {
         let features = network.features(&real, done)?;
         Ok(Self { network, size: real.first().map_or(0, Picture::width), real, features })
     }

@@ -55,6 +55,21 @@ pub enum CheckpointError {
 
 /// Writes a checkpoint below `folder`, aside and then renamed, and removes all but the last three.
 pub fn save(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, CheckpointError> {
+    let place = write(folder, trainer, state)?;
+    prune(folder, KEPT)?;
+    Ok(place)
+}
+
+/// The same, and removes all others.
+pub fn save_only(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, CheckpointError> {
+    let place = write(folder, trainer, state)?;
+    for other in list(folder)?.iter().filter(|other| **other != place) {
+        remove(other)?;
+    }
+    Ok(place)
+}
+
+fn write(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, CheckpointError> {
     fs::create_dir_all(folder).map_err(FileError::at(folder, "making the folder"))?;
     let aside = tempfile::Builder::new()
         .prefix(".aside-")
@@ -78,7 +93,6 @@ pub fn save(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, C
     }
     let aside = aside.keep();
     fs::rename(&aside, &place).map_err(FileError::at(&place, "renaming the finished checkpoint"))?;
-    prune(folder)?;
     Ok(place)
 }
 
@@ -137,10 +151,11 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(found)
 }
 
-fn prune(folder: &Path) -> Result<(), CheckpointError> {
+fn prune(folder: &Path, kept: usize) -> Result<(), CheckpointError> {
     let all = list(folder)?;
-    for old in all.iter().take(all.len().saturating_sub(KEPT)) {
-        fs::remove_dir_all(old).map_err(FileError::at(old, "removing an old checkpoint"))?;
-    }
-    Ok(())
+    all.iter().take(all.len().saturating_sub(kept)).try_for_each(|old| remove(old))
+}
+
+fn remove(old: &Path) -> Result<(), CheckpointError> {
+    Ok(fs::remove_dir_all(old).map_err(FileError::at(old, "removing an old checkpoint"))?)
 }

@@ -48,6 +48,10 @@ pub struct TrainConfig {
     pub sample_steps: usize,
     /// The sampler for a grid.
     pub sampler: Sampler,
+    /// Steps between two looks at the quality of a stage's pictures, of which the best checkpoint is kept; 0 for none.
+    pub evaluate_every: u64,
+    /// How many pictures such a look is at.
+    pub evaluate_count: usize,
     /// The stages, from the smallest pictures to the largest.
     pub stages: Vec<StageConfig>,
 }
@@ -95,6 +99,8 @@ impl Default for TrainConfig {
             sample_count: 16,
             sample_steps: 24,
             sampler: Sampler::Ddpm,
+            evaluate_every: 0,
+            evaluate_count: 256,
             stages: StageConfig::cascade(128),
         }
     }
@@ -280,6 +286,8 @@ impl TrainConfig {
         let betas_fine = self.betas.iter().all(|beta| (0.0..1.0).contains(beta));
         check(betas_fine, "betas", format!("{:?}", self.betas), "two numbers from 0 to below 1")?;
         check(self.sample_count <= 4096, "sample_count", self.sample_count.to_string(), "at most 4096")?;
+        let count = self.evaluate_count;
+        check((8..=100_000).contains(&count), "evaluate_count", count.to_string(), "from 8 to 100000")?;
         check(self.log_every > 0, "log_every", self.log_every.to_string(), "at least 1")?;
         check((1..=1000).contains(&self.sample_steps), "sample_steps", self.sample_steps.to_string(), "from 1 to 1000")
     }

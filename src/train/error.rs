@@ -6,6 +6,7 @@ use super::checkpoint::CheckpointError;
 use super::config::ConfigError;
 use crate::files::FileError;
 use crate::picture::PictureError;
+use crate::quality::NetworkError;
 use crate::unet::UNetConfigError;
 
 /// Why training ended badly.
@@ -72,6 +73,9 @@ pub enum TrainError {
     /// A file failed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Pictures could not be judged.
+    #[error("--evaluate-every: {0}")]
+    Quality(#[from] NetworkError),
     /// A sample grid failed.
     #[error(transparent)]
     Picture(#[from] PictureError),

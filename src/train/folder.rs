@@ -53,6 +53,21 @@ impl StageFolder {
         self.0.join("checkpoints")
     }
 
+    /// The checkpoint whose pictures were best, if they were looked at.
+    pub fn best(&self) -> PathBuf {
+        self.0.join("best")
+    }
+
+    /// What its pictures scored.
+    pub fn best_quality(&self) -> PathBuf {
+        self.0.join("best").join("quality.toml")
+    }
+
+    /// What the pictures of every step scored that were looked at.
+    pub fn quality(&self) -> PathBuf {
+        self.0.join("quality.csv")
+    }
+
     /// The sample grid of a step.
     pub fn grid(&self, step: u64) -> PathBuf {
         self.0.join("samples").join(format!("step-{step:08}.png"))

@@ -1,14 +1,22 @@
-//! `log.csv`: one row for every few steps.
+//! Tables that grow a row at a time: `log.csv` and `quality.csv`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use super::evaluation::Best;
 use crate::files::{self, FileError};
 
-const HEADER: &str = "step,images,seconds,loss,gradient_norm,learning_rate";
+/// What a table's rows hold.
+pub trait Columns {
+    /// The first line; its first column is the step.
+    const HEADER: &'static str;
+    /// The row as a line.
+    fn line(&self) -> String;
+}
 
-/// One row: means over the steps since the row before.
+/// One row of `log.csv`: means over the steps since the row before.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
     /// Steps done.
@@ -25,15 +33,33 @@ pub struct Row {
     pub learning_rate: f64,
 }
 
-/// The log of a run.
-pub struct Log {
-    path: PathBuf,
+impl Columns for Row {
+    const HEADER: &'static str = "step,images,seconds,loss,gradient_norm,learning_rate";
+
+    fn line(&self) -> String {
+        let Self { step, images, seconds, loss, gradient_norm, learning_rate } = self;
+        format!("{step},{images},{seconds:.1},{loss:.6},{gradient_norm:.6},{learning_rate:.8}")
+    }
 }
 
-impl Log {
-    /// Opens the log, without any rows past `step`: a resumed run writes those again.
+impl Columns for Best {
+    const HEADER: &'static str = "step,kid_x1000,deviation";
+
+    fn line(&self) -> String {
+        format!("{},{:.2},{:.2}", self.step, self.kid, self.deviation)
+    }
+}
+
+/// A table of a run.
+pub struct Table<T> {
+    path: PathBuf,
+    rows: PhantomData<T>,
+}
+
+impl<T: Columns> Table<T> {
+    /// Opens the table, without any rows past `step`: a resumed run writes those again.
     pub fn open(path: &Path, step: u64) -> Result<Self, FileError> {
-        let mut kept = String::from(HEADER);
+        let mut kept = String::from(T::HEADER);
         kept.push('\n');
         if path.exists() {
             let bytes = files::read(path)?;
@@ -47,15 +73,12 @@ impl Log {
             }
         }
         files::write(path, kept.as_bytes())?;
-        Ok(Self { path: path.to_path_buf() })
+        Ok(Self { path: path.to_path_buf(), rows: PhantomData })
     }
 
     /// Adds a row, in one write.
-    pub fn add(&self, row: &Row) -> Result<(), FileError> {
-        let line = format!(
-            "{},{},{:.1},{:.6},{:.6},{:.8}\n",
-            row.step, row.images, row.seconds, row.loss, row.gradient_norm, row.learning_rate
-        );
+    pub fn add(&self, row: &T) -> Result<(), FileError> {
+        let line = row.line() + "\n";
         OpenOptions::new()
             .append(true)
             .open(&self.path)

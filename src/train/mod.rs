@@ -5,6 +5,7 @@
 mod checkpoint;
 mod config;
 mod error;
+mod evaluation;
 mod folder;
 mod gradients;
 mod log;
@@ -19,5 +20,5 @@ pub use error::TrainError;
 pub use folder::{RunFolder, StageFolder};
 pub use log::Row;
 pub use measure::bands;
-pub use run::{Limits, Outcome, Run, StopReason, Trained, TrainedStage};
+pub use run::{Limits, Outcome, Run, StopReason, Trained, TrainedStage, Which};
 pub use trainer::{Report, Trainer};

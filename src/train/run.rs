@@ -8,14 +8,14 @@ use burn::tensor::Device;
 use super::checkpoint::{self, State};
 use super::config::{StageConfig, TrainConfig};
 use super::error::TrainError;
+use super::evaluation::{self, Best, Evaluation, SamplePlan};
 use super::folder::{RunFolder, StageFolder};
-use super::log::{Log, Row};
+use super::log::{Row, Table};
 use super::progress::Progress;
 use super::trainer::{Report, Trainer};
 use crate::data::Dataset;
-use crate::diffusion::{Bands, Model, NoiseLevels, Preconditioning, Sampling, Stage, reduce};
+use crate::diffusion::{Bands, Model, Preconditioning, Stage};
 use crate::files;
-use crate::noise::BatchNoise;
 use crate::picture::Picture;
 
 /// One stage of a run: its folder, with a trainer in some state.
@@ -28,7 +28,9 @@ pub struct Run {
     trainer: Trainer,
     dataset: Dataset,
     state: State,
-    log: Log,
+    log: Table<Row>,
+    qualities: Option<Table<Best>>,
+    evaluation: Option<Evaluation>,
 }
 
 /// The averaged weights of a run.
@@ -54,6 +56,15 @@ impl Trained {
     pub fn model(&self) -> Model {
         Model { stages: self.stages.iter().map(|trained| trained.stage.clone()).collect() }
     }
+}
+
+/// Which checkpoint of a stage is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The last one.
+    Newest,
+    /// The one whose pictures were nearest to the training pictures, where they were looked at; else the last one.
+    Best,
 }
 
 /// When to stop before the planned number of steps.
@@ -119,9 +130,22 @@ impl Run {
         };
         files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
         write_bands(&folder, &trainer.preconditioning().bands)?;
-        let log = Log::open(&folder.log(), 0)?;
+        let log = Table::open(&folder.log(), 0)?;
+        let qualities = qualities(&folder, &config, 0)?;
         let state = State { step: 0, images: 0, seconds: 0.0, pictures: dataset.len() };
-        Ok(Self { run_folder, folder, config, stage, number, trainer, dataset, state, log })
+        Ok(Self {
+            run_folder,
+            folder,
+            config,
+            stage,
+            number,
+            trainer,
+            dataset,
+            state,
+            log,
+            qualities,
+            evaluation: None,
+        })
     }
 
     /// Goes on with a stage of the run in a folder, from its newest checkpoint, with the folder's own configuration but for `steps`.
@@ -145,8 +169,21 @@ impl Run {
             return Err(TrainError::DatasetChanged { began: state.pictures, found: dataset.len() });
         }
         files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
-        let log = Log::open(&folder.log(), state.step)?;
-        Ok(Self { run_folder, folder, config, stage, number, trainer, dataset, state, log })
+        let log = Table::open(&folder.log(), state.step)?;
+        let qualities = qualities(&folder, &config, state.step)?;
+        Ok(Self {
+            run_folder,
+            folder,
+            config,
+            stage,
+            number,
+            trainer,
+            dataset,
+            state,
+            log,
+            qualities,
+            evaluation: None,
+        })
     }
 
     /// Whether a stage has begun: there is a checkpoint to resume from.
@@ -193,6 +230,9 @@ impl Run {
             if due(self.config.sample_every) {
                 self.write_grid(&progress)?;
             }
+            if due(self.config.evaluate_every) {
+                self.evaluate(&progress)?;
+            }
         };
         progress.finish();
         self.save()?;
@@ -209,16 +249,33 @@ impl Run {
     /// # Errors
     /// When the first stage has no checkpoint, or one is damaged.
     pub fn newest(folder: &RunFolder, config: &TrainConfig, device: &Device) -> Result<Trained, TrainError> {
+        Self::trained(folder, config, Which::Newest, device)
+    }
+
+    /// The averaged weights of a run folder's checkpoints, chosen by `which`.
+    ///
+    /// # Errors
+    /// As [`Run::newest`].
+    pub fn trained(
+        folder: &RunFolder,
+        config: &TrainConfig,
+        which: Which,
+        device: &Device,
+    ) -> Result<Trained, TrainError> {
         let mut trained = Trained { stages: Vec::new(), pictures: 0 };
         for (number, stage) in config.stages.iter().enumerate() {
             if number > 0 && !Self::has_begun(folder, number) {
                 break;
             }
             let place = folder.stage(number);
-            checkpoint::latest_state(&place.checkpoints())?;
+            let checkpoints = match which {
+                Which::Best if place.best_quality().exists() => place.best(),
+                _ => place.checkpoints(),
+            };
+            checkpoint::latest_state(&checkpoints)?;
             let preconditioning = read_preconditioning(&place, config)?;
             let fresh = Trainer::new(config, stage, preconditioning, std::slice::from_ref(device))?;
-            let (trainer, state) = checkpoint::load_latest(&place.checkpoints(), fresh)?;
+            let (trainer, state) = checkpoint::load_latest(&checkpoints, fresh)?;
             let State { images, seconds, pictures, .. } = state;
             trained.pictures = pictures;
             trained.stages.push(TrainedStage { stage: trainer.stage(), images_seen: images, seconds });
@@ -226,14 +283,20 @@ impl Run {
         Ok(trained)
     }
 
-    /// Writes a checkpoint, unless the last step itself left weights that are no numbers: a loss tells only a step later.
+    /// Writes a checkpoint.
     fn save(&self) -> Result<(), TrainError> {
+        self.check_weights()?;
+        checkpoint::save(&self.folder.checkpoints(), &self.trainer, self.state)?;
+        Ok(())
+    }
+
+    /// Whether the last step itself left weights that are no numbers: a loss tells only a step later.
+    fn check_weights(&self) -> Result<(), TrainError> {
         let step = self.state.step;
         let size = self.trainer.weight_norm().map_err(|reason| TrainError::Device { step, reason })?;
         if !size.is_finite() {
             return Err(TrainError::NotANumber { step, loss: size });
         }
-        checkpoint::save(&self.folder.checkpoints(), &self.trainer, self.state)?;
         Ok(())
     }
 
@@ -263,37 +326,48 @@ impl Run {
         }
     }
 
-    /// Samples the averaged weights at the fixed seeds; a further stage adds its detail to the first pictures of the dataset.
+    fn sample(&self, count: usize) -> Result<Vec<Picture>, TrainError> {
+        let TrainConfig { sample_steps: steps, sampler, .. } = self.config;
+        evaluation::sample(&self.trainer, &self.dataset, SamplePlan { stage: self.number, count, steps, sampler })
+    }
+
+    /// Writes a grid of the averaged weights' pictures at the fixed seeds.
     fn write_grid(&self, progress: &Progress) -> Result<(), TrainError> {
-        let count = self.config.sample_count;
-        if count == 0 {
+        let pictures = self.sample(self.config.sample_count)?;
+        if pictures.is_empty() {
             return Ok(());
         }
-        let device = self.trainer.main_device();
-        let model = Model { stages: vec![self.trainer.stage()] }.for_sampling(&device);
-        let Some(stage) = model.stages().first() else { return Ok(()) };
-        let under = stage.is_conditioned().then(|| {
-            let pictures = self.dataset.batches(count, &device).next();
-            pictures.map(|pictures| stage.enlarge(reduce(pictures, self.stage.shape.enlarges)))
-        });
-        let under = under.flatten();
-        let count = under.as_ref().map_or(count, |under| under.dims()[0]);
-        let size = self.stage.shape.image_size;
-        let seeds: Vec<u64> = (0..count as u64).collect();
-        let noise = BatchNoise::of_stage(&seeds, self.number, [3, size, size], &device);
-        let levels = stage.sigmas(NoiseLevels::default(), self.config.sample_steps);
-        let Some(last) = Sampling::new(stage.denoiser(under.clone()), self.config.sampler, levels, noise).last() else {
-            return Ok(());
-        };
-        let whole = match under {
-            Some(under) => last.x + under,
-            None => last.x,
-        };
-        let pictures = pollster::block_on(Picture::from_batch(whole))?;
-        let columns = (seeds.len() as f64).sqrt().ceil() as usize;
+        let columns = (pictures.len() as f64).sqrt().ceil() as usize;
         let path = self.folder.grid(self.state.step);
         files::write(&path, &Picture::grid(&pictures, columns, 2).to_png()?)?;
         progress.say(&format!("step {}: sample grid in {}", self.state.step, path.display()));
+        Ok(())
+    }
+
+    /// Judges the averaged weights' pictures, notes what they score, and keeps the checkpoint if none before was better.
+    fn evaluate(&mut self, progress: &Progress) -> Result<(), TrainError> {
+        let step = self.state.step;
+        let noted = self.folder.best_quality();
+        let mut evaluation = match self.evaluation.take() {
+            Some(evaluation) => evaluation,
+            None => Evaluation::new(&self.dataset, &noted, step)?,
+        };
+        let (quality, better) = evaluation.judge(&self.sample(self.config.evaluate_count)?, step)?;
+        self.evaluation = Some(evaluation);
+        if let Some(qualities) = &self.qualities {
+            qualities.add(&quality)?;
+        }
+        let Best { kid, deviation, .. } = quality;
+        progress.say(&format!(
+            "step {step}: KID × 1000 {kid:.1} ± {deviation:.1}{}",
+            if better { ", the best" } else { "" }
+        ));
+        if better {
+            self.check_weights()?;
+            checkpoint::save_only(&self.folder.best(), &self.trainer, self.state)?;
+            let text = format!("step = {step}\nkid = {kid:?}\ndeviation = {deviation:?}\n");
+            files::write(&noted, text.as_bytes())?;
+        }
         Ok(())
     }
 
@@ -321,6 +395,12 @@ fn of_stage(config: &TrainConfig, number: usize, dataset: &Dataset) -> Result<(S
     let stages = config.stages.len();
     let stage = config.stages.get(number).ok_or(TrainError::NoStage { found: number + 1, stages })?;
     Ok((stage.clone(), dataset.reduced(config.image_size() / stage.shape.image_size)))
+}
+
+/// The table of what pictures score, if they are looked at or were.
+fn qualities(folder: &StageFolder, config: &TrainConfig, step: u64) -> Result<Option<Table<Best>>, TrainError> {
+    let wanted = config.evaluate_every > 0 || folder.quality().exists();
+    Ok(if wanted { Some(Table::open(&folder.quality(), step)?) } else { None })
 }
 
 fn write_bands(folder: &StageFolder, bands: &Bands) -> Result<(), TrainError> {

@@ -136,7 +136,7 @@ fn features_are_those_of_the_reference_network() {
 
     // Real pictures against themselves are no distance apart, and damage shows, more of it more.
     let real: Vec<Picture> = (1..=12).map(|k| picture(32, k)).collect();
-    let judge = Judge::new(&network, real.clone(), |_| ()).unwrap();
+    let judge = Judge::new(std::sync::Arc::new(network), real.clone(), |_| ()).unwrap();
     let judged = judge.judge(&real, |_| ()).unwrap();
     assert!(judged.scores.fid.abs() < 1e-6, "{}", judged.scores.fid);
     assert_eq!(judged.scores.coverage, 1.0);

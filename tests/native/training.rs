@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use chrysalis::data::{Dataset, Squaring};
-use chrysalis::train::{Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trainer};
+use chrysalis::quality::NetworkError;
+use chrysalis::train::{Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trainer, Which};
 
 use crate::support::{config_with, folder_of_discs, small_cascade, small_config, text};
 
@@ -272,4 +273,42 @@ fn a_cascade_is_trained_in_turn_and_comes_back_whole() {
     assert!(scales[1] < 0.5 * scales[0], "{scales:?}");
     let none = Run::start(run, config, 2, &discs(), None, std::slice::from_ref(&device)).err().unwrap();
     assert!(none.to_string().contains("there is no stage 3: the run has 2"), "{none}");
+}
+
+#[test]
+fn the_best_checkpoint_is_kept_beside_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig { evaluate_every: 2, evaluate_count: 8, ..small_cascade() };
+    let device = Device::flex();
+    let devices = std::slice::from_ref(&device);
+    let run = RunFolder::new(folder.path());
+    for number in 0..2 {
+        let mut stage = Run::start(run.clone(), config.clone(), number, &discs(), None, devices).unwrap();
+        match stage.train(Limits::default(), &GO) {
+            Ok(_) => {}
+            Err(TrainError::Quality(NetworkError::Missing(_))) => {
+                assert!(std::env::var_os("CHRYSALIS_ALL_TESTS").is_none());
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        let place = run.stage(number);
+        let table = std::fs::read_to_string(place.quality()).unwrap();
+        let rows: Vec<(u64, f64)> = table
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let numbers: Vec<f64> = line.split(',').map(|number| number.parse().unwrap()).collect();
+                (numbers[0] as u64, numbers[1])
+            })
+            .collect();
+        assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [2, 4, 6]);
+        let best = rows.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
+        let kept = std::fs::read_dir(place.best()).unwrap().map(|entry| entry.unwrap().file_name());
+        let kept: Vec<_> =
+            kept.map(|name| name.into_string().unwrap()).filter(|name| name.starts_with("step-")).collect();
+        assert_eq!(kept, [format!("step-{best:08}")]);
+        let chosen = Run::trained(&run, &config, Which::Best, &device).unwrap();
+        assert_eq!(chosen.stages[number].images_seen, best * 8);
+    }
 }

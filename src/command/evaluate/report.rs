@@ -14,7 +14,7 @@ const IN_THE_GRID: usize = 100;
 const CLOSEST: usize = 10;
 
 /// Writes quality.json, index.html, grid.png and closest.png into a folder. The last shows training pictures: the report is for whoever may see them.
-pub fn write(folder: &Path, quality: &Quality, judges: &[Judge<'_>], generated: &[Picture]) -> anyhow::Result<()> {
+pub fn write(folder: &Path, quality: &Quality, judges: &[Judge], generated: &[Picture]) -> anyhow::Result<()> {
     files::write(&folder.join("quality.json"), serde_json::to_string_pretty(quality)?.as_bytes())?;
     let shown = generated.get(..IN_THE_GRID.min(generated.len())).unwrap_or_default();
     files::write(&folder.join("grid.png"), &Picture::grid(shown, 10, 2).to_png()?)?;
