@@ -110,14 +110,17 @@ pub fn enter(picture: &[f32], dims: [usize; 4], patch: usize, scale: f32) -> Vec
     let width = padded(inside + 1);
     let (down, across) = (rows / patch, columns / patch);
     let mut out = vec![0.0; batch * down * across * width];
-    for (position, out) in out.chunks_exact_mut(width).enumerate() {
-        let (image, y, x) = (position / (down * across), position / across % down, position % across);
-        for (index, out) in out[..inside].iter_mut().enumerate() {
-            let (channel, dy, dx) = (index / (patch * patch), index / patch % patch, index % patch);
-            *out = scale * picture[((image * channels + channel) * rows + y * patch + dy) * columns + x * patch + dx];
+    for_each_piece(&mut out, across * width, |line, out| {
+        let (image, y) = (line / down, line % down);
+        for (x, out) in out.chunks_exact_mut(width).enumerate() {
+            for (index, out) in out[..inside].iter_mut().enumerate() {
+                let (channel, dy, dx) = (index / (patch * patch), index / patch % patch, index % patch);
+                let row = (image * channels + channel) * rows + y * patch + dy;
+                *out = scale * picture[row * columns + x * patch + dx];
+            }
+            out[inside] = 1.0;
         }
-        out[inside] = 1.0;
-    }
+    });
     out
 }
 
@@ -134,11 +137,16 @@ pub fn leave(patches: Patches<'_>, picture: &[f32], dims: [usize; 4], [skip, out
     let [_, channels, rows, columns] = dims;
     let Patches { values: x, stride, side: patch } = patches;
     let (down, across) = (rows / patch, columns / patch);
-    let pixel = |index: usize| {
-        let (column, row) = (index % columns, index / columns % rows);
-        let (channel, image) = (index / (columns * rows) % channels, index / (columns * rows * channels));
-        let position = (image * down + row / patch) * across + column / patch;
-        x[position * stride + (channel * patch + row % patch) * patch + column % patch]
-    };
-    picture.iter().enumerate().map(|(index, value)| skip * value + output * pixel(index)).collect()
+    let mut out = vec![0.0; picture.len()];
+    for_each_piece(&mut out, columns, |line, out| {
+        let (row, channel, image) = (line % rows, line / rows % channels, line / (rows * channels));
+        let positions = (image * down + row / patch) * across;
+        let within = (channel * patch + row % patch) * patch;
+        let picture = &picture[line * columns..(line + 1) * columns];
+        for (column, (out, value)) in out.iter_mut().zip(picture).enumerate() {
+            let pixel = x[(positions + column / patch) * stride + within + column % patch];
+            *out = skip * value + output * pixel;
+        }
+    });
+    out
 }
