@@ -112,7 +112,7 @@ impl Default for StageConfig {
         Self {
             batch_size: 32,
             steps: 20_000,
-            learning_rate: 2e-2,
+            learning_rate: 4e-2,
             warmup_steps: 200,
             condition_noise: 0.0,
             time_share: 2.0,
@@ -121,7 +121,7 @@ impl Default for StageConfig {
                 image_size: 32,
                 patch: 2,
                 enlarges: 1,
-                layers: Layers { widths: vec![96, 192, 192], depth: 1, head_width: 64, embedding: 256 },
+                layers: Layers { widths: vec![96, 192], depth: 2, head_width: 64, embedding: 256 },
             },
         }
     }
