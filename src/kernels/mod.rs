@@ -2,9 +2,9 @@
 //!
 //! Sampling asks the network tens of times a picture, and what it asks is always the same handful of things. Spelt out in a
 //! framework's operations they are hundreds of launches on a GPU and as many passes over memory on a CPU. Here each is one
-//! kernel, or three for a convolution of 3 × 3 on a GPU, which goes by Winograd's algorithm as on the CPU: in CubeCL for every
-//! GPU (`gpu`), in SIMD for the CPU (`cpu`), and, on devices of other kinds, in plain tensor operations ([`mod@reference`], which
-//! is also what the other two are tested against).
+//! kernel, or three for a convolution of 3 × 3 on a GPU, which goes by Winograd's algorithm as on the CPU: in CubeCL
+//! for every GPU (`gpu`), in SIMD for the CPU (`cpu`), and, on devices of other kinds, in plain tensor operations
+//! ([`mod@reference`], which is also what the other two are tested against).
 //!
 //! They reach burn through its extension mechanism, hold no state and know nothing of the network. Activations are
 //! `[batch, rows, columns, channels]` with channels a multiple of four; pictures are `[batch, channels, rows, columns]`.
@@ -24,7 +24,8 @@ use burn::tensor::{DType, Tensor};
 
 pub use spec::{Attention, Convolution, EPSILON, Finish, Join, LARGEST_ACTIVATION, Patches, Storage};
 
-/// The operations, as burn's dispatcher calls them. Use the functions of this module: they check the shapes, which kernels trust.
+/// The operations, as burn's dispatcher calls them. Use the functions of this module: they check the shapes, which
+/// kernels trust.
 #[backend_extension(
     Flex: cfg(feature = "cpu"),
     Cube: cfg(feature = "gpu"),
@@ -167,8 +168,8 @@ pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
     run!(x, attend_kernel(x; spec), reference::attend(x, spec))
 }
 
-/// Turns squares of pixels into channels, adds a channel of ones, and fills up to a multiple of four with zeros. The pixels are
-/// multiplied by the first number of `frame`.
+/// Turns squares of pixels into channels, adds a channel of ones, and fills up to a multiple of four with zeros. The
+/// pixels are multiplied by the first number of `frame`.
 ///
 /// Numbers that change from step to step come as tensors: as arguments they would be a new buffer for every value on GPUs.
 pub fn enter(picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {

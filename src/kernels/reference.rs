@@ -1,5 +1,5 @@
-//! The operations in plain tensor operations: for devices without kernels, for training where it has none of its own, and to test
-//! the kernels against.
+//! The operations in plain tensor operations: for devices without kernels, for training where it has none of its own,
+//! and to test the kernels against.
 
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::module::conv2d;

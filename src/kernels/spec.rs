@@ -51,8 +51,8 @@ const ROWS_FOR_LARGE_TILES: usize = 16;
 ///
 /// It cuts the picture into tiles of m × m outputs, brings each tile's (m + 2)² inputs and the kernel into a space where the
 /// convolution is a product number by number, and back: `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`. For m = 4 that is 2.25
-/// multiplications an output instead of 9, and kernels of four times the memory; for m = 2 it is 4, and kernels of 1.8 times. That
-/// is why small pictures, where each kernel is used only a few times, take m = 2.
+/// multiplications an output instead of 9, and kernels of four times the memory; for m = 2 it is 4, and kernels of 1.8
+/// times. That is why small pictures, where each kernel is used only a few times, take m = 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tile {
     /// m = 2.

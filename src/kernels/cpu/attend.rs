@@ -47,7 +47,7 @@ impl WithSimd for Head<'_> {
         let part = |index: usize| Part { values: &x[index * channels + first..], stride, positions, width };
         let (keys_wide, values_wide) = (packed_columns(positions), packed_columns(width));
         let scores = weights(simd, part(0), part(1));
-        let values = part(2).packed();
+        let values = part(2).packed::<false>();
         let mut attended = vec![0.0; positions * values_wide];
         let weights = Rows { values: &scores, step: 1, stride: keys_wide, count: positions };
         multiply::<S, false>(simd, weights, &values, positions, values_wide, &mut attended);
@@ -74,27 +74,16 @@ impl<'a> Part<'a> {
         Rows { values: self.values, step: 1, stride: self.stride, count: self.positions }
     }
 
-    /// As the right factor: positions by channels.
+    /// As the right factor: positions by channels or, turned, channels by positions.
     #[inline(always)]
-    fn packed(self) -> Vec<f32> {
+    fn packed<const TURNED: bool>(self) -> Vec<f32> {
         let Self { values, stride, positions, width } = self;
-        let mut packed = vec![0.0; positions * packed_columns(width)];
+        let (rows, columns) = if TURNED { (width, positions) } else { (positions, width) };
+        let mut packed = vec![0.0; rows * packed_columns(columns)];
         for position in 0..positions {
             for (channel, value) in values[position * stride..][..width].iter().enumerate() {
-                packed[packed_index(position, channel, positions)] = *value;
-            }
-        }
-        packed
-    }
-
-    /// As the right factor, turned: channels by positions.
-    #[inline(always)]
-    fn packed_turned(self) -> Vec<f32> {
-        let Self { values, stride, positions, width } = self;
-        let mut packed = vec![0.0; width * packed_columns(positions)];
-        for position in 0..positions {
-            for (channel, value) in values[position * stride..][..width].iter().enumerate() {
-                packed[packed_index(channel, position, width)] = *value;
+                let (row, column) = if TURNED { (channel, position) } else { (position, channel) };
+                packed[packed_index(row, column, rows)] = *value;
             }
         }
         packed
@@ -107,7 +96,7 @@ fn weights<S: Simd>(simd: S, queries: Part<'_>, keys: Part<'_>) -> Vec<f32> {
     let Part { positions, width, .. } = queries;
     let wide = packed_columns(positions);
     let mut scores = vec![0.0; positions * wide];
-    multiply::<S, false>(simd, queries.rows(), &keys.packed_turned(), width, wide, &mut scores);
+    multiply::<S, false>(simd, queries.rows(), &keys.packed::<true>(), width, wide, &mut scores);
     let scale = 1.0 / (width as f32).sqrt();
     for row in scores.chunks_exact_mut(wide) {
         softmax(simd, &mut row[..positions], scale);
@@ -160,7 +149,7 @@ impl WithSimd for HeadBack<'_> {
         // With A = softmax(Q Kᵀ / √w) and O = A V: ∂V = Aᵀ ∂O, ∂A = ∂O Vᵀ, and through the softmax A ∘ (∂A − Σ A ∘ ∂A).
         let weights = weights(simd, queries, keys);
         let mut of_weights = vec![0.0; positions * wide];
-        multiply::<S, false>(simd, attended.rows(), &values.packed_turned(), width, wide, &mut of_weights);
+        multiply::<S, false>(simd, attended.rows(), &values.packed::<true>(), width, wide, &mut of_weights);
         let scale = 1.0 / (width as f32).sqrt();
         for (row, weights) in of_weights.chunks_exact_mut(wide).zip(weights.chunks_exact(wide)) {
             let (row, weights) = (&mut row[..positions], &weights[..positions]);
@@ -171,9 +160,9 @@ impl WithSimd for HeadBack<'_> {
         let turned = |values| Rows { values, step: wide, stride: 1, count: positions };
         let mut product = vec![0.0; positions * wide_channels];
         for (index, left, right) in [
-            (0, straight(&of_weights), keys.packed()),
-            (1, turned(&of_weights), queries.packed()),
-            (2, turned(&weights), attended.packed()),
+            (0, straight(&of_weights), keys.packed::<false>()),
+            (1, turned(&of_weights), queries.packed::<false>()),
+            (2, turned(&weights), attended.packed::<false>()),
         ] {
             multiply::<S, false>(simd, left, &right, positions, wide_channels, &mut product);
             for (position, row) in product.chunks_exact(wide_channels).enumerate() {

@@ -19,7 +19,8 @@ pub enum Epilogue<'a> {
     Blend { main: f32, path: &'a [f32] },
 }
 
-/// At most so many tiles, or positions of a 1 × 1 convolution, are worked on at once: their scratch memory stays in the cache.
+/// At most so many tiles, or positions of a 1 × 1 convolution, are worked on at once: their scratch memory stays in the
+/// cache.
 const MOST_TILES: usize = 24;
 const MOST_POSITIONS: usize = 96;
 
@@ -272,7 +273,8 @@ impl Epilogue<'_> {
                 let path = load(simd, &path[at..at + outputs], channel);
                 let sum = simd.mul_add_e_f32s(simd.splat_f32s(*main), path, value);
                 let most = simd.splat_f32s(LARGEST_ACTIVATION);
-                simd.max_f32s(simd.min_f32s(sum, most), simd.neg_f32s(most))
+                // In this order what is no number stays none: x86 gives the second operand back then.
+                simd.max_f32s(simd.neg_f32s(most), simd.min_f32s(most, sum))
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use pulp::Simd;
 
-/// Columns of a panel. A packed matrix is panels of this many columns, each stored row by row, so that the innermost loop reads
-/// memory in order. 16 is the widest vector there is.
+/// Columns of a panel. A packed matrix is panels of this many columns, each stored row by row, so that the innermost
+/// loop reads memory in order. 16 is the widest vector there is.
 pub const PANEL: usize = 16;
 
 /// Columns of the packed matrix: whole panels.
@@ -17,7 +17,8 @@ pub fn packed_index(row: usize, column: usize, rows: usize) -> usize {
     (column / PANEL) * rows * PANEL + row * PANEL + column % PANEL
 }
 
-/// A matrix of which each row starts `stride` numbers after the last one, and each number of a row `step` after the last one.
+/// A matrix of which each row starts `stride` numbers after the last one, and each number of a row `step` after the
+/// last one.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     pub values: &'a [f32],
@@ -26,8 +27,8 @@ pub struct Rows<'a> {
     pub count: usize,
 }
 
-/// `into = a · b`, or `into += a · b`, where `b` is packed and has `inner` rows and `columns` columns, a multiple of [`PANEL`];
-/// `into` has rows of `columns` numbers.
+/// `into = a · b`, or `into += a · b`, where `b` is packed and has `inner` rows and `columns` columns, a multiple of
+/// [`PANEL`]; `into` has rows of `columns` numbers.
 #[inline(always)]
 pub fn multiply<S: Simd, const ADD: bool>(
     simd: S,

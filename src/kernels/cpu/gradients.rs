@@ -17,8 +17,8 @@ const MOST_NUMBERS: usize = 2 << 20;
 /// Tiles that a thread transforms at once, and input channels that it multiplies.
 const TILES: usize = 8;
 const CHANNELS: usize = 96;
-/// The gradient of a 3 × 3 kernel, `[outputs, inputs, 3, 3]`, from its input `[batch, rows, columns, inputs]` and the gradient of
-/// its output.
+/// The gradient of a 3 × 3 kernel, `[outputs, inputs, 3, 3]`, from its input `[batch, rows, columns, inputs]` and the
+/// gradient of its output.
 pub fn kernel(x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize) -> Vec<f32> {
     let [batch, rows, columns, inputs] = dims;
     let (grid, wide) = (Grid::new(rows, columns, OUT), packed_columns(outputs));

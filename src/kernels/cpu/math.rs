@@ -1,7 +1,7 @@
 //! Vectors of whatever width the processor has: loads, stores and SiLU.
 //!
-//! Here and wherever vectors are computed with, there are loops and functions that are always inlined, but no closures: those
-//! are compiled as functions of their own, without the wide instructions, and cost fifty times the time.
+//! Here and wherever vectors are computed with, there are loops and functions that are always inlined, but no closures:
+//! those are compiled as functions of their own, without the wide instructions, and cost fifty times the time.
 
 use pulp::Simd;
 
@@ -55,7 +55,9 @@ pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     // Taylor's coefficients up to r⁷: the remainder is below 1e-8 for |r| ≤ 0.347.
     const COEFFICIENTS: [f32; 7] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0];
-    let x = simd.max_f32s(simd.min_f32s(x, simd.splat_f32s(87.0)), simd.splat_f32s(-87.0));
+    // In this order what is no number stays none: x86 gives the second operand back then, as other processors do from
+    // either place.
+    let x = simd.max_f32s(simd.splat_f32s(-87.0), simd.min_f32s(simd.splat_f32s(87.0), x));
     let shift = simd.splat_f32s(SHIFT);
     let shifted = simd.mul_add_e_f32s(x, simd.splat_f32s(std::f32::consts::LOG2_E), shift);
     let whole = simd.sub_f32s(shifted, shift);

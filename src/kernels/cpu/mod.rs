@@ -1,7 +1,8 @@
 //! The operations on the CPU, in the widest SIMD that the processor has.
 //!
-//! [`gemm`] multiplies matrices, [`convolve`] turns 3 × 3 convolutions into few multiplications by the transforms of [`winograd`],
-//! [`pointwise`] and [`attend`] are the rest. Training has its own ways back (`gradients`, `training`). Natively the work is shared out over rayon's threads; a browser's worker does it alone.
+//! [`gemm`] multiplies matrices, [`convolve`] turns 3 × 3 convolutions into few multiplications by the transforms of
+//! [`winograd`], [`pointwise`] and [`attend`] are the rest. Training has its own ways back (`gradients`, `training`).
+//! Natively the work is shared out over rayon's threads; a browser's worker does it alone.
 
 mod attend;
 #[cfg(not(target_family = "wasm"))]
@@ -24,7 +25,8 @@ use burn::tensor::{DType, Shape, TensorData};
 use super::spec::{attended, halved, joined, padded};
 use super::{Attention, Convolution, Finish, Join, Kernels, Patches, Storage};
 
-/// A contiguous tensor of f32: nobody calls the kernels with others, and burn's own cast would not tell where they come from.
+/// A contiguous tensor of f32: nobody calls the kernels with others, and burn's own cast would not tell where they come
+/// from.
 struct Input(FlexTensor);
 
 impl Input {
@@ -84,12 +86,12 @@ impl Kernels for Flex {
 
     fn activate_kernel(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let x = Input::new(x);
-        output(pointwise::activate(x.values()), x.shape().clone())
+        output(pointwise::activate(x.values(), 1.0), x.shape().clone())
     }
 
     fn normalise_kernel(x: FloatTensor<Self>, width: usize) -> FloatTensor<Self> {
         let x = Input::new(x);
-        output(pointwise::normalise(x.values(), width), x.shape().clone())
+        output(pointwise::normalise(x.values(), width, width), x.shape().clone())
     }
 
     fn halve_kernel(x: FloatTensor<Self>) -> FloatTensor<Self> {

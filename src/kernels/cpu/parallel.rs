@@ -13,7 +13,8 @@ pub fn threads() -> usize {
     return 1;
 }
 
-/// A vector of `length` numbers, every one of which `fill` writes: memory that is about to be written need not be cleared before.
+/// A vector of `length` numbers, every one of which `fill` writes: memory that is about to be written need not be
+/// cleared before.
 pub fn filled(length: usize, fill: impl FnOnce(Shared<'_>)) -> Vec<f32> {
     let mut values: Vec<f32> = Vec::with_capacity(length);
     // SAFETY: the vector has room for so many, and is used by nobody else.
@@ -21,6 +22,19 @@ pub fn filled(length: usize, fill: impl FnOnce(Shared<'_>)) -> Vec<f32> {
     // SAFETY: there is room for so many, and they have been written.
     unsafe { values.set_len(length) };
     values
+}
+
+/// A vector of `length` numbers that is written a piece of `piece` at a time, each by `work`, which is given the
+/// piece's start.
+pub fn in_pieces(length: usize, piece: usize, work: impl Fn(usize, &mut [f32]) + Sync + Send) -> Vec<f32> {
+    let piece = piece.max(1);
+    filled(length, |out| {
+        for_each(length.div_ceil(piece), |index| {
+            let start = index * piece;
+            // SAFETY: the pieces do not overlap.
+            work(start, unsafe { out.slice(start, piece.min(length - start)) });
+        });
+    })
 }
 
 /// Calls `work` for every number below `count`, natively on all threads.

@@ -3,21 +3,19 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::math::{dot, load, silu, store};
-use super::parallel::{PIECE, for_each_piece};
+use super::parallel::{PIECE, for_each_piece, in_pieces};
 use crate::kernels::spec::{EPSILON, Join, padded};
 
-/// SiLU of every number.
-pub fn activate(x: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    for_each_piece(&mut out, PIECE, |piece, out| {
-        let start = piece * PIECE;
-        Arch::new().dispatch(Activate { x: &x[start..start + out.len()], out });
-    });
-    out
+/// SiLU of every number, times a scale.
+pub fn activate(x: &[f32], scale: f32) -> Vec<f32> {
+    in_pieces(x.len(), PIECE, |start, out| {
+        Arch::new().dispatch(Activate { x: &x[start..start + out.len()], scale, out });
+    })
 }
 
 struct Activate<'a> {
     x: &'a [f32],
+    scale: f32,
     out: &'a mut [f32],
 }
 
@@ -26,27 +24,28 @@ impl WithSimd for Activate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let scale = simd.splat_f32s(self.scale);
         for at in (0..self.x.len()).step_by(S::F32_LANES) {
-            store(simd, &mut self.out[at..], silu(simd, load(simd, self.x, at)));
+            let value = silu(simd, load(simd, self.x, at));
+            store(simd, &mut self.out[at..], simd.mul_f32s(scale, value));
         }
     }
 }
 
-/// Divides every `width` numbers by their root mean square.
-pub fn normalise(x: &[f32], width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    let piece = PIECE.next_multiple_of(width);
-    for_each_piece(&mut out, piece, |index, out| {
-        let x = &x[index * piece..];
+/// Divides every `width` numbers by the root of the sum of their squares over `count`: of their mean for a count of
+/// `width`, their norm for one.
+pub fn normalise(x: &[f32], width: usize, count: usize) -> Vec<f32> {
+    in_pieces(x.len(), PIECE.next_multiple_of(width), |start, out| {
+        let x = &x[start..start + out.len()];
         for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            Arch::new().dispatch(Normalise { x, out });
+            Arch::new().dispatch(Normalise { x, count: count as f32, out });
         }
-    });
-    out
+    })
 }
 
 struct Normalise<'a> {
     x: &'a [f32],
+    count: f32,
     out: &'a mut [f32],
 }
 
@@ -55,7 +54,7 @@ impl WithSimd for Normalise<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let size = (dot(simd, self.x, self.x) / self.x.len() as f32).sqrt() + EPSILON;
+        let size = (dot(simd, self.x, self.x) / self.count).sqrt() + EPSILON;
         let factor = simd.splat_f32s(1.0 / size);
         for at in (0..self.x.len()).step_by(S::F32_LANES) {
             store(simd, &mut self.out[at..], simd.mul_f32s(load(simd, self.x, at), factor));

@@ -37,8 +37,8 @@ impl Grid {
     }
 }
 
-/// A kernel `[outputs, inputs, side, side]`, as it is or turned: half around, and outputs and inputs exchanged. The turned kernel
-/// brings gradients back from outputs to inputs.
+/// A kernel `[outputs, inputs, side, side]`, as it is or turned: half around, and outputs and inputs exchanged. The
+/// turned kernel brings gradients back from outputs to inputs.
 #[derive(Clone, Copy)]
 pub struct Taps<'a> {
     pub weight: &'a [f32],

@@ -15,8 +15,8 @@ pub fn attend(x: CubeTensor, shape: Shape, spec: Attention) -> CubeTensor {
     launch!(attend_kernel, total, [x] -> out, rows * columns, channels / spec.width, total, scale, spec.width / 4)
 }
 
-/// A thread computes one head of one position, in one pass over the keys: the softmax's sum and the sum of values are brought
-/// to a new largest score whenever one turns up (Milakov and Gimelshein 2018, algorithm 3).
+/// A thread computes one head of one position, in one pass over the keys: the softmax's sum and the sum of values are
+/// brought to a new largest score whenever one turns up (Milakov and Gimelshein 2018, algorithm 3).
 #[cube(launch_unchecked)]
 fn attend_kernel(
     x: &[Vector<f32, Const<4>>],

@@ -47,8 +47,8 @@ pub fn convolve(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Sha
     winograd::finish(products, other, shape, spec.finish, tile)
 }
 
-/// Rows of numbers times a matrix, for each frequency its own: the last dimension of `x` and of `shape` are channels, and all
-/// others together are rows, sorted by frequency.
+/// Rows of numbers times a matrix, for each frequency its own: the last dimension of `x` and of `shape` are channels,
+/// and all others together are rows, sorted by frequency.
 fn multiply(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, finish: Finish) -> CubeTensor {
     let [frequencies, inputs, outputs] = weight.meta.shape().dims();
     assert_eq!(outputs, shape[shape.num_dims() - 1], "the kernel is for other channels");

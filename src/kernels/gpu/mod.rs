@@ -1,8 +1,8 @@
 //! The operations on GPUs, in CubeCL: WebGPU in the browser, Vulkan, Metal, CUDA and others natively.
 //!
-//! A thread keeps what it computes in registers, so that every number it loads meets several others, and neighbouring threads
-//! read neighbouring numbers or the same one. Nothing is shared between threads and there are no barriers, which small pictures
-//! and software adapters reward alike.
+//! A thread keeps what it computes in registers, so that every number it loads meets several others, and neighbouring
+//! threads read neighbouring numbers or the same one. Nothing is shared between threads and there are no barriers,
+//! which small pictures and software adapters reward alike.
 
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape};
@@ -29,8 +29,8 @@ fn output(like: &CubeTensor, shape: Shape) -> CubeTensor {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, DType::F32)
 }
 
-/// Starts a kernel with a thread for each of `total` pieces of work: its tensors, the one it writes, and its numbers in the order
-/// of its arguments. Gives the tensor that it writes.
+/// Starts a kernel with a thread for each of `total` pieces of work: its tensors, the one it writes, and its numbers in
+/// the order of its arguments. Gives the tensor that it writes.
 macro_rules! launch {
     ($kernel:ident, $total:expr, [$($input:ident),*] -> $out:ident, $($number:expr),*) => {{
         let (client, side_by_side) = (&$out.client, cubecl::prelude::CubeDim::new_1d(super::SIDE_BY_SIDE));

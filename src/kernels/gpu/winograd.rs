@@ -1,5 +1,5 @@
-//! Winograd's algorithm (see [`crate::kernels::spec::Tile`]), around the matrix product: neighbouring threads do neighbouring
-//! channels of the same tile.
+//! Winograd's algorithm (see [`crate::kernels::spec::Tile`]), around the matrix product: neighbouring threads do
+//! neighbouring channels of the same tile.
 
 use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;

@@ -1,7 +1,7 @@
 //! The operations of which training is mostly made, with their gradients.
 //!
-//! On the CPU they are kernels of this crate's own, in f32, some with products in bf16; everywhere else, and in half precision,
-//! burn's own operations. Activations are `[batch, rows, columns, channels]`, with any number of channels.
+//! On the CPU they are kernels of this crate's own, in f32, some with products in bf16; everywhere else, and in half
+//! precision, burn's own operations. Activations are `[batch, rows, columns, channels]`, with any number of channels.
 
 #[cfg(all(feature = "cpu", not(target_family = "wasm")))]
 mod own;
@@ -28,14 +28,14 @@ impl Arithmetic {
     /// 32 bits throughout.
     pub const FULL: Self = Self { storage: FloatDType::F32, short_products: false };
 
-    /// The quickest that trains as well as [`Arithmetic::FULL`]: on the CPU with products in bf16 where the processor has a unit for them,
-    /// elsewhere in full.
+    /// The quickest that trains as well as [`Arithmetic::FULL`]: on the CPU with products in bf16 where the processor
+    /// has a unit for them, elsewhere in full.
     pub fn quickest(device: &Device) -> Self {
         Self { short_products: on_cpu(device) && has_short_products(), ..Self::FULL }
     }
 
-    /// Half precision, bf16. The CPU's kernels still keep f32, and multiply in f32 too where the processor has no unit for bf16: nothing else would be
-    /// quicker.
+    /// Half precision, bf16. The CPU's kernels still keep f32, and multiply in f32 too where the processor has no unit
+    /// for bf16: nothing else would be quicker.
     pub fn half(device: &Device) -> Self {
         if on_cpu(device) { Self::quickest(device) } else { Self { storage: FloatDType::BF16, ..Self::FULL } }
     }
@@ -120,8 +120,11 @@ macro_rules! run {
     }};
 }
 
-/// A convolution with a kernel `[outputs, inputs, side, side]`, of side 1 or 3, that keeps rows and columns. `short` as in [`Arithmetic`].
+/// A convolution with a kernel `[outputs, inputs, side, side]`, of side 1 or 3, that keeps rows and columns. `short` as
+/// in [`Arithmetic`].
 pub fn convolve(x: Tensor<4>, weight: Tensor<4>, short: bool) -> Tensor<4> {
+    // Only the kernels that the unit is for can take kernels of one tap.
+    let short = short && has_short_products();
     let side = weight.dims()[2];
     // Without a unit for it, burn's own matrix product is the best way for kernels of one tap.
     if side == 1 && !short {

@@ -37,8 +37,8 @@ pub struct State<const D: usize> {
 }
 
 impl Update {
-    /// The state after one more step. A kernel, which is what has four dimensions, comes out with each output channel's weights at unit
-    /// variance (EDM2's forced weight normalisation).
+    /// The state after one more step. A kernel, which is what has four dimensions, comes out with each output channel's
+    /// weights at unit variance (EDM2's forced weight normalisation).
     pub fn apply<const D: usize>(&self, state: State<D>, gradient: Tensor<D>) -> State<D> {
         #[cfg(all(feature = "cpu", not(target_family = "wasm")))]
         if let Some(state) = super::own::update(self, &state, &gradient) {

@@ -104,11 +104,12 @@ mod unit {
             Self(std::marker::PhantomData)
         }
 
-        /// `sums += a · b`, or `sums = a · b`: for every offset (in bytes, from `a`'s start) `steps` times 32 products for each of the
-        /// block's sums. `b` is read on and on: 2 × 16 rows of 16 pairs a step.
+        /// `sums += a · b`, or `sums = a · b`: for every offset (in bytes, from `a`'s start) `steps` times 32 products
+        /// for each of the block's sums. `b` is read on and on: 2 × 16 rows of 16 pairs a step.
         ///
         /// # Safety
-        /// `a` has [`BLOCK`] rows, each with `64 · steps` bytes from every offset on, and `b` has `2048 · steps · offsets` bytes.
+        /// `a` has [`BLOCK`] rows, each with `64 · steps` bytes from every offset on, and `b` has `2048 · steps ·
+        /// offsets` bytes.
         pub unsafe fn multiply(
             &self,
             a: Rows,
@@ -121,7 +122,8 @@ mod unit {
             if offsets.is_empty() || steps == 0 {
                 return;
             }
-            // SAFETY: the caller's promise; the tile registers are this thread's, set up for full tiles, and nobody else uses them.
+            // SAFETY: the caller's promise; the tile registers are this thread's, set up for full tiles, and nobody
+            // else uses them.
             unsafe {
                 asm!(
                     "test {step:r}, {step:r}",

@@ -2,8 +2,8 @@
 
 use super::amx::BLOCK;
 
-/// The places of a batch `[batch, rows, columns]`: pictures one after the other, each row with `border` columns of zeros behind it and each
-/// picture with `border` rows. The zeros behind a row are also those before the next one.
+/// The places of a batch `[batch, rows, columns]`: pictures one after the other, each row with `border` columns of
+/// zeros behind it and each picture with `border` rows. The zeros behind a row are also those before the next one.
 #[derive(Clone, Copy)]
 pub struct Grid {
     batch: usize,

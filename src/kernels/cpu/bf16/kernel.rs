@@ -5,10 +5,12 @@ use super::amx::{Amx, BLOCK, Rows, STEP, Sums};
 use super::grid::Grid;
 use super::pack::{self, STEP_NUMBERS};
 
-/// Steps before the next tap's turn: with a row of taps, as much of both factors as the innermost cache holds beside the sums.
+/// Steps before the next tap's turn: with a row of taps, as much of both factors as the innermost cache holds beside
+/// the sums.
 const STEPS: usize = 8;
 
-/// The gradient of a kernel `[outputs, inputs, side, side]`, from its input `[batch, rows, columns, inputs]` and the gradient of its output.
+/// The gradient of a kernel `[outputs, inputs, side, side]`, from its input `[batch, rows, columns, inputs]` and the
+/// gradient of its output.
 pub fn gradient(amx: Amx, x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize, side: usize) -> Vec<f32> {
     let [batch, rows, columns, inputs] = dims;
     let grid = Grid::new([batch, rows, columns], side);
@@ -29,7 +31,8 @@ pub fn gradient(amx: Amx, x: &[f32], dims: [usize; 4], gradient: &[f32], outputs
                         let place = (a.lead + step * STEP).wrapping_add_signed(*tap);
                         let rows =
                             Rows { start: a.numbers.at(first_input * a.row + place), stride: a.row * size_of::<u16>() };
-                        // SAFETY: a row has a margin on both sides that every tap stays within, and there are whole blocks of them.
+                        // SAFETY: a row has a margin on both sides that every tap stays within, and there are whole
+                        // blocks of them.
                         unsafe { tiles.multiply(rows, &[0], STEPS.min(steps - step), b, sums, step > 0) };
                     }
                 }

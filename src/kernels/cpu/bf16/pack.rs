@@ -14,10 +14,12 @@ pub const STEP_NUMBERS: usize = 2 * STEP * TILE;
 /// Numbers of a cache line.
 const LINE: usize = 32;
 
-/// The nearest bf16, ties to even, as its bits; infinities and the NaN that computing gives stay what they are.
+/// The nearest bf16, ties to even, as its bits. Infinities stay what they are, and what is no number stays none.
 #[inline(always)]
 fn rounded(value: f32) -> u32 {
     let bits = value.to_bits();
+    // Adding could carry the highest payloads of a NaN over into a zero.
+    let bits = if value.is_nan() { f32::NAN.to_bits() } else { bits };
     (bits + 0x7fff + (bits >> 16 & 1)) >> 16
 }
 
@@ -99,7 +101,8 @@ impl WithSimd for Round<'_> {
     }
 }
 
-/// A kernel as the right factor of a convolution: `[outputs in blocks, taps, inputs in steps, 2, 16 pairs of inputs, 16 outputs]`.
+/// A kernel as the right factor of a convolution: `[outputs in blocks, taps, inputs in steps, 2, 16 pairs of inputs, 16
+/// outputs]`.
 pub fn kernel(taps: Taps<'_>) -> Buffer {
     let count = taps.side * taps.side;
     let (blocks, steps) = (taps.outputs().div_ceil(BLOCK), taps.inputs().div_ceil(STEP));
@@ -169,7 +172,8 @@ impl WithSimd for Pack<'_> {
 /// Taps of the largest kernel.
 const MOST_TAPS: usize = 9;
 
-/// Channels by positions, `[channels in blocks, row]`: the left factor of a kernel's gradient. Place 0 lies `lead` numbers into a row.
+/// Channels by positions, `[channels in blocks, row]`: the left factor of a kernel's gradient. Place 0 lies `lead`
+/// numbers into a row.
 pub struct Turned {
     pub numbers: Buffer,
     pub row: usize,
@@ -208,8 +212,8 @@ pub fn turned(x: &[f32], grid: Grid, channels: usize) -> Turned {
     Turned { numbers, row, lead }
 }
 
-/// Positions by channels in pairs of positions, `[channels in blocks, places in steps, 2, 16 pairs, 16 channels]`: the right factor of a
-/// kernel's gradient.
+/// Positions by channels in pairs of positions, `[channels in blocks, places in steps, 2, 16 pairs, 16 channels]`: the
+/// right factor of a kernel's gradient.
 pub fn pairs(x: &[f32], grid: Grid, channels: usize) -> Buffer {
     let (steps, tiles) = (grid.places() / STEP, channels.next_multiple_of(BLOCK) / TILE);
     Buffer::filled(tiles / 2 * steps * STEP_NUMBERS, |_, pairs| {

@@ -58,7 +58,8 @@ impl Product<'_> {
         let a = Rows { start, stride: self.wide * size_of::<u16>() };
         let b = self.kernel.at(outputs * self.offsets.len() * steps * STEP_NUMBERS);
         let mut sums = Sums([[0.0; BLOCK]; BLOCK]);
-        // SAFETY: places have a margin before and behind them that every tap stays within, and the kernel has all its blocks in full.
+        // SAFETY: places have a margin before and behind them that every tap stays within, and the kernel has all its
+        // blocks in full.
         unsafe { self.tiles.multiply(a, self.offsets, steps, b, &mut sums, false) };
         sums
     }

@@ -10,6 +10,7 @@ pub use update::Factors;
 
 use super::bf16::{self, Amx};
 use super::convolve::{Epilogue, pack};
+use super::pointwise as plain;
 use super::winograd::Taps;
 use super::{Input, attend, convolve as convolution, gradients, output};
 use crate::kernels::spec::Tile;
@@ -28,15 +29,15 @@ pub fn single(x: FlexTensor, operation: Single) -> FlexTensor {
     let x = Input::new(x);
     let shape = x.shape().clone();
     match operation {
-        Single::Activate { scale } => output(pointwise::activate(x.values(), scale), shape),
-        Single::Normalise { width } => output(pointwise::normalise(x.values(), width, 1.0 / width as f32), shape),
-        Single::UnitNorm => output(pointwise::normalise(x.values(), row(&shape), 1.0), shape),
+        Single::Activate { scale } => output(plain::activate(x.values(), scale), shape),
+        Single::Normalise { width } => output(plain::normalise(x.values(), width, width), shape),
+        Single::UnitNorm => output(plain::normalise(x.values(), row(&shape), 1), shape),
         Single::Attend { width } => {
             output(attend::attend(x.values(), x.dims(), width), crate::kernels::spec::attended(&shape))
         }
         Single::Halve => {
             let halved = crate::kernels::spec::halved(&shape);
-            output(super::pointwise::halve(x.values(), x.dims()), halved)
+            output(plain::halve(x.values(), x.dims()), halved)
         }
     }
 }
@@ -73,7 +74,7 @@ pub fn pair(x: FlexTensor, other: FlexTensor, operation: Pair) -> FlexTensor {
         Pair::Blend { factors } => output(pointwise::blend(x.values(), other.values(), factors), x.shape().clone()),
         Pair::Join { spec } => {
             let shape = crate::kernels::spec::joined(x.shape(), other.shape());
-            output(super::pointwise::join(x.values(), x.dims(), other.values(), other.dims(), spec), shape)
+            output(plain::join(x.values(), x.dims(), other.values(), other.dims(), spec), shape)
         }
     }
 }
@@ -114,7 +115,8 @@ pub fn pair_gradient(
     }
 }
 
-/// One step of the optimiser: see [`crate::kernels::training::Update`]. Weight, both moments, average and gradient in, all but the last out.
+/// One step of the optimiser: see [`crate::kernels::training::Update`]. Weight, both moments, average and gradient in,
+/// all but the last out.
 pub fn updated(tensors: [FlexTensor; 5], factors: Factors) -> [Vec<f32>; 4] {
     let [weight, first, second, average, gradient] = tensors.map(Input::new);
     let shape = weight.shape();

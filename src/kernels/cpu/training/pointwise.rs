@@ -3,36 +3,10 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::super::math::{dot, exp, load, silu, store};
-use super::super::parallel::{PIECE, Shared, filled, for_each};
+use super::super::parallel::{PIECE, Shared, filled, in_pieces};
 use crate::kernels::spec::{EPSILON, Join, LARGEST_ACTIVATION};
 
-/// SiLU times a scale.
-pub fn activate(x: &[f32], scale: f32) -> Vec<f32> {
-    in_pieces(x.len(), PIECE, |start, out| {
-        Arch::new().dispatch(Activate { x: &x[start..start + out.len()], scale, out });
-    })
-}
-
-struct Activate<'a> {
-    x: &'a [f32],
-    scale: f32,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for Activate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let scale = simd.splat_f32s(self.scale);
-        for at in (0..self.x.len()).step_by(S::F32_LANES) {
-            let value = silu(simd, load(simd, self.x, at));
-            store(simd, &mut self.out[at..], simd.mul_f32s(scale, value));
-        }
-    }
-}
-
-/// The gradient of the input of [`activate`].
+/// The gradient of the input of [`super::super::pointwise::activate`].
 pub fn activate_gradient(x: &[f32], gradient: &[f32], scale: f32) -> Vec<f32> {
     in_pieces(x.len(), PIECE, |start, out| {
         let range = start..start + out.len();
@@ -69,7 +43,8 @@ fn slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.mul_f32s(sigmoid, simd.mul_add_e_f32s(x, simd.sub_f32s(one, sigmoid), one))
 }
 
-/// Every channel of `x`, `[batch, rows, columns, channels]`, times one plus its modulation, `[batch, channels]`; SiLU of that, times a scale.
+/// Every channel of `x`, `[batch, rows, columns, channels]`, times one plus its modulation, `[batch, channels]`; SiLU
+/// of that, times a scale.
 pub fn modulate(x: &[f32], dims: [usize; 4], modulation: &[f32], scale: f32) -> Vec<f32> {
     let [_, rows, columns, channels] = dims;
     let line = columns * channels;
@@ -197,36 +172,8 @@ pub fn blend_gradient(main: &[f32], branch: &[f32], gradient: &[f32], factors: [
     [of_main, of_branch]
 }
 
-/// Divides every `width` numbers by the root of the sum of their squares times `share`.
-pub fn normalise(x: &[f32], width: usize, share: f32) -> Vec<f32> {
-    in_pieces(x.len(), PIECE.next_multiple_of(width), |start, out| {
-        let x = &x[start..start + out.len()];
-        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            Arch::new().dispatch(Normalise { x, share, out });
-        }
-    })
-}
-
-struct Normalise<'a> {
-    x: &'a [f32],
-    share: f32,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for Normalise<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let size = (self.share * dot(simd, self.x, self.x)).sqrt() + EPSILON;
-        let factor = simd.splat_f32s(1.0 / size);
-        for at in (0..self.x.len()).step_by(S::F32_LANES) {
-            store(simd, &mut self.out[at..], simd.mul_f32s(load(simd, self.x, at), factor));
-        }
-    }
-}
-
-/// The gradient of the input of [`normalise`]: with r the root and n = r + ε, `g / n − x · share · (g · x) / (r n²)`.
+/// The gradient of the input of [`super::super::pointwise::normalise`], which divides the sum of squares by `1 /
+/// share`: with r the root and n = r + ε, `g / n − x · share · (g · x) / (r n²)`.
 pub fn normalise_gradient(x: &[f32], gradient: &[f32], width: usize, share: f32) -> Vec<f32> {
     in_pieces(x.len(), PIECE.next_multiple_of(width), |start, out| {
         let range = start..start + out.len();
@@ -308,16 +255,4 @@ pub fn join_gradient(gradient: &[f32], dims: [usize; 4], skip_dims: [usize; 4], 
         });
     });
     [of_x, of_skip]
-}
-
-/// A vector that is written piece by piece, each by `work`, which is given the piece's start.
-fn in_pieces(length: usize, piece: usize, work: impl Fn(usize, &mut [f32]) + Sync + Send) -> Vec<f32> {
-    let piece = piece.max(1);
-    filled(length, |out| {
-        for_each(length.div_ceil(piece), |index| {
-            let start = index * piece;
-            // SAFETY: the pieces do not overlap.
-            work(start, unsafe { out.slice(start, piece.min(length - start)) });
-        });
-    })
 }

@@ -34,7 +34,8 @@ pub struct Numbers<'a> {
     pub gradient: &'a [f32],
 }
 
-/// One step for rows of `width` numbers, which come out at unit variance if they are to be `unit`: weight, first and second moment, average.
+/// One step for rows of `width` numbers, which come out at unit variance if they are to be `unit`: weight, first and
+/// second moment, average.
 pub fn update(numbers: &Numbers<'_>, width: usize, unit: bool, factors: Factors) -> [Vec<f32>; 4] {
     let length = numbers.weight.len();
     let rows = length / width.max(1);

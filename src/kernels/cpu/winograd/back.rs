@@ -1,5 +1,5 @@
-//! The gradient of the kernel: the way back through Winograd's algorithm, `∂g = Gᵀ [(A ∂Y Aᵀ) ⊙ (Bᵀ d B)] G`, summed over all tiles.
-//! Training takes large tiles only.
+//! The gradient of the kernel: the way back through Winograd's algorithm, `∂g = Gᵀ [(A ∂Y Aᵀ) ⊙ (Bᵀ d B)] G`, summed
+//! over all tiles. Training takes large tiles only.
 
 use pulp::Simd;
 
