@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::{Args, Parser};
@@ -11,9 +11,10 @@ use super::evaluate;
 use crate::data::DEFAULT_SOURCE;
 use crate::device::{self, DeviceChoice};
 use crate::files;
-use crate::train::{Run, RunFolder, TrainConfig, Trained, TrainedStage, Which};
+use crate::train::{RunFolder, TrainConfig, Trained, TrainedStage, Which};
 use crate::weights::{
-    DataCard, Description, Probe, StageDescription, Storage, encode, is_model_card, is_weight_file, model_card,
+    CardFacts, DataCard, Description, Probe, StageDescription, Storage, encode, is_model_card, is_weight_file,
+    model_card,
 };
 
 /// Turn a run's newest checkpoint into a weight file and a model card.
@@ -51,6 +52,9 @@ pub struct About {
     /// What evaluate measured of these weights, its quality.json: the file and its card will say so
     #[arg(long, value_name = "FILE")]
     pub quality: Option<PathBuf>,
+    /// Markdown to put into the model card: how these weights sample best, their known faults, which seeds are shown
+    #[arg(long, value_name = "FILE")]
+    pub notes: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -64,7 +68,7 @@ pub fn main() -> anyhow::Result<()> {
     let folder = RunFolder::new(&arguments.run);
     let config = TrainConfig::read(&folder.config())?;
     let which = if arguments.best { Which::Best } else { Which::Newest };
-    let trained = Run::trained(&folder, &config, which, &Device::flex())?;
+    let trained = Trained::read(&folder, &config, which, &Device::flex())?;
     if trained.stages.len() < config.stages.len() {
         eprintln!(
             "only {} of {} stages have begun: the others are left out",
@@ -81,6 +85,12 @@ pub fn main() -> anyhow::Result<()> {
 /// When a weight is not a number, or a file cannot be written.
 pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path) -> anyhow::Result<()> {
     own(out)?;
+    let notes = match &about.notes {
+        Some(path) => {
+            String::from_utf8(files::read(path)?).with_context(|| format!("{} is no text", path.display()))?
+        }
+        None => String::new(),
+    };
     let card_path = out.with_extension("md");
     let device = Device::flex();
     let mut model = trained.model();
@@ -126,7 +136,8 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
 
     let bytes = pollster::block_on(encode(&model, &description, about.storage))?;
     let parameters = model.stages.iter().map(|stage| stage.unet.num_params()).sum();
-    let card = model_card(&description, about.storage, parameters, bytes.len());
+    let card =
+        model_card(&description, CardFacts { storage: about.storage, parameters, bytes: bytes.len(), notes: &notes });
     files::write(out, &bytes)?;
     files::write(&card_path, card.as_bytes())?;
     eprintln!("{} ({:.2} MB) and {}", out.display(), bytes.len() as f64 / 1e6, card_path.display());

@@ -1,5 +1,6 @@
 //! The model card: a weight file's description for people.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::description::Description;
@@ -14,8 +15,22 @@ pub fn is_model_card(bytes: &[u8]) -> bool {
     bytes.ends_with(SIGNATURE.as_bytes())
 }
 
+/// What a card says that its weight file does not.
+#[derive(Debug, Clone, Copy)]
+pub struct CardFacts<'a> {
+    /// How the file's numbers are stored.
+    pub storage: Storage,
+    /// Numbers of all networks together.
+    pub parameters: usize,
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// Markdown of the model's own: how to sample it best, what is known to be wrong with it.
+    pub notes: &'a str,
+}
+
 /// A model card in Markdown, to lie beside the weight file.
-pub fn model_card(description: &Description, storage: Storage, parameters: usize, bytes: usize) -> String {
+pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
+    let CardFacts { storage, parameters, bytes, notes } = facts;
     let Description { name, stages, data, quality, crate_version, .. } = description;
     let size = description.image_size();
     let stored = match storage {
@@ -61,13 +76,10 @@ pub fn model_card(description: &Description, storage: Storage, parameters: usize
     if quality.is_empty() {
         card.push_str("| quality | not measured |\n");
     } else {
-        card.push_str(
-            "\n## Quality\n\nMeasured by `evaluate` with EfficientNet-Lite0. Read KID beside its floor and beside what damage does to real pictures.\n\n\
-             | | |\n|---|---|\n",
-        );
-        for (measure, value) in quality {
-            let _ = writeln!(card, "| {measure} | {value} |");
-        }
+        card.push_str(&quality_table(quality));
+    }
+    if !notes.trim().is_empty() {
+        let _ = write!(card, "\n{}\n", notes.trim());
     }
     card.push_str(
         "\n## Use\n\n    cargo run --release --bin sample -- --weights THIS_FILE --count 16 --out grid.png\n\n\
@@ -79,4 +91,52 @@ pub fn model_card(description: &Description, storage: Storage, parameters: usize
     );
     card.push_str(SIGNATURE);
     card
+}
+
+/// The order of measures in a card, by how their names begin.
+const MEASURES: [&str; 7] = ["KID", "FID", "precision", "recall", "density", "coverage", "share"];
+
+/// A row a measure, a column for each size that pictures were compared at: measures are named `NAME at SIZE px` with
+/// anything behind.
+fn quality_table(quality: &BTreeMap<String, f64>) -> String {
+    let mut sizes = BTreeSet::new();
+    let mut rows: BTreeMap<(usize, String), BTreeMap<usize, f64>> = BTreeMap::new();
+    for (measure, &value) in quality {
+        let (name, size) = at_size(measure).unwrap_or_else(|| (measure.clone(), 0));
+        let place = MEASURES.iter().position(|first| name.starts_with(first)).unwrap_or(MEASURES.len());
+        sizes.insert(size);
+        rows.entry((place, name)).or_default().insert(size, value);
+    }
+    let heading = |size: &usize| if *size == 0 { " |".into() } else { format!(" at {size} px |") };
+    let mut table = format!(
+        "\n## Quality\n\nMeasured by `evaluate` with EfficientNet-Lite0. Read KID beside its floor and beside what damage does to real pictures.\n\n\
+         | |{}\n|---|{}\n",
+        sizes.iter().map(heading).collect::<String>(),
+        "---|".repeat(sizes.len())
+    );
+    for ((_, name), values) in rows {
+        let _ = write!(table, "| {name} |");
+        for size in &sizes {
+            let value = values.get(size).map_or(String::new(), |value| format!(" {}", digits(*value)));
+            let _ = write!(table, "{value} |");
+        }
+        table.push('\n');
+    }
+    table
+}
+
+/// `NAME at SIZE px…` as the name without the size, and the size.
+fn at_size(measure: &str) -> Option<(String, usize)> {
+    let (name, rest) = measure.split_once(" at ")?;
+    let (size, behind) = rest.split_once(" px")?;
+    Some((format!("{name}{behind}"), size.parse().ok()?))
+}
+
+/// As many digits as such a measure is sure of.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 10.0 => format!("{value:.0}"),
+        size if size >= 1.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
 }

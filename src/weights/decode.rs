@@ -16,8 +16,8 @@ use crate::unet::{UNet, UNetConfigError};
 
 /// The longest header that is read: a network of a thousand tensors needs a tenth of it.
 const LONGEST_HEADER: u64 = 1 << 20;
-/// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand, and a file
-/// of kilobytes could ask for gigabytes.
+/// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand,
+/// and a file of kilobytes could ask for gigabytes.
 const MOST_COMPRESSED: usize = 16;
 
 /// A model out of a weight file.

@@ -1,15 +1,16 @@
 //! The weight file: what a trained model looks like on disk and over the wire.
 //!
-//! It is a [safetensors](https://github.com/huggingface/safetensors) file. Its metadata holds one key, `chrysalis`, whose value is
-//! the [`Description`] as JSON: the stages and their networks' shapes, what they learned from, and for each a [`Probe`] by which a
-//! device shows that it computes this very network. Nothing about the architecture is compiled in: the page and `sample` load
-//! whatever `train` exports.
+//! It is a [safetensors](https://github.com/huggingface/safetensors) file. Its metadata holds one key, `chrysalis`,
+//! whose value is the [`Description`] as JSON: the stages and their networks' shapes, what they learned from, and for
+//! each a [`Probe`] by which a device shows that it computes this very network. Nothing about the architecture is
+//! compiled in: the page and `sample` load whatever `train` exports.
 //!
-//! A tensor's name begins with the number of its stage, from zero. Beside a stage's network there are its bands: mean, rotation and
-//! standard deviations. A tensor is stored as f32, as f16, or as int8 with one scale a row (`NAME` and `NAME.scale`). In memory it is always f32.
+//! A tensor's name begins with the number of its stage, from zero. Beside a stage's network there are its bands: mean,
+//! rotation and standard deviations. A tensor is stored as f32, as f16, or as int8 with one scale a row (`NAME` and
+//! `NAME.scale`). In memory it is always f32.
 //!
-//! This module alone knows the file's bytes, and trusts none of them: every length is checked before anything is allocated for
-//! it, and every error names the field.
+//! This module alone knows the file's bytes, and trusts none of them: every length is checked before anything is
+//! allocated for it, and every error names the field.
 
 mod card;
 mod decode;
@@ -17,7 +18,7 @@ mod description;
 mod encode;
 mod probe;
 
-pub use card::{is_model_card, model_card};
+pub use card::{CardFacts, is_model_card, model_card};
 pub use decode::{Weights, WeightsError, decode, is_weight_file};
 pub use description::{DataCard, Description, LAYOUT, StageDescription};
 pub use encode::{EncodeError, Storage, encode};

@@ -9,9 +9,11 @@ use crate::noise::{Noise, Purpose};
 
 /// How many of the output's numbers are kept.
 const KEPT: usize = 48;
-/// How far a sound device may be off. Rounding alone stays below 0.002 on every backend tried; a wrong kernel is off by 0.1 or more.
+/// How far a sound device may be off. Rounding alone stays below 0.002 on every backend tried; a wrong kernel is off by
+/// 0.1 or more.
 const TOLERANCE: f32 = 0.02;
-/// The noise level of the probe, as a share of the data's scale: where the network has to use both the picture and what it has learned.
+/// The noise level of the probe, as a share of the data's scale: where the network has to use both the picture and what
+/// it has learned.
 const SIGMA: f64 = 1.0;
 
 /// The numbers that a sound device gives for the known input.
@@ -37,8 +39,8 @@ pub enum ProbeError {
 }
 
 impl Probe {
-    /// Measures what `stage` makes of the known input on its present device, which is taken to be sound. It is the network as it was
-    /// trained, so that every check also holds the kernels that sample against it.
+    /// Measures what `stage` makes of the known input on its present device, which is taken to be sound. It is the
+    /// network as it was trained, so that every check also holds the kernels that sample against it.
     ///
     /// # Errors
     /// When the device returns nothing.
@@ -68,7 +70,8 @@ impl Probe {
     }
 }
 
-/// The known input: noise of the size that a noisy picture has, which also stands in for the picture that detail is added to.
+/// The known input: noise of the size that a noisy picture has, which also stands in for the picture that detail is
+/// added to.
 struct Input {
     x: Tensor<4>,
     sigma: f64,

@@ -58,7 +58,7 @@ fn sample_writes_grids_strips_and_single_pictures() {
 #[test]
 fn sample_works_with_the_shipped_weights_and_every_sampler() {
     let folder = tempfile::tempdir().unwrap();
-    for sampler in ["heun", "heun:20", "dpm", "ddim:0.5", "ddpm"] {
+    for sampler in ["heun", "heun:20", "dpm", "dpm-sde", "ddim:0.5", "ddpm"] {
         let name = format!("{}.png", sampler.replace(':', "-"));
         let output = run(
             SAMPLE,
@@ -250,15 +250,15 @@ fn evaluate_measures_and_export_notes_it() {
         assert!(folder.path().join("report").join(picture).exists(), "{picture}");
     }
 
-    let export = ["--run", "runs/a", "--out", "b.safetensors", "--quality", "report/quality.json"];
+    std::fs::write(folder.path().join("notes.md"), "## Known faults\n\nDiscs are round.\n").unwrap();
+    let export =
+        ["--run", "runs/a", "--out", "b.safetensors", "--quality", "report/quality.json", "--notes", "notes.md"];
     let output = run(EXPORT, &export, folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
     let kid = quality["judgements"][0]["scores"]["kid"].as_f64().unwrap();
-    assert!(
-        file("b.md").contains(&format!("| KID × 1000 at 8 px | {} |", (kid * 1e4).round() / 1e4)),
-        "{}",
-        file("b.md")
-    );
+    // Small discs against small discs are hundreds apart: no digit behind the point.
+    assert!(file("b.md").contains(&format!("| KID × 1000 | {kid:.0} |")), "{}", file("b.md"));
+    assert!(file("b.md").contains("\nDiscs are round.\n"));
 
     let none = run(EVALUATE, &[&evaluate[..], &["--network", "none.safetensors"]].concat(), folder.path());
     assert!(!none.status.success() && stderr(&none).contains("scripts/quality-network.sh"), "{}", stderr(&none));
@@ -281,26 +281,6 @@ fn train_off_line_names_the_way_out() {
         "{message}"
     );
     assert!(!folder.path().join("runs/a/config.toml").exists(), "nothing is started");
-}
-
-#[test]
-fn a_cached_dataset_serves_off_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let snapshot = folder.path().join("hub/datasets--somebody--discs/snapshots/abc/data");
-    std::fs::create_dir_all(&snapshot).unwrap();
-    for index in 0..3 {
-        std::fs::write(snapshot.join(format!("{index}.png")), crate::support::disc(index, 16).to_png().unwrap())
-            .unwrap();
-    }
-    std::fs::write(folder.path().join("small.toml"), "sample_count = 0\n[[stages]]\nbatch_size = 2\nsteps = 1\nshape = { image_size = 16, patch = 2, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 8, embedding = 16 } }\n").unwrap();
-    let output = Command::new(TRAIN)
-        .args(["--device", "cpu", "--out", "runs/a", "--data", "somebody/discs", "--config", "small.toml"])
-        .current_dir(folder.path())
-        .env("HF_ENDPOINT", "http://127.0.0.1:9")
-        .env("HF_HOME", folder.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success() && stderr(&output).contains("3 pictures"), "{}", stderr(&output));
 }
 
 #[test]

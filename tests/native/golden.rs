@@ -49,7 +49,7 @@ fn make_golden_files() {
     use crate::support::{folder_of_discs, small_cascade, text};
     use chrysalis::command::export::{About, write};
     use chrysalis::data::{Dataset, Squaring};
-    use chrysalis::train::{Limits, Run, RunFolder, TrainConfig};
+    use chrysalis::train::{Limits, Run, RunFolder, TrainConfig, Trained, Which};
     use chrysalis::weights::Storage;
 
     let (pictures, out) = (folder_of_discs(64, 16), tempfile::tempdir().unwrap());
@@ -65,7 +65,7 @@ fn make_golden_files() {
         let mut run = Run::start(folder.clone(), config.clone(), number, &dataset, None, devices).unwrap();
         run.train(Limits::default(), &std::sync::atomic::AtomicBool::new(false)).unwrap();
     }
-    let mut trained = Run::newest(&folder, &config, &device).unwrap();
+    let mut trained = Trained::read(&folder, &config, Which::Newest, &device).unwrap();
     trained.stages.iter_mut().for_each(|stage| stage.seconds = 0.0);
     let about = About {
         storage: Storage::F16,
@@ -73,6 +73,7 @@ fn make_golden_files() {
         data_name: Some("discs drawn by the tests".into()),
         data_licence: Some("CC0-1.0".into()),
         quality: None,
+        notes: None,
     };
     let file = out.path().join("tiny.safetensors");
     write(&trained, &config, &about, &file).unwrap();
