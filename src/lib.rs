@@ -1,25 +1,26 @@
 //! A diffusion model that trains on your pictures natively and hatches new ones in any visitor's browser.
 //!
-//! One crate, a few small programs. Natively, `train` turns a folder of pictures into a weight file, `export` turns a run into one,
-//! and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees, `scout` looks for a GPU, and `worker-gpu`
-//! or `worker-cpu` is the engine.
+//! One crate, a few small programs. Natively, `train` turns a folder of pictures into a weight file, `export` turns a
+//! run into one, and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees, `scout` looks
+//! for a GPU, and `worker-gpu` or `worker-cpu` is the engine.
 //!
 //! The tour, from the mathematics outwards:
 //!
-//! - [`diffusion`]: noise levels, the frame around the network, the loss, samplers as streams of steps, and cascades of stages.
+//! - [`diffusion`]: noise levels, the frame around the network, the loss, samplers as streams of steps, and cascades of
+//!   stages.
 //! - [`unet`]: the network, for training and for sampling.
 //! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
 //! - [`picture`]: between pixels and tensors.
 //! - [`weights`]: the compact file that a model travels in.
 //! - [`device`]: which device computes, why, and its name for people.
-//! - `data`, `train`, `quality`, `command`: pictures to learn from, the training run, how good its pictures are, the command line (native
-//!   only).
-//! - `adapter`, `scout`, `protocol`, `page`, `worker`: what the browser says about its GPU and who asks it, what page and workers
-//!   say to each other, and both of them (in browsers only).
+//! - `data`, `train`, `quality`, `command`, `files`, `terminal`: pictures to learn from, the training run, how good its
+//!   pictures are, the command line and what it writes (native only).
+//! - `adapter`, `scout`, `protocol`, `page`, `worker`: what the browser says about its GPU and who asks it, what page and
+//!   workers say to each other, and both of them (in browsers only).
 //!
-//! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and stays small,
-//! and each of its workers with one.
+//! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and
+//! stays small, and each of its workers with one.
 
 #[cfg(target_family = "wasm")]
 pub mod adapter;
@@ -46,6 +47,8 @@ pub mod protocol;
 pub mod quality;
 #[cfg(target_family = "wasm")]
 pub mod scout;
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
+pub mod terminal;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod train;
 #[cfg(feature = "engine")]

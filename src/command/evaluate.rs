@@ -9,7 +9,6 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use burn::tensor::Device;
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::shipped;
@@ -19,6 +18,7 @@ use crate::diffusion::{Cascade, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::files;
 use crate::picture::Picture;
 use crate::quality::{Calibration, FeatureNet, Judge, Judgement};
+use crate::terminal;
 
 /// Measure how good a model's pictures are: KID, FID, precision, recall, density, coverage, and whether they are copies.
 ///
@@ -29,7 +29,8 @@ struct Arguments {
     /// A weight file; without it, the shipped butterflies
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// The pictures that the model learned from: a folder, a Parquet file or folder of them, or a dataset's name on the Hugging Face hub
+    /// The pictures that the model learned from: a folder, a Parquet file or folder of them, or a dataset's name on the
+    /// Hugging Face hub
     #[arg(long)]
     data: String,
     /// How pictures that are not square become square, as in training
@@ -41,10 +42,11 @@ struct Arguments {
     /// Steps of the first stage; further stages take a third of them each
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
-    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
+    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
     #[arg(long, default_value = "ddpm")]
     sampler: Sampler,
-    /// Also write quality.json and index.html, with a grid, the closest training pictures, samplers compared and a calibration, into this folder
+    /// Also write quality.json and index.html, with a grid, the closest training pictures, samplers compared and a
+    /// calibration, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a burn server
@@ -147,7 +149,7 @@ pub fn main() -> anyhow::Result<()> {
         samplers: Vec::new(),
     };
     for judge in &judges {
-        let bar = progress("comparing", (count + judge.real().len()) as u64);
+        let bar = terminal::bar("comparing", (count + judge.real().len()) as u64);
         quality.judgements.push(judge.judge(&generated, |done| bar.inc(done as u64))?);
         bar.finish_and_clear();
     }
@@ -207,7 +209,7 @@ fn pictures(dataset: &Dataset) -> Vec<Picture> {
 }
 
 fn judges(network: &Arc<FeatureNet>, real: Vec<Vec<Picture>>) -> anyhow::Result<Vec<Judge>> {
-    let bar = progress("looking at real pictures", real.iter().map(Vec::len).sum::<usize>() as u64);
+    let bar = terminal::bar("looking at real pictures", real.iter().map(Vec::len).sum::<usize>() as u64);
     let judges = real.into_iter().map(|real| Judge::new(Arc::clone(network), real, |done| bar.inc(done as u64)));
     let judges = judges.collect::<Result<_, _>>()?;
     bar.finish_and_clear();
@@ -216,7 +218,7 @@ fn judges(network: &Arc<FeatureNet>, real: Vec<Vec<Picture>>) -> anyhow::Result<
 
 /// The finished pictures of the seeds from 0 up.
 fn sample(model: &SamplingModel, plan: Plan, count: usize, device: &Device) -> anyhow::Result<Vec<Picture>> {
-    let bar = progress("sampling", count as u64);
+    let bar = terminal::bar("sampling", count as u64);
     let seeds: Vec<u64> = (0..count as u64).collect();
     let mut pictures = Vec::with_capacity(count);
     for seeds in seeds.chunks(BATCH) {
@@ -236,7 +238,7 @@ fn compare_further(
 ) -> anyhow::Result<()> {
     for judge in judges {
         let count = judge.real().len().div_ceil(SHARE_FOR_ROWS);
-        let bar = progress("calibrating", (count * Judge::DAMAGES) as u64);
+        let bar = terminal::bar("calibrating", (count * Judge::DAMAGES) as u64);
         quality.calibration.push((judge.size(), judge.calibrate(count, |done| bar.inc(done as u64))?));
         bar.finish_and_clear();
     }
@@ -252,13 +254,4 @@ fn compare_further(
         }
     }
     Ok(())
-}
-
-fn progress(what: &'static str, length: u64) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{msg}  {bar:32} {percent}%  {eta_precise} left") {
-        bar.set_style(style);
-    }
-    bar.set_message(what);
-    bar
 }

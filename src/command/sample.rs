@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::shipped;
 use crate::device::{self, DeviceChoice};
 use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, NoiseLevels, Plan, Sampler};
 use crate::files;
 use crate::picture::Picture;
+use crate::terminal;
 
 /// Sample pictures from a trained model.
 ///
@@ -30,7 +31,7 @@ struct Arguments {
     /// Steps of the first stage; further stages take a third of them each; heun asks the network twice a step
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
-    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
+    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
     #[arg(long, default_value = "ddpm")]
     sampler: Sampler,
     /// Walk the noise levels of the classic DDPM instead of EDM's; cosine starts far above what the shipped model has seen
@@ -77,7 +78,7 @@ pub fn main() -> anyhow::Result<()> {
         None => NoiseLevels::default(),
     };
     let plan = Plan { sampler: arguments.sampler, levels, steps: arguments.steps as usize };
-    let bar = progress(seeds.len() as u64 * plan.all_steps(model.stages().len()) as u64);
+    let bar = terminal::bar("sampling", seeds.len() as u64 * plan.all_steps(model.stages().len()) as u64);
     let mut rows: Vec<Vec<Picture>> = Vec::new();
     for seeds in seeds.chunks(arguments.batch_size as usize) {
         let cascade = Cascade::new(&model, plan, seeds, &chosen.device);
@@ -95,8 +96,8 @@ pub fn main() -> anyhow::Result<()> {
     write(&arguments, &seeds, rows)
 }
 
-/// Samples one batch: for each picture its steps if they are wanted, small ones enlarged to the size of the last, else the finished
-/// picture alone.
+/// Samples one batch: for each picture its steps if they are wanted, small ones enlarged to the size of the last, else
+/// the finished picture alone.
 fn walk(cascade: Cascade<'_>, all_steps: bool, count: usize, bar: &ProgressBar) -> anyhow::Result<Vec<Vec<Picture>>> {
     let mut rows = vec![Vec::new(); count];
     for CascadeStep { finished, step, .. } in cascade {
@@ -141,12 +142,4 @@ fn write_grid(path: &Path, pictures: &[Picture], columns: usize) -> anyhow::Resu
 fn square_columns(count: usize) -> usize {
     let side = (count as f64).sqrt();
     if side.fract() == 0.0 { side as usize } else { ((count * 2) as f64).sqrt().ceil() as usize }
-}
-
-fn progress(length: u64) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{bar:32} {percent}%  {eta_precise} left") {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -1,10 +1,11 @@
 //! The basis in which pictures are preconditioned.
 //!
-//! EDM derives its preconditioning from the variance of the data, as if it were the same in all directions. It is not: in patches of
-//! 4 × 4 pixels the principal components' standard deviations run over three orders of magnitude. With one σ_data the fine ones are told
-//! to expect noise hundreds of times their size, and what the network gets wrong there is grain. So each patch is rotated into its
-//! principal components, the *bands*, and each band has a σ_data of its own. A rotation leaves white noise white, so neither the forward
-//! process nor any sampler changes. Nearest kin: Guth et al. 2022, "Wavelet Score-Based Generative Modeling".
+//! EDM derives its preconditioning from the variance of the data, as if it were the same in all directions. It is not:
+//! in patches of 4 × 4 pixels the principal components' standard deviations run over three orders of magnitude. With
+//! one σ_data the fine ones are told to expect noise hundreds of times their size, and what the network gets wrong
+//! there is grain. So each patch is rotated into its principal components, the *bands*, and each band has a σ_data of
+//! its own. A rotation leaves white noise white, so neither the forward process nor any sampler changes. Nearest kin:
+//! Guth et al. 2022, "Wavelet Score-Based Generative Modeling".
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -87,8 +88,8 @@ pub enum BandsError {
 }
 
 impl Bands {
-    /// Bands of patches of `patch` × `patch` pixels: the `mean` patch, channel by channel and row by row; the `rotation`, a row of K numbers
-    /// for each band; and the standard deviation of each band.
+    /// Bands of patches of `patch` × `patch` pixels: the `mean` patch, channel by channel and row by row; the
+    /// `rotation`, a row of K numbers for each band; and the standard deviation of each band.
     ///
     /// # Errors
     /// When the counts do not fit, a number is impossible, or the rotation is not orthonormal.

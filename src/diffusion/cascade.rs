@@ -46,7 +46,8 @@ pub struct CascadeStep {
     pub stage: usize,
     /// Whether the pictures of this step are the finished ones.
     pub finished: bool,
-    /// The step. Its index and number count through all stages; its pictures are whole ones, detail and what it was added to.
+    /// The step. Its index and number count through all stages; its pictures are whole ones, detail and what it was
+    /// added to.
     pub step: Step,
 }
 

@@ -51,7 +51,8 @@ impl BetaSchedule {
         self.alpha_bars().into_iter().map(sigma_of).collect()
     }
 
-    /// Draws from q(x_t | x₀) = N(√ᾱ_t x₀, (1 − ᾱ_t) I) (Ho et al. 2020, eq. 4): in terms of σ, `(x₀ + σ_t ε) / √(1 + σ_t²)`.
+    /// Draws from q(x_t | x₀) = N(√ᾱ_t x₀, (1 − ᾱ_t) I) (Ho et al. 2020, eq. 4): in terms of σ, `(x₀ + σ_t ε) / √(1 +
+    /// σ_t²)`.
     ///
     /// `t` runs from 1 to 1000; a larger one counts as 1000 and 0 gives `clean` back.
     pub fn diffuse(self, clean: Tensor<4>, t: usize, epsilon: Tensor<4>) -> Tensor<4> {
@@ -74,8 +75,8 @@ pub fn alpha_bar_of(sigma: f64) -> f64 {
 
 /// One step of ancestral sampling, from σ down to σ' (Ho et al. 2020, eq. 6 and 7, for steps of any size).
 ///
-/// The posterior q(x_s | x_t, x₀) is a Gaussian; its mean mixes the present picture and the guess at the clean one. Ho et al.'s
-/// variables are these divided by √(1 + σ²); the step is computed in theirs.
+/// The posterior q(x_s | x_t, x₀) is a Gaussian; its mean mixes the present picture and the guess at the clean one. Ho
+/// et al.'s variables are these divided by √(1 + σ²); the step is computed in theirs.
 pub struct Posterior {
     /// Share of the clean picture in the mean.
     pub clean: f64,

@@ -10,8 +10,8 @@ const BEYOND: f32 = 1.0;
 
 /// Enlarges pictures by a whole factor, linearly between the centres of their pixels.
 ///
-/// Every output pixel depends on the 3 × 3 pixels around its own, so this is a convolution to `factor²` times the channels, and the same
-/// few kernels compute it on every device.
+/// Every output pixel depends on the 3 × 3 pixels around its own, so this is a convolution to `factor²` times the
+/// channels, and the same few kernels compute it on every device.
 #[derive(Debug, Clone)]
 pub struct Enlargement {
     factor: usize,
@@ -56,7 +56,8 @@ fn weights(factor: usize) -> Vec<f32> {
             for input in 0..COLOURS {
                 weights.extend(square.iter().map(|weight| if input == colour { *weight } else { 0.0 }));
             }
-            // The channel of ones is zero beyond the edge: taking the background away before and adding it after makes that white.
+            // The channel of ones is zero beyond the edge: taking the background away before and adding it after makes
+            // that white.
             weights.extend(square.iter().enumerate().map(|(at, weight)| {
                 let centre = if at == 4 { BEYOND } else { 0.0 };
                 centre - BEYOND * weight

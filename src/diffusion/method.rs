@@ -17,14 +17,17 @@ pub enum Sampler {
         /// Share of fresh noise, from 0 to 1.
         eta: f64,
     },
-    /// Heun's second-order method (Karras et al. 2022): two evaluations a step but the last. Without churn it follows the probability flow
-    /// (their algorithm 1), with it each step first adds fresh noise (algorithm 2).
+    /// Heun's second-order method (Karras et al. 2022): two evaluations a step but the last. Without churn it follows
+    /// the probability flow (their algorithm 1), with it each step first adds fresh noise (algorithm 2).
     Heun {
         /// S_churn, shared out over all steps; zero adds no noise.
         churn: f64,
     },
     /// DPM-Solver++(2M): second order from the previous step's guess, one evaluation a step (Lu et al. 2022, algorithm 2).
     DpmSolver,
+    /// DPM-Solver++(2M) of the reverse diffusion instead of the probability flow ("SDE-DPM-Solver++(2M)", Lu et al.
+    /// 2022, appendix D.2): ancestral sampling's fresh noise at second order.
+    DpmSolverSde,
 }
 
 /// The largest S_churn that can be named: Karras et al. search up to 100.
@@ -33,7 +36,7 @@ const MOST_CHURN: f64 = 200.0;
 /// A sampler's name that is none of the known ones.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "there is no sampler '{0}': choose heun, heun:CHURN (CHURN from 0 to 200), dpm, ddim, ddim:ETA (ETA from 0 to 1) or ddpm"
+    "there is no sampler '{0}': choose heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm"
 )]
 pub struct ParseSamplerError(String);
 
@@ -47,6 +50,7 @@ impl FromStr for Sampler {
             "ddim" => Ok(Self::Ddim { eta: 0.0 }),
             "heun" => Ok(Self::Heun { churn: 0.0 }),
             "dpm" => Ok(Self::DpmSolver),
+            "dpm-sde" => Ok(Self::DpmSolverSde),
             _ if text.starts_with("heun:") => {
                 let churn = text.strip_prefix("heun:").and_then(|churn| churn.parse().ok()).ok_or_else(unknown)?;
                 if (0.0..=MOST_CHURN).contains(&churn) { Ok(Self::Heun { churn }) } else { Err(unknown()) }
@@ -68,6 +72,7 @@ impl fmt::Display for Sampler {
             Self::Heun { churn: 0.0 } => write!(f, "heun"),
             Self::Heun { churn } => write!(f, "heun:{churn}"),
             Self::DpmSolver => write!(f, "dpm"),
+            Self::DpmSolverSde => write!(f, "dpm-sde"),
         }
     }
 }

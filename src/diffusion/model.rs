@@ -20,8 +20,9 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The expected clean picture given `x` = clean + σ · noise and, for a further stage, the enlarged picture that it adds detail to;
-    /// all `[batch, 3, size, size]`. A further stage's pictures are what is missing from the enlarged one.
+    /// The expected clean picture given `x` = clean + σ · noise and, for a further stage, the enlarged picture that it
+    /// adds detail to; all `[batch, 3, size, size]`. A further stage's pictures are what is missing from the enlarged
+    /// one.
     pub fn denoise(&self, x: Tensor<4>, sigma: f64, condition: Option<Tensor<4>>) -> Tensor<4> {
         let Preconditioning { bands, .. } = &self.preconditioning;
         let device = x.device();

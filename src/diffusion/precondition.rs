@@ -19,8 +19,9 @@ pub enum Prediction {
     Clean,
 }
 
-/// The frame around the network: `D(x; σ) = c_skip x + c_out F(c_in x; c_noise)` (Karras et al. 2022, eq. 7), with coefficients of its own
-/// for each of the [`Bands`]. Everything is in the units of pictures, from −1 to 1; the network is told σ as a share of the data's scale.
+/// The frame around the network: `D(x; σ) = c_skip x + c_out F(c_in x; c_noise)` (Karras et al. 2022, eq. 7), with
+/// coefficients of its own for each of the [`Bands`]. Everything is in the units of pictures, from −1 to 1; the network
+/// is told σ as a share of the data's scale.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preconditioning {
     /// How to read the network's output.
@@ -53,9 +54,9 @@ impl Preconditioning {
 
     /// The coefficients of every band at noise level `sigma` > 0.
     ///
-    /// EDM's are the Wiener filter, the best guess without a network: `c_skip = s² / (σ² + s²)`, `c_out = σ s / √(σ² + s²)`, `c_in = 1 / √(σ² +
-    /// s²)` for a band of standard deviation s. For the DDPM predictions `c_in = 1 / √(1 + σ²)`, in units of the data's scale, so that the
-    /// network sees Ho et al.'s own `x_t`.
+    /// EDM's are the Wiener filter, the best guess without a network: `c_skip = s² / (σ² + s²)`, `c_out = σ s / √(σ² +
+    /// s²)`, `c_in = 1 / √(σ² + s²)` for a band of standard deviation s. For the DDPM predictions `c_in = 1 / √(1 +
+    /// σ²)`, in units of the data's scale, so that the network sees Ho et al.'s own `x_t`.
     pub fn at(&self, sigma: f64) -> Vec<Coefficients> {
         let scale = self.bands.scale();
         self.bands.deviations().iter().map(|&deviation| self.of_band(sigma, f64::from(deviation), scale)).collect()

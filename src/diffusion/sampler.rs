@@ -86,13 +86,20 @@ impl<D: Denoiser> Sampling<D> {
                 self.with_fresh_noise(x, &denoised, [share, 1.0 - share], fresh)
             }
             Sampler::Heun { .. } => self.heun(x, &denoised, from, to),
-            Sampler::DpmSolver => self.dpm_solver(x, &denoised, from, to),
+            Sampler::DpmSolver => self.dpm_solver(x, &denoised, [from, to], to / from),
+            Sampler::DpmSolverSde => {
+                // e^(−2h) instead of e^(−h): what the fresh noise brings back is forgotten first.
+                let share = (to / from) * (to / from);
+                let mean = self.dpm_solver(x, &denoised, [from, to], share);
+                self.with_fresh_noise(mean, &denoised, [1.0, 0.0], to * (1.0 - share).sqrt())
+            }
         };
         self.previous = Some((from, denoised.clone()));
         (next, denoised)
     }
 
-    /// Karras et al. (2022), algorithm 2, lines 4 to 6: raises the noise level, by noise of a little more than unit variance.
+    /// Karras et al. (2022), algorithm 2, lines 4 to 6: raises the noise level, by noise of a little more than unit
+    /// variance.
     fn churn(&mut self, from: f64) -> (Tensor<4>, f64) {
         let x = self.x.clone();
         let Sampler::Heun { churn } = self.sampler else { return (x, from) };
@@ -120,12 +127,12 @@ impl<D: Denoiser> Sampling<D> {
     }
 
     /// Lu et al. (2022), algorithm 2, with λ = −ln σ: the guess is extrapolated from this step's and the last one's.
-    fn dpm_solver(&self, x: Tensor<4>, denoised: &Tensor<4>, from: f64, to: f64) -> Tensor<4> {
+    /// `share` is what is left of the distance to it.
+    fn dpm_solver(&self, x: Tensor<4>, denoised: &Tensor<4>, [from, to]: [f64; 2], share: f64) -> Tensor<4> {
         // To σ = 0 the step is infinitely long in λ: first order, as k-diffusion and diffusers do it, is exact there.
         if to == 0.0 {
             return denoised.clone();
         }
-        let share = to / from;
         match &self.previous {
             Some((before, denoised_before)) => {
                 let ratio = (before / from).ln() / (from / to).ln();

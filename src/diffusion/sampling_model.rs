@@ -46,9 +46,9 @@ impl SamplingModel {
 
 /// A [`Stage`] made ready for sampling.
 ///
-/// Around the network there are three 1 × 1 convolutions, whose matrices depend on σ: the rotation into bands times c_in on the way in,
-/// the way back times c_out on the way out, and both with c_skip between them for what passes the network by. The channel of ones that
-/// every patch has carries the mean.
+/// Around the network there are three 1 × 1 convolutions, whose matrices depend on σ: the rotation into bands times
+/// c_in on the way in, the way back times c_out on the way out, and both with c_skip between them for what passes the
+/// network by. The channel of ones that every patch has carries the mean.
 #[derive(Debug, Clone)]
 pub struct SamplingStage {
     net: SamplingNet,

@@ -14,7 +14,8 @@ pub struct StageShape {
     pub image_size: usize,
     /// Side of the squares of pixels that become channels at the door: 2 makes 64 × 64 × 3 into 32 × 32 × 12.
     pub patch: usize,
-    /// How many times smaller the pictures are that the stage adds detail to; 1 for a first stage, which starts from nothing.
+    /// How many times smaller the pictures are that the stage adds detail to; 1 for a first stage, which starts from
+    /// nothing.
     pub enlarges: usize,
     /// The network's layers.
     pub layers: Layers,

@@ -17,7 +17,8 @@ pub struct NoiseDensity {
 }
 
 impl Default for NoiseDensity {
-    /// EDM's ln σ ~ N(−1.2, 1.2²) is for data of scale 0.5; on the scale of the data that is −0.5. A little wider, as bands reach further down.
+    /// EDM's ln σ ~ N(−1.2, 1.2²) is for data of scale 0.5; on the scale of the data that is −0.5. A little wider, as
+    /// bands reach further down.
     fn default() -> Self {
         Self { mean: -0.5, deviation: 1.4 }
     }
@@ -31,13 +32,14 @@ impl NoiseDensity {
 }
 
 impl Preconditioning {
-    /// The loss of a batch of clean `bands` `[n, rows, columns, K]` at `sigmas` (one a picture), under standard normal `noise` of the same
-    /// shape.
+    /// The loss of a batch of clean `bands` `[n, rows, columns, K]` at `sigmas` (one a picture), under standard normal
+    /// `noise` of the same shape.
     ///
-    /// `network` is given the noisy bands times c_in, and labels. The loss is the mean square error of its raw output against the output
-    /// that would make the denoiser exact, each band's share of a picture's error weighed by its c_out over the mean of all c_out. With
-    /// one band that is EDM's weighting `λ(σ) = (σ² + σ_data²) / (σ σ_data)²` (Karras et al. 2022, eq. 8 and table 1); with several it lies
-    /// halfway between EDM's, under which the coarse bands' errors are all that counts, and one that is the same for every band.
+    /// `network` is given the noisy bands times c_in, and labels. The loss is the mean square error of its raw output
+    /// against the output that would make the denoiser exact, each band's share of a picture's error weighed by its
+    /// c_out over the mean of all c_out. With one band that is EDM's weighting `λ(σ) = (σ² + σ_data²) / (σ σ_data)²`
+    /// (Karras et al. 2022, eq. 8 and table 1); with several it lies halfway between EDM's, under which the coarse
+    /// bands' errors are all that counts, and one that is the same for every band.
     pub fn loss(
         &self,
         network: impl FnOnce(Tensor<4>, &[f64]) -> Tensor<4>,
