@@ -1,8 +1,8 @@
 //! Gaussian noise from seeds: the same numbers on every platform.
 //!
 //! A permalink names a butterfly by its seed, so the noise behind a seed must not depend on the machine. Every number is
-//! drawn on the CPU from ChaCha12 (whose output is specified bit by bit), turned into a uniform and then into a Gaussian with
-//! `libm`'s logarithm and cosine. The standard library's would not do: they call the platform's own.
+//! drawn on the CPU from ChaCha12 (whose output is specified bit by bit), turned into a uniform and then into a
+//! Gaussian with `libm`'s logarithm and cosine. The standard library's would not do: they call the platform's own.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha12Rng;
@@ -24,6 +24,10 @@ pub enum Purpose {
     Weights = 4,
     /// The known input of the check after loading.
     Probe = 5,
+    /// What is done to a training picture before it is shown.
+    Change = 6,
+    /// Which channels a training picture is shown without.
+    Dropout = 7,
 }
 
 /// A stream of random numbers, fixed by its seed, purpose and index.

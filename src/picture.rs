@@ -196,21 +196,25 @@ impl From<RgbImage> for Picture {
 
 /// A batch `[n, 3, size, size]` from square pictures, each `size · size · 3` RGB bytes, flipped left to right where asked.
 pub fn batch_from_rgb(pictures: &[(&[u8], bool)], size: usize, device: &Device) -> Tensor<4> {
-    let mut values = Vec::with_capacity(pictures.len() * 3 * size * size);
-    for (pixels, flipped) in pictures {
-        let (pixels, _) = pixels.as_chunks::<3>();
-        for channel in 0..3 {
-            for row in pixels.chunks_exact(size) {
-                let number = |pixel: &[u8; 3]| f32::from(pixel[channel]) / 127.5 - 1.0;
-                if *flipped {
-                    values.extend(row.iter().rev().map(number));
-                } else {
-                    values.extend(row.iter().map(number));
-                }
+    let planes = pictures.iter().flat_map(|(pixels, flipped)| planes_from_rgb(pixels, size, *flipped)).collect();
+    Tensor::from_data(TensorData::new::<f32, _>(planes, [pictures.len(), 3, size, size]), device)
+}
+
+/// The numbers of one such picture, from −1 to 1, channel by channel and row by row.
+pub fn planes_from_rgb(pixels: &[u8], size: usize, flipped: bool) -> Vec<f32> {
+    let (pixels, _) = pixels.as_chunks::<3>();
+    let mut values = Vec::with_capacity(3 * size * size);
+    for channel in 0..3 {
+        for row in pixels.chunks_exact(size) {
+            let number = |pixel: &[u8; 3]| f32::from(pixel[channel]) / 127.5 - 1.0;
+            if flipped {
+                values.extend(row.iter().rev().map(number));
+            } else {
+                values.extend(row.iter().map(number));
             }
         }
     }
-    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, size, size]), device)
+    values
 }
 
 fn byte(value: f32) -> u8 {

@@ -18,8 +18,8 @@ const SAMPLING_BATCH: usize = 16;
 const TRAINING_BATCH: usize = 32;
 const REPEATS: usize = 5;
 
-/// The stages of the shipped cascade, and a network as large as that of the starting point: 14.9 million parameters instead of 14.2, 3.6
-/// GFLOP instead of 4.1.
+/// The stages of the shipped cascade, and a network as large as that of the starting point: 14.9 million parameters
+/// instead of 14.2, 3.6 GFLOP instead of 4.1.
 fn sizes() -> Vec<(String, StageShape)> {
     let cascade = (1..).zip(StageConfig::cascade(128)).map(|(number, stage)| (format!("stage {number}"), stage.shape));
     let layers = Layers { widths: vec![96, 192, 384], depth: 1, head_width: 64, embedding: 256 };

@@ -2,24 +2,16 @@
 //!
 //! ONNX is protocol buffers; the dozen fields that a graph needs are written here by hand.
 
-use std::marker::PhantomData;
-
 use burn::tensor::Tensor;
 use chrysalis::kernels::{EPSILON, LARGEST_ACTIVATION};
 use chrysalis::unet::{ACTIVATION_SIZE, Block, Kernel, Operations, UNet, UNetConfig, branch_factors, join_factors};
 
-/// Writes the network: inputs `x` `[batch, inputs, side, side]` and `waves` `[1, embedding]`, output `y` `[batch, outputs, side, side]`.
+/// Writes the network: inputs `x` `[batch, inputs, side, side]` and `waves` `[1, embedding]`, output `y` `[batch,
+/// outputs, side, side]`.
 pub fn write(unet: &UNet, config: &UNetConfig, batch: usize) -> Vec<u8> {
     let UNetConfig { side, inputs, outputs, .. } = *config;
     let embedding = config.layers.embedding;
-    let mut graph = Graph {
-        kernels: PhantomData,
-        batch,
-        nodes: Vec::new(),
-        initializers: Vec::new(),
-        names: 0,
-        embedding: String::new(),
-    };
+    let mut graph = Graph { batch, nodes: Vec::new(), initializers: Vec::new(), names: 0, embedding: String::new() };
     let waves = graph.reshape("waves", &[1, embedding as i64, 1, 1]);
     let embedded = graph.convolution(&waves, unet.embed().unit());
     graph.embedding = graph.silu(&embedded);
@@ -53,8 +45,7 @@ pub fn write(unet: &UNet, config: &UNetConfig, batch: usize) -> Vec<u8> {
 }
 
 /// The graph as it is being written, by the operations of the network.
-struct Graph<'a> {
-    kernels: PhantomData<&'a Kernel>,
+struct Graph {
     batch: usize,
     nodes: Vec<Vec<u8>>,
     initializers: Vec<Vec<u8>>,
@@ -77,18 +68,18 @@ enum Attribute<'a> {
     Text(&'a str, &'a str),
 }
 
-impl<'a> Operations for Graph<'a> {
-    type Kernel = &'a Kernel;
-    type Modulation = &'a Block;
+impl Operations for Graph {
+    type Kernel = Kernel;
+    type Modulation = Block;
     type Value = Value;
 
-    fn convolve(&mut self, x: Value, kernel: &&'a Kernel) -> Value {
+    fn convolve(&mut self, x: Value, kernel: &Kernel) -> Value {
         let weight = kernel.unit();
         let channels = weight.dims()[0];
         Value { name: self.convolution(&x.name, weight), channels, ..x }
     }
 
-    fn convolve_modulated(&mut self, x: Value, kernel: &&'a Kernel, block: &&'a Block) -> Value {
+    fn convolve_modulated(&mut self, x: Value, kernel: &Kernel, block: &Block) -> Value {
         let y = self.convolve(x, kernel);
         let embedding = self.embedding.clone();
         let factor = self.convolution(&embedding, block.modulation_matrix());
@@ -98,7 +89,7 @@ impl<'a> Operations for Graph<'a> {
         Value { name: self.silu(&modulated), ..y }
     }
 
-    fn convolve_onto(&mut self, x: Value, kernel: &&'a Kernel, main: Value) -> Value {
+    fn convolve_onto(&mut self, x: Value, kernel: &Kernel, main: Value) -> Value {
         let [by_main, by_branch] = branch_factors();
         let branch = self.convolution(&x.name, kernel.unit().mul_scalar(by_branch));
         let main_part = self.times(&main.name, by_main as f32);
@@ -166,7 +157,7 @@ impl<'a> Operations for Graph<'a> {
     }
 }
 
-impl Graph<'_> {
+impl Graph {
     /// Divides by the root mean square along the second axis.
     fn divide_by_size(&mut self, x: &str) -> String {
         let squares = self.node("Mul", &[x, x], &[]);

@@ -7,8 +7,8 @@ use std::path::Path;
 use chrysalis::diffusion::StageShape;
 use serde_json::Value;
 
-/// Images a second of the starting point: burn-flex 0.22.1 as it comes, on a network of 14.2 million parameters and 4.09 GFLOP,
-/// two cores.
+/// Images a second of the starting point: burn-flex 0.22.1 as it comes, on a network of 14.2 million parameters and
+/// 4.09 GFLOP, two cores.
 const START: [f64; 2] = [10.4, 2.8];
 
 /// What was measured so far.

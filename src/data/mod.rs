@@ -1,21 +1,24 @@
 //! Pictures to train on: from a folder, from Parquet, or from the Hugging Face hub.
 
+mod change;
 mod decode;
 mod folder;
 mod hub;
 mod parquet;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use crate::noise::{Noise, Purpose};
-use crate::picture::{Picture, batch_from_rgb};
+use crate::picture::{Picture, batch_from_rgb, planes_from_rgb};
 
+pub use change::{Change, LABELS};
 pub use decode::Squaring;
 
 /// The dataset this project is named for: about 1,000 specimens of the Smithsonian, CC0.
@@ -24,8 +27,10 @@ pub const DEFAULT_SOURCE: &str = "huggan/smithsonian_butterflies_subset";
 /// Pictures of one size, in memory.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    pictures: Vec<Vec<u8>>,
+    pictures: Arc<Vec<Vec<u8>>>,
     size: usize,
+    /// The same pictures before [`Dataset::reduced`], and their size: what changed ones are made of.
+    original: (Arc<Vec<Vec<u8>>>, usize),
     name: String,
     skipped: Vec<Skipped>,
 }
@@ -48,6 +53,9 @@ pub enum DataError {
          Give a folder of pictures, a Parquet file, or a dataset's name on the hub"
     )]
     NoSuchSource(String),
+    /// A path whose folder is here and which itself is not.
+    #[error("--data {0}: there is no such file or folder, though the folder that it would lie in is here")]
+    NoSuchFolder(String),
     /// A folder or file holds no usable picture.
     #[error(
         "{place}: no usable picture ({looked_at} looked at, {skipped} skipped{first}). PNG, JPEG and WebP files of at least {least} pixels a side are read, in subfolders too"
@@ -87,6 +95,19 @@ pub enum DataError {
     File(#[from] FileError),
 }
 
+/// What a source turned out to hold.
+enum Found {
+    /// Parquet files.
+    Parquet(Vec<PathBuf>),
+    /// Loose pictures.
+    Pictures(Vec<PathBuf>),
+}
+
+/// The endings of pictures that are read.
+const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+/// The largest file of a loose picture.
+const LARGEST_FILE: u64 = 256 << 20;
+
 /// An encoded picture and what to call it.
 struct Encoded {
     name: String,
@@ -96,49 +117,42 @@ struct Encoded {
 impl Dataset {
     /// Loads every picture of `source` at `size` × `size` pixels.
     ///
-    /// `source` is a folder, a Parquet file or a folder of them, or a dataset's name on the hub. Pictures that cannot be read, or
-    /// have a side under half of `size`, are left out and listed in [`Dataset::skipped`].
+    /// `source` is a folder, a Parquet file or a folder of them, or a dataset's name on the hub. Pictures that cannot
+    /// be read, or have a side under half of `size`, are left out and listed in [`Dataset::skipped`].
     ///
     /// # Errors
     /// When there is no such source, it cannot be read, or holds no usable picture.
     pub fn load(source: &str, size: usize, squaring: Squaring) -> Result<Self, DataError> {
         let path = Path::new(source);
-        if path.exists() {
-            let parquet = folder::files(path, &["parquet"])?;
-            if parquet.is_empty() {
-                let files = folder::files(path, &["png", "jpg", "jpeg", "webp"])?;
-                Self::from_files(source, &files, size, squaring)
-            } else {
-                Self::from_parquet(source, &parquet, size, squaring)
-            }
+        let (found, unreadable) = if path.exists() {
+            let listing = folder::Listing::of(path)?;
+            let parquet = listing.with_extension(&["parquet"]);
+            let found = match parquet.is_empty() {
+                true => Found::Pictures(listing.with_extension(&PICTURES)),
+                false => Found::Parquet(parquet),
+            };
+            (found, listing.unreadable)
+        } else if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && folder.is_dir()) {
+            // A name of the hub has the same form as a folder that was meant to be here.
+            return Err(DataError::NoSuchFolder(source.into()));
         } else if hub::is_name(source) {
-            match hub::fetch(source)? {
-                hub::Fetched::Parquet(files) => Self::from_parquet(source, &files, size, squaring),
-                hub::Fetched::Pictures(files) => Self::from_files(source, &files, size, squaring),
-            }
+            (hub::fetch(source)?, Vec::new())
         } else {
-            Err(DataError::NoSuchSource(source.into()))
-        }
-    }
-
-    fn from_files(source: &str, files: &[PathBuf], size: usize, squaring: Squaring) -> Result<Self, DataError> {
-        let decoded = files
-            .par_iter()
-            .map(|path| {
-                let bytes = std::fs::read(path).map_err(|error| error.to_string());
+            return Err(DataError::NoSuchSource(source.into()));
+        };
+        let mut decoded: Vec<_> = unreadable.into_iter().map(Err).collect();
+        match found {
+            Found::Pictures(files) => decoded.par_extend(files.par_iter().map(|path| {
+                let bytes = files::read_at_most(path, LARGEST_FILE).map_err(|error| error.source.to_string());
                 decode_one(Encoded { name: path.display().to_string(), bytes }, size, squaring)
-            })
-            .collect();
-        Self::gather(source, decoded, size)
-    }
-
-    fn from_parquet(source: &str, files: &[PathBuf], size: usize, squaring: Squaring) -> Result<Self, DataError> {
-        let mut decoded = Vec::new();
-        for path in files {
-            // Decoded a file at a time, so that the encoded pictures of a large dataset are never all in memory.
-            let encoded = parquet::read(path)?;
-            decoded
-                .extend(encoded.into_par_iter().map(|picture| decode_one(picture, size, squaring)).collect::<Vec<_>>());
+            })),
+            Found::Parquet(files) => {
+                for path in &files {
+                    parquet::read(path, |some| {
+                        decoded.par_extend(some.into_par_iter().map(|picture| decode_one(picture, size, squaring)));
+                    })?;
+                }
+            }
         }
         Self::gather(source, decoded, size)
     }
@@ -157,7 +171,8 @@ impl Dataset {
             let (skipped, least) = (skipped.len(), decode::least_side(size));
             return Err(DataError::Empty { place: source.into(), looked_at, skipped, first, least });
         }
-        Ok(Self { pictures, size, name: source.into(), skipped })
+        let pictures = Arc::new(pictures);
+        Ok(Self { original: (Arc::clone(&pictures), size), pictures, size, name: source.into(), skipped })
     }
 
     /// How many pictures there are; never zero.
@@ -178,6 +193,16 @@ impl Dataset {
     /// What [`Dataset::load`] was asked for.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A hash of all pixels in order (XXH3, 128 bits), in hexadecimal digits: other pictures, or the same ones squared
+    /// in another way, have another.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        for pixels in self.original.0.iter() {
+            hash.update(pixels);
+        }
+        format!("{:032x}", hash.digest128())
     }
 
     /// What was left out.
@@ -202,8 +227,11 @@ impl Dataset {
             self.size
         );
         let size = self.size / factor;
-        let pictures = self.pictures.par_iter().map(|pixels| reduce(pixels, self.size, factor)).collect();
-        Self { pictures, size, name: self.name.clone(), skipped: self.skipped.clone() }
+        let pictures = match factor {
+            1 => Arc::clone(&self.pictures),
+            _ => Arc::new(self.pictures.par_iter().map(|pixels| reduce(pixels, self.size, factor)).collect()),
+        };
+        Self { pictures, size, original: self.original.clone(), name: self.name.clone(), skipped: self.skipped.clone() }
     }
 
     /// All pictures, `count` at a time, as tensors `[n, 3, size, size]`.
@@ -226,6 +254,32 @@ impl Dataset {
             .collect();
         batch_from_rgb(&chosen, self.size, device)
     }
+
+    /// The same batch with some pictures changed, and the labels of what was done, `[batch_size, LABELS]`. A changed
+    /// picture is made of the picture at the size that it was loaded at.
+    pub fn changed_batch(&self, plan: &BatchPlan, step: u64, device: &Device) -> (Tensor<4>, Tensor<2>) {
+        let (originals, from) = &self.original;
+        let first = step * plan.batch_size as u64;
+        let chosen: Vec<(u64, (usize, bool))> = (first..).zip(plan.choose(self.pictures.len(), step)).collect();
+        let shown: Vec<(Vec<f32>, [f32; LABELS])> = chosen
+            .into_par_iter()
+            .filter_map(|(shown, (index, flipped))| {
+                let mut noise = Noise::indexed(plan.seed, Purpose::Change, shown);
+                let change = Change::draw(&mut noise, plan.change_share);
+                let planes = if change.is_none() {
+                    planes_from_rgb(self.pictures.get(index)?, self.size, flipped)
+                } else {
+                    change.planes(originals.get(index)?, *from, self.size, flipped)
+                };
+                Some((planes, change.labels()))
+            })
+            .collect();
+        let (planes, labels): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
+        let count = planes.len();
+        let pictures = TensorData::new(planes.concat(), [count, 3, self.size, self.size]);
+        let labels = TensorData::new(labels.concat(), [count, LABELS]);
+        (Tensor::from_data(pictures, device), Tensor::from_data(labels, device))
+    }
 }
 
 /// Which pictures make which batch.
@@ -237,6 +291,8 @@ pub struct BatchPlan {
     pub seed: u64,
     /// Whether half of the pictures are flipped left to right.
     pub flip: bool,
+    /// The share of pictures for each kind of [`Change`], in [`Dataset::changed_batch`].
+    pub change_share: f64,
 }
 
 impl BatchPlan {

@@ -69,9 +69,15 @@ pub struct StageConfig {
     pub learning_rate: f64,
     /// Steps over which the learning rate rises from zero, before it falls along a cosine.
     pub warmup_steps: u64,
-    /// The most noise that the enlarged picture is given, from −1 to 1, so that the stage forgives the faults of the one before
-    /// ("conditioning augmentation", Ho et al. 2021, section 4.2). A first stage has no use for it.
+    /// The most noise that the enlarged picture is given, from −1 to 1, so that the stage forgives the faults of the
+    /// one before ("conditioning augmentation", Ho et al. 2021, section 4.2). A first stage has no use for it.
     pub condition_noise: f64,
+    /// The share of training pictures that is changed in size, as many in turn, in stretch, in place and in hue, of
+    /// which the network is told: without, a first stage learns few pictures by heart (Karras et al. 2022, appendix
+    /// F.2, with their share). Further stages have no use for it.
+    pub change_share: f64,
+    /// The share of channels left out between a block's convolutions while training, for the same reason.
+    pub dropout: f64,
     /// The stage's part of a time limit, as a share of all parts.
     pub time_share: f64,
     /// Which noise levels training looks at.
@@ -115,6 +121,8 @@ impl Default for StageConfig {
             learning_rate: 4e-2,
             warmup_steps: 200,
             condition_noise: 0.0,
+            change_share: 0.12,
+            dropout: 0.1,
             time_share: 2.0,
             noise_density: NoiseDensity::default(),
             shape: StageShape {
@@ -143,6 +151,8 @@ impl StageConfig {
         let detail = Self {
             steps: 10_000,
             condition_noise: 0.08,
+            change_share: 0.0,
+            dropout: 0.0,
             time_share: 1.0,
             shape: StageShape {
                 image_size,
@@ -181,6 +191,9 @@ impl StageConfig {
             self.condition_noise.to_string(),
             "from 0 to 1",
         )?;
+        let share = self.change_share;
+        check((0.0..=1.0).contains(&share), "change_share", share.to_string(), "from 0 to 1")?;
+        check((0.0..1.0).contains(&self.dropout), "dropout", self.dropout.to_string(), "from 0 to below 1")?;
         check(positive(self.time_share), "time_share", self.time_share.to_string(), "above 0")?;
         let NoiseDensity { mean, deviation } = self.noise_density;
         check(positive(deviation), "noise_density.deviation", deviation.to_string(), "above 0")?;

@@ -8,11 +8,11 @@ use rayon::prelude::*;
 use super::config::{StageConfig, TrainConfig};
 use super::gradients::{self, Weights};
 use super::measure;
-use crate::data::{BatchPlan, Dataset};
+use crate::data::{BatchPlan, Dataset, LABELS};
 use crate::diffusion::{Enlargement, Preconditioning, Stage, reduce, with_condition};
-use crate::kernels::training::{Update, on_cpu};
+use crate::kernels::training::{Arithmetic, Update, on_cpu};
 use crate::noise::{Noise, Purpose};
-use crate::unet::{UNet, UNetConfigError};
+use crate::unet::{Dropout, Setting, UNet, UNetConfigError};
 
 /// Keeps AdamW's division away from zero (Kingma and Ba 2015, algorithm 1).
 const EPSILON: f64 = 1e-8;
@@ -21,11 +21,15 @@ const EPSILON: f64 = 1e-8;
 pub struct Trainer {
     pub(super) weights: Weights,
     pub(super) step: u64,
+    /// Whether the weights had been trained before: their average is then worth keeping from the first step on.
+    pub(super) continued: bool,
     config: TrainConfig,
     stage: StageConfig,
     preconditioning: Preconditioning,
     plan: BatchPlan,
     devices: Vec<Device>,
+    arithmetic: Arithmetic,
+    on_cpu: bool,
 }
 
 /// What a step reports.
@@ -40,8 +44,8 @@ pub struct Report {
 }
 
 impl Trainer {
-    /// A fresh network for a stage of `config` on `devices`, the first of which keeps the weights. With several, each
-    /// step's batch is shared out.
+    /// A fresh network for a stage of `config` on `devices`, all of one kind, the first of which keeps the weights.
+    /// With several, each step's batch is shared out.
     ///
     /// # Errors
     /// When the stage describes no network.
@@ -56,12 +60,17 @@ impl Trainer {
             _ => devices.to_vec(),
         };
         let main = devices[0].clone().autodiff();
-        let model = UNet::new(&stage.shape.unet(), config.seed, &main)?.materialize();
+        let change_share = if stage.shape.is_conditioned() { 0.0 } else { stage.change_share };
+        let plan = BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip, change_share };
+        let model = told_of_changes(UNet::new(&stage.shape.unet(), config.seed, &main)?, &plan, &main).materialize();
         Ok(Self {
             weights: Weights::new(model),
+            arithmetic: config.precision.on(&devices[0]),
+            on_cpu: on_cpu(&devices[0]),
             step: 0,
+            continued: false,
             config: config.clone(),
-            plan: BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip },
+            plan,
             stage: stage.clone(),
             preconditioning,
             devices,
@@ -85,7 +94,9 @@ impl Trainer {
     /// Trains weights further that came from elsewhere, such as a weight file.
     pub fn continue_from(mut self, unet: UNet) -> Self {
         let main = self.devices[0].clone();
-        self.weights = Weights::new(unet.to_device(&main).train().set_require_grad(true).renormalised());
+        let unet = told_of_changes(unet.to_device(&main), &self.plan, &main).materialize();
+        self.weights = Weights::new(unet.train().set_require_grad(true).renormalised());
+        self.continued = true;
         self
     }
 
@@ -100,6 +111,11 @@ impl Trainer {
     /// The device that keeps the weights.
     pub fn main_device(&self) -> Device {
         self.devices[0].clone()
+    }
+
+    /// How many steps the stage has.
+    pub fn planned_steps(&self) -> u64 {
+        self.stage.steps
     }
 
     /// How many steps have been done.
@@ -132,8 +148,9 @@ impl Trainer {
     /// # Errors
     /// With the message of the device, when the loss cannot be read back.
     pub fn step(&mut self, dataset: &Dataset) -> Result<Report, String> {
-        if on_cpu(&self.devices[0]) {
-            // On one of the threads that the kernels share their work out to: from any other, each kernel would wake and wait for them.
+        if self.on_cpu {
+            // On one of the threads that the kernels share their work out to: from any other, each kernel would wake
+            // and wait for them.
             return rayon::scope(|_| self.take_step(dataset));
         }
         self.take_step(dataset)
@@ -151,7 +168,7 @@ impl Trainer {
             time: self.step + 1,
             // min(1, clip / norm); what is no number stays none and shows in the report.
             gradient_scale: (norm.clone() / self.config.gradient_clip).clamp_min(1.0).recip(),
-            keep: self.config.ema_decay_at(self.step),
+            keep: if self.continued { self.config.ema_decay } else { self.config.ema_decay_at(self.step) },
         };
         let weights = self.weights.clone();
         self.weights = weights.updated(gradients, update);
@@ -200,7 +217,12 @@ impl Trainer {
         device: &Device,
         range: std::ops::Range<usize>,
     ) -> (Tensor<1>, GradientsParams, Device) {
-        let pictures = dataset.batch(&self.plan, self.step, device);
+        let (pictures, changes) = if self.plan.change_share > 0.0 {
+            let (pictures, changes) = dataset.changed_batch(&self.plan, self.step, device);
+            (pictures, Some(changes))
+        } else {
+            (dataset.batch(&self.plan, self.step, device), None)
+        };
         let count = pictures.dims()[0];
         // A stream of noise for every picture that is ever shown.
         let first = self.step * self.stage.batch_size as u64;
@@ -217,9 +239,19 @@ impl Trainer {
         let part = |whole: Tensor<4>| whole.narrow(0, start, length).autodiff();
         let condition = condition.map(part);
         let patch = self.stage.shape.patch;
-        let arithmetic = self.config.precision.on(device);
+        let setting = Setting {
+            arithmetic: self.arithmetic,
+            changes: changes.map(|whole| whole.narrow(0, start, length).autodiff()),
+            dropout: (self.stage.dropout > 0.0).then(|| Dropout {
+                share: self.stage.dropout,
+                streams: (first + start as u64..)
+                    .take(length)
+                    .map(|shown| Noise::indexed(self.config.seed, Purpose::Dropout, shown))
+                    .collect(),
+            }),
+        };
         let loss = self.preconditioning.loss(
-            |noisy, labels| model.forward_in(with_condition(noisy, condition, patch), labels, arithmetic),
+            |noisy, labels| model.forward_in(with_condition(noisy, condition, patch), labels, setting),
             part(bands),
             sigmas.get(range).unwrap_or(&sigmas),
             part(white),
@@ -230,8 +262,9 @@ impl Trainer {
 }
 
 impl Trainer {
-    /// What the stage is to make of pictures, and what it is given to make it: a first stage makes whole pictures of nothing, a further one
-    /// what is missing from pictures that were reduced and enlarged again, and made a little noisy, each by an amount of its own.
+    /// What the stage is to make of pictures, and what it is given to make it: a first stage makes whole pictures of
+    /// nothing, a further one what is missing from pictures that were reduced and enlarged again, and made a little
+    /// noisy, each by an amount of its own.
     fn detail(&self, pictures: Tensor<4>, streams: &mut [Noise], device: &Device) -> (Tensor<4>, Option<Tensor<4>>) {
         let factor = self.stage.shape.enlarges;
         if factor < 2 {
@@ -246,6 +279,11 @@ impl Trainer {
         let noisy = under.clone() + gaussian(under.dims(), streams, device) * amounts;
         (pictures - under, Some(noisy))
     }
+}
+
+/// A network that can be told of changes, where pictures are changed.
+fn told_of_changes(unet: UNet, plan: &BatchPlan, device: &Device) -> UNet {
+    if plan.change_share > 0.0 { unet.told_of_changes(LABELS, plan.seed, device) } else { unet }
 }
 
 /// Standard normal numbers, each picture's from its own stream.

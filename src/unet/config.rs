@@ -7,8 +7,8 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UNetConfig {
-    /// Rows and columns of the tensors that the finest level works on while training. The network is convolutional and takes others;
-    /// the kernels for sampling are laid out for these.
+    /// Rows and columns of the tensors that the finest level works on while training. The network is convolutional and
+    /// takes others; the kernels for sampling are laid out for these.
     pub side: usize,
     /// Channels of the input.
     pub inputs: usize,
@@ -22,7 +22,8 @@ pub struct UNetConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layers {
-    /// Channels of each level, multiples of four, from the finest to the coarsest; each level after the first halves the side.
+    /// Channels of each level, multiples of four, from the finest to the coarsest; each level after the first halves
+    /// the side.
     pub widths: Vec<usize>,
     /// Blocks of each level, on the way down and again on the way up.
     pub depth: usize,

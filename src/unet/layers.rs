@@ -8,8 +8,9 @@ use crate::noise::Noise;
 
 /// A convolution or, with a 1 × 1 kernel, a matrix: no bias, and every output channel's weights of unit norm.
 ///
-/// While training, the weights are stored at unit *variance* and brought to unit norm on each use (eq. 47 and 66), which takes
-/// the length of a gradient step out of the hands of the weights' magnitude. For sampling, [`Kernel::folded`] does this once.
+/// While training, the weights are stored at unit *variance* and brought to unit norm on each use (eq. 47 and 66),
+/// which takes the length of a gradient step out of the hands of the weights' magnitude. For sampling,
+/// [`Kernel::folded`] does this once.
 #[derive(Module, Debug)]
 pub struct Kernel {
     weight: Param<Tensor<4>>,
@@ -52,7 +53,8 @@ impl Kernel {
         self.weight.lazy_shape()[1]
     }
 
-    /// Applies the kernel to `[batch, rows, columns, inputs]`, keeping rows and columns; `short` as in [`training::Arithmetic`].
+    /// Applies the kernel to `[batch, rows, columns, inputs]`, keeping rows and columns; `short` as in
+    /// [`training::Arithmetic`].
     pub fn forward(&self, x: Tensor<4>, short: bool) -> Tensor<4> {
         let weight = self.effective(x.dtype().into());
         training::convolve(x, weight, short)
@@ -102,8 +104,8 @@ pub fn blend_factors(t: f64) -> [f64; 2] {
     [(1.0 - t) * scale, t * scale]
 }
 
-/// The factors of two tensors with so many channels whose channels are put together, so that both matter alike, keeping unit variance
-/// (eq. 103 with t = ½).
+/// The factors of two tensors with so many channels whose channels are put together, so that both matter alike, keeping
+/// unit variance (eq. 103 with t = ½).
 pub fn concatenation_factors(channels_a: usize, channels_b: usize) -> [f64; 2] {
     let scale = ((channels_a + channels_b) as f64 / 2.0).sqrt();
     [scale / (channels_a as f64).sqrt(), scale / (channels_b as f64).sqrt()]

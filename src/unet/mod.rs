@@ -12,11 +12,12 @@
 //! variance going in comes out as one. What a group norm would cost in kernel launches and passes over memory is saved, and
 //! training stays stable because weights cannot grow.
 //!
-//! [`Trunk`] says once what the network is made of and how it runs. [`UNet`] holds the parameters and runs it for training, in operations that have
-//! gradients; [`SamplingNet`] runs it for sampling, in the few operations of [`crate::kernels`].
+//! [`Trunk`] says once what the network is made of and how it runs. [`UNet`] holds the parameters and runs it for
+//! training, in operations that have gradients; [`SamplingNet`] runs it for sampling, in the few operations of
+//! [`crate::kernels`].
 //!
-//! The network knows tensors and nothing else: how pictures become channels, the meaning of its output, and of the noise level that it is told, belong to
-//! [`crate::diffusion`].
+//! The network knows tensors and nothing else: how pictures become channels, the meaning of its output, and of the
+//! noise level that it is told, belong to [`crate::diffusion`].
 
 mod block;
 mod config;
@@ -33,4 +34,5 @@ pub use embedding::waves;
 pub use layers::{ACTIVATION_SIZE, Kernel};
 pub use network::UNet;
 pub use sampling::SamplingNet;
+pub use training::{Dropout, Setting};
 pub use trunk::{Heads, Operations, Place, Residual, Trunk, branch_factors, join_factors};

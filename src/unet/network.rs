@@ -1,7 +1,5 @@
 //! The parameters of the whole network, and a look by it while training; [`super::trunk`] says how it runs.
 
-use std::marker::PhantomData;
-
 use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
@@ -9,7 +7,7 @@ use super::block::{Block, BlockShape, Side};
 use super::config::{Layers, UNetConfig, UNetConfigError};
 use super::embedding::waves;
 use super::layers::{ACTIVATION_SIZE, Kernel};
-use super::training::Training;
+use super::training::{Setting, Training};
 use super::trunk::{Residual, Trunk};
 use crate::kernels::training::{self, Arithmetic};
 use crate::noise::{Noise, Purpose};
@@ -19,6 +17,8 @@ use crate::noise::{Noise, Purpose};
 pub struct UNet {
     pub(super) stem: Kernel,
     pub(super) embed: Kernel,
+    /// What was done to a training picture, on its way into the embedding; only while training.
+    pub(super) changes: Option<Kernel>,
     pub(super) down: Vec<Level>,
     pub(super) middle: Block,
     pub(super) up: Vec<Level>,
@@ -83,32 +83,49 @@ impl UNet {
 
         let head = Kernel::new(widths[0], config.outputs, 3, noise, device);
         let head_gain = Param::from_tensor(Tensor::zeros([1], device));
-        Ok(Self { stem, embed, down, middle, up, head, head_gain, side: config.side })
+        Ok(Self { stem, embed, changes: None, down, middle, up, head, head_gain, side: config.side })
     }
 
-    /// Runs the network on `[batch, rows, columns, inputs]`, with one noise label a picture (for EDM, ln σ / 4). Rows and columns must
-    /// halve as often as there are levels but one.
+    /// The same network, to be told by so many labels what was done to each picture ("augment labels", Karras et al.
+    /// 2022, appendix F.2): for training alone, as labels of zero change nothing. [`UNet::folded`] leaves them out
+    /// again.
+    pub fn told_of_changes(mut self, labels: usize, seed: u64, device: &Device) -> Self {
+        let noise = &mut Noise::indexed(seed, Purpose::Weights, 1);
+        self.changes = Some(Kernel::new(labels, self.embed.inputs(), 1, noise, device));
+        self
+    }
+
+    /// Runs the network on `[batch, rows, columns, inputs]`, with one noise label a picture (for EDM, ln σ / 4). Rows
+    /// and columns must halve as often as there are levels but one.
     pub fn forward(&self, x: Tensor<4>, labels: &[f64]) -> Tensor<4> {
-        self.forward_in(x, labels, Arithmetic::FULL)
+        self.forward_in(x, labels, Setting::plain(Arithmetic::FULL))
     }
 
-    /// [`UNet::forward`] in another arithmetic; input and output stay f32.
-    pub fn forward_in(&self, x: Tensor<4>, labels: &[f64], arithmetic: Arithmetic) -> Tensor<4> {
+    /// [`UNet::forward`] as training runs it; input and output are f32 in any arithmetic.
+    pub fn forward_in(&self, x: Tensor<4>, labels: &[f64], setting: Setting) -> Tensor<4> {
+        let Setting { arithmetic, changes, dropout } = setting;
         let device = x.device();
         let width = self.embed.inputs();
         let waves = TensorData::new(waves(labels, width), [labels.len(), width]);
         let embedding = Tensor::<2>::from_data(waves, &device).cast(arithmetic.storage);
-        let embedding = training::activate(self.embed.forward_rows(embedding), 1.0 / ACTIVATION_SIZE);
+        let mut embedding = self.embed.forward_rows(embedding);
+        if let (Some(kernel), Some(changes)) = (&self.changes, changes) {
+            // Rows of unit norm would make a single label out of n count for 1/√n of the noise level's waves (EDM2's
+            // factor for classes).
+            let size = (kernel.inputs() as f64).sqrt();
+            embedding = embedding + kernel.forward_rows(changes.cast(arithmetic.storage)).mul_scalar(size);
+        }
+        let embedding = training::activate(embedding, 1.0 / ACTIVATION_SIZE);
 
         let [batch, rows, columns, _] = x.dims();
         let ones = Tensor::<4>::ones([batch, rows, columns, 1], &device);
         let x = Tensor::cat(vec![x, ones], 3).cast(arithmetic.storage);
-        let x = self.trunk().forward(&mut Training { embedding, arithmetic, kernels: PhantomData }, x);
+        let x = self.trunk().forward(&mut Training { embedding, arithmetic, dropout }, x);
         x.cast(FloatDType::F32) * self.head_gain.val().reshape([1, 1, 1, 1])
     }
 
-    /// What the network is made of, for whoever runs it or writes it down: kernels, and blocks for their modulations. The head's output is still to be
-    /// multiplied by [`UNet::head_gain`].
+    /// What the network is made of, for whoever runs it or writes it down: kernels, and blocks for their modulations.
+    /// The head's output is still to be multiplied by [`UNet::head_gain`].
     pub fn trunk(&self) -> Trunk<&Kernel, &Block> {
         fn levels(levels: &[Level]) -> Vec<Vec<Residual<&Kernel, &Block>>> {
             levels.iter().map(|level| level.blocks.iter().map(Block::parts).collect()).collect()
@@ -137,8 +154,10 @@ impl UNet {
         self.side
     }
 
-    /// The network for sampling: every weight brought to its final scale once, so that no step pays for it.
-    pub fn folded(self) -> Self {
+    /// The network for sampling: every weight brought to its final scale once, so that no step pays for it, and nothing
+    /// that only training needs.
+    pub fn folded(mut self) -> Self {
+        self.changes = None;
         self.map_kernels(Kernel::folded)
     }
 
@@ -156,6 +175,7 @@ impl UNet {
     fn map_kernels(mut self, mut change: impl FnMut(Kernel) -> Kernel) -> Self {
         self.stem = change(self.stem);
         self.embed = change(self.embed);
+        self.changes = self.changes.map(&mut change);
         let mut levels = |levels: Vec<Level>| -> Vec<Level> {
             levels
                 .into_iter()

@@ -46,9 +46,9 @@ impl SamplingNet {
         }
     }
 
-    /// Runs the network: `x` is `[batch, rows, columns, inputs + 1]`, filled up to a multiple of four channels, the last of which that
-    /// counts is all ones; `[batch, rows, columns, outputs]`, filled up too, comes out. `waves` are those of [`SamplingNet::waves`],
-    /// `[1, 1, 1, embedding]`.
+    /// Runs the network: `x` is `[batch, rows, columns, inputs + 1]`, filled up to a multiple of four channels, the
+    /// last of which that counts is all ones; `[batch, rows, columns, outputs]`, filled up too, comes out. `waves` are
+    /// those of [`SamplingNet::waves`], `[1, 1, 1, embedding]`.
     pub fn forward(&self, x: Tensor<4>, waves: Tensor<4>) -> Tensor<4> {
         let embedding = self.embed.finish(waves.clone(), waves, Finish::Activate);
         let modulation = self.modulation.run(embedding);

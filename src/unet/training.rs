@@ -1,37 +1,90 @@
 //! The network's operations as training runs them: on parameters, with gradients.
 
-use std::marker::PhantomData;
-
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use super::block::Block;
 use super::layers::{ACTIVATION_SIZE, Kernel};
 use super::trunk::{Operations, branch_factors, join_factors};
 use crate::kernels::training::{self, Arithmetic};
+use crate::noise::Noise;
 
-/// One look at a batch.
-pub struct Training<'a> {
-    /// What the network is told about each picture's noise level, `[batch, embedding]`.
-    pub embedding: Tensor<2>,
+/// How the network is run while it trains.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The precisions.
     pub arithmetic: Arithmetic,
-    pub kernels: PhantomData<&'a Kernel>,
+    /// What was done to each picture, `[batch, labels]`, for a network that [is told](super::UNet::told_of_changes).
+    pub changes: Option<Tensor<2>>,
+    /// Which channels are left out.
+    pub dropout: Option<Dropout>,
 }
 
-impl<'a> Operations for Training<'a> {
-    type Kernel = &'a Kernel;
-    type Modulation = &'a Block;
+impl Setting {
+    /// Nothing changed and nothing left out.
+    pub fn plain(arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, changes: None, dropout: None }
+    }
+}
+
+/// Leaves out whole channels between a block's convolutions, others in every picture and block (Tompson et al. 2015,
+/// "Efficient Object Localization Using Convolutional Networks", section 3.2), and makes the rest larger by as much as
+/// is missing.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    /// The share left out, from 0 to below 1.
+    pub share: f64,
+    /// Where each picture's choices come from.
+    pub streams: Vec<Noise>,
+}
+
+impl Dropout {
+    /// Turns a modulation `[batch, channels]` into one that silences the channels left out, and the factor that makes
+    /// up for them.
+    fn silence(&mut self, modulation: Tensor<2>) -> (Tensor<2>, f64) {
+        let [batch, channels] = modulation.dims();
+        let share = self.share;
+        let kept: Vec<f32> = self
+            .streams
+            .iter_mut()
+            .take(batch)
+            .flat_map(|stream| {
+                (0..channels).map(|_| if stream.uniform() < share { 0.0 } else { 1.0 }).collect::<Vec<_>>()
+            })
+            .collect();
+        let kept = Tensor::<2>::from_data(TensorData::new(kept, [batch, channels]), &modulation.device());
+        let kept = kept.cast(modulation.dtype());
+        // A channel is multiplied by one plus its modulation, and SiLU keeps zero.
+        (modulation.add_scalar(1.0) * kept - 1.0, 1.0 / (1.0 - share))
+    }
+}
+
+/// One look at a batch.
+pub struct Training {
+    /// What the network is told about each picture, `[batch, embedding]`.
+    pub embedding: Tensor<2>,
+    pub arithmetic: Arithmetic,
+    pub dropout: Option<Dropout>,
+}
+
+impl Operations for Training {
+    type Kernel = Kernel;
+    type Modulation = Block;
     type Value = Tensor<4>;
 
-    fn convolve(&mut self, x: Tensor<4>, kernel: &&'a Kernel) -> Tensor<4> {
+    fn convolve(&mut self, x: Tensor<4>, kernel: &Kernel) -> Tensor<4> {
         kernel.forward(x, self.arithmetic.short_products)
     }
 
-    fn convolve_modulated(&mut self, x: Tensor<4>, kernel: &&'a Kernel, block: &&'a Block) -> Tensor<4> {
+    fn convolve_modulated(&mut self, x: Tensor<4>, kernel: &Kernel, block: &Block) -> Tensor<4> {
         let modulation = block.modulate(self.embedding.clone());
-        training::modulate(self.convolve(x, kernel), modulation, 1.0 / ACTIVATION_SIZE)
+        let (modulation, more) = match &mut self.dropout {
+            Some(dropout) => dropout.silence(modulation),
+            None => (modulation, 1.0),
+        };
+        training::modulate(self.convolve(x, kernel), modulation, more / ACTIVATION_SIZE)
     }
 
-    fn convolve_onto(&mut self, x: Tensor<4>, kernel: &&'a Kernel, main: Tensor<4>) -> Tensor<4> {
+    fn convolve_onto(&mut self, x: Tensor<4>, kernel: &Kernel, main: Tensor<4>) -> Tensor<4> {
         training::blend(main, self.convolve(x, kernel), branch_factors())
     }
 

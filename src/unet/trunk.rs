@@ -1,7 +1,10 @@
 //! The network, written once: what it is made of and how it runs.
 //!
-//! [`Trunk`] is generic over what stands for a kernel, and [`Trunk::forward`] over what the operations do. Training runs it on parameters, in
-//! operations that have gradients; sampling on stored kernels, in few launches; and whoever writes the network down for another engine, on names.
+//! [`Trunk`] is generic over what stands for a kernel, and [`Trunk::forward`] over what the operations do. Training
+//! runs it on parameters, in operations that have gradients; sampling on stored kernels, in few launches; and whoever
+//! writes the network down for another engine, on names.
+
+use std::borrow::Borrow;
 
 use super::layers::{blend_factors, concatenation_factors};
 use crate::kernels::Join;
@@ -29,7 +32,8 @@ pub struct Trunk<K, M> {
     pub head: K,
 }
 
-/// Two 3 × 3 convolutions around a modulation by the noise level, added to the input; attention where the picture is small enough for it.
+/// Two 3 × 3 convolutions around a modulation by the noise level, added to the input; attention where the picture is
+/// small enough for it.
 #[derive(Debug, Clone)]
 pub struct Residual<K, M> {
     /// Whether it stands on the way down, where it normalises its input (EDM2, figure 21).
@@ -74,7 +78,7 @@ pub enum Place {
 
 /// What a network does to its values. Shapes are `[batch, rows, columns, channels]`.
 pub trait Operations {
-    /// Stands for a kernel.
+    /// Stands for a kernel. A [`Trunk`] may hold it or a reference to it.
     type Kernel;
     /// Stands for a block's modulation.
     type Modulation;
@@ -90,8 +94,8 @@ pub trait Operations {
         kernel: &Self::Kernel,
         modulation: &Self::Modulation,
     ) -> Self::Value;
-    /// A convolution at the end of a branch, whose result joins the main path by [`branch_factors`]. The sum is kept within ±
-    /// [`crate::kernels::LARGEST_ACTIVATION`].
+    /// A convolution at the end of a branch, whose result joins the main path by [`branch_factors`]. The sum is kept
+    /// within ± [`crate::kernels::LARGEST_ACTIVATION`].
     fn convolve_onto(&mut self, x: Self::Value, kernel: &Self::Kernel, main: Self::Value) -> Self::Value;
     /// SiLU at unit variance (EDM2, eq. 81), be it here or by the kernel that follows.
     fn activate(&mut self, x: Self::Value) -> Self::Value;
@@ -99,7 +103,8 @@ pub trait Operations {
     fn normalise(&mut self, x: Self::Value, width: Option<usize>) -> Self::Value;
     /// Averages squares of 2 × 2 positions.
     fn halve(&mut self, x: Self::Value) -> Self::Value;
-    /// Puts the channels of `skip` behind those of `x`, each by its factor of `join`; doubles the rows and columns of `x` before, if asked to.
+    /// Puts the channels of `skip` behind those of `x`, each by its factor of `join`; doubles the rows and columns of
+    /// `x` before, if asked to.
     fn join(&mut self, x: Self::Value, skip: Self::Value, doubles: bool) -> Self::Value;
     /// Attention of every position to every other, in heads of `width` channels.
     fn attend(&mut self, x: Self::Value, width: usize) -> Self::Value;
@@ -113,8 +118,12 @@ pub fn join_factors(channels: usize, skip_channels: usize) -> Join {
 
 impl<K, M> Trunk<K, M> {
     /// Runs the network: the inputs and a channel of ones in, the outputs out.
-    pub fn forward<O: Operations<Kernel = K, Modulation = M>>(&self, o: &mut O, x: O::Value) -> O::Value {
-        let mut x = o.convolve(x, &self.stem);
+    pub fn forward<O: Operations>(&self, o: &mut O, x: O::Value) -> O::Value
+    where
+        K: Borrow<O::Kernel>,
+        M: Borrow<O::Modulation>,
+    {
+        let mut x = o.convolve(x, self.stem.borrow());
         let mut skips = Vec::new();
         for (level, blocks) in self.down.iter().enumerate() {
             if level > 0 {
@@ -128,18 +137,19 @@ impl<K, M> Trunk<K, M> {
         x = self.middle.forward(o, x);
         for (level, blocks) in self.up.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
-                // Each block also sees what its counterpart on the way down put out; the first of a level finds it twice as large.
+                // Each block also sees what its counterpart on the way down put out; the first of a level finds it
+                // twice as large.
                 if let Some(skip) = skips.pop() {
                     x = o.join(x, skip, level > 0 && index == 0);
                 }
                 x = block.forward(o, x);
             }
         }
-        o.convolve(x, &self.head)
+        o.convolve(x, self.head.borrow())
     }
 
-    /// The same network with something else for each kernel and modulation: `kernel` is also told the level, counted from the finest, and the place.
-    /// They are called in the order of [`Trunk::forward`].
+    /// The same network with something else for each kernel and modulation: `kernel` is also told the level, counted
+    /// from the finest, and the place. They are called in the order of [`Trunk::forward`].
     pub fn map<L, N>(
         &self,
         mut kernel: impl FnMut(&K, usize, Place) -> L,
@@ -157,28 +167,35 @@ impl<K, M> Trunk<K, M> {
 }
 
 impl<K, M> Residual<K, M> {
-    fn forward<O: Operations<Kernel = K, Modulation = M>>(&self, o: &mut O, x: O::Value) -> O::Value {
+    fn forward<O: Operations>(&self, o: &mut O, x: O::Value) -> O::Value
+    where
+        K: Borrow<O::Kernel>,
+        M: Borrow<O::Modulation>,
+    {
         let mut main = x;
         if self.encoder {
             main = self.shorten(o, main);
             main = o.normalise(main, None);
         }
         let branch = o.activate(main.clone());
-        let branch = o.convolve_modulated(branch, &self.first, &self.modulation);
+        let branch = o.convolve_modulated(branch, self.first.borrow(), self.modulation.borrow());
         if !self.encoder {
             main = self.shorten(o, main);
         }
-        let x = o.convolve_onto(branch, &self.second, main);
+        let x = o.convolve_onto(branch, self.second.borrow(), main);
         let Some(heads) = &self.attention else { return x };
-        let mixed = o.convolve(x.clone(), &heads.query_key_value);
+        let mixed = o.convolve(x.clone(), heads.query_key_value.borrow());
         let mixed = o.normalise(mixed, Some(heads.width));
         let attended = o.attend(mixed, heads.width);
-        o.convolve_onto(attended, &heads.projection, x)
+        o.convolve_onto(attended, heads.projection.borrow(), x)
     }
 
-    fn shorten<O: Operations<Kernel = K, Modulation = M>>(&self, o: &mut O, x: O::Value) -> O::Value {
+    fn shorten<O: Operations>(&self, o: &mut O, x: O::Value) -> O::Value
+    where
+        K: Borrow<O::Kernel>,
+    {
         match &self.shortcut {
-            Some(shortcut) => o.convolve(x, shortcut),
+            Some(shortcut) => o.convolve(x, shortcut.borrow()),
             None => x,
         }
     }

@@ -1,11 +1,14 @@
 //! Everything that is tested without a browser, in one binary so that it links once.
 #![cfg(not(target_family = "wasm"))]
 
+mod changes;
 mod commands;
 mod data;
 mod diffusion;
 mod golden;
+mod hub;
 mod kernels;
+mod mishaps;
 mod noise;
 mod picture;
 mod quality;
