@@ -32,7 +32,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(FileError::at(folder, "making the folder"))?;
     let mut aside = tempfile::Builder::new()
-        .prefix(".aside-")
+        .prefix(ASIDE)
         .tempfile_in(folder)
         .map_err(FileError::at(folder, "making a temporary file in this folder"))?;
     aside.write_all(bytes).map_err(FileError::at(path, "writing"))?;
@@ -40,6 +40,21 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     allow_reading(aside.path()).map_err(FileError::at(path, "setting permissions"))?;
     aside.persist(path).map_err(|error| FileError { path: path.into(), doing: "renaming", source: error.error })?;
     Ok(())
+}
+
+/// What the names of files and folders begin with that are being written.
+pub const ASIDE: &str = ".aside-";
+
+/// Removes what was left half-written below a folder. What cannot be removed stays, and is in nobody's way.
+pub fn sweep(folder: &Path) {
+    let all = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    let aside: Vec<PathBuf> = all
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(ASIDE))
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    for path in aside {
+        let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+    }
 }
 
 /// Reads a whole file.

@@ -14,12 +14,15 @@ use super::{memory, shipped};
 use crate::data::{Dataset, Squaring};
 use crate::device::{self, DeviceChoice};
 use crate::diffusion::Stage;
-use crate::train::{Limits, Outcome, Precision, Run, RunFolder, StageConfig, StopReason, TrainConfig};
+use crate::terminal::say;
+use crate::train::{
+    Limits, Outcome, Precision, Run, RunFolder, StageConfig, StopReason, TrainConfig, Trained, Which, has_begun,
+};
 
 /// Train a diffusion model on a folder of pictures.
 ///
-/// Everything is written to the run folder: the settings, a log, sample grids, and checkpoints to resume from. Ctrl-C finishes
-/// the step, saves and exits. Flags win over --config, which wins over the defaults.
+/// Everything is written to the run folder: the settings, a log, sample grids, and checkpoints to resume from. Ctrl-C
+/// finishes the step, saves and exits. Flags win over --config, which wins over the defaults.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -68,8 +71,8 @@ struct Arguments {
     /// How pictures that are not square become square
     #[arg(long)]
     squaring: Option<Squaring>,
-    /// Look at the quality of each stage's pictures after so many steps, again and again, and keep the best checkpoint for export --best;
-    /// wants the network that scripts/quality-network.sh fetches
+    /// Look at the quality of each stage's pictures after so many steps, again and again, and keep the best checkpoint
+    /// for export --best; wants the network that scripts/quality-network.sh fetches
     #[arg(long, value_name = "STEPS")]
     evaluate_every: Option<u64>,
     /// Precision of the convolutions
@@ -97,7 +100,7 @@ pub fn main() -> anyhow::Result<()> {
 
     let folder = RunFolder::new(&arguments.out);
     let mut config = settings(&arguments, &folder)?;
-    let stop = stop_on_interrupt()?;
+    let interruption = listen()?;
     let chosen = device::choose_many(&arguments.device, arguments.devices)?;
     if let Some(stage) = config.stages.iter().find(|stage| !stage.batch_size.is_multiple_of(chosen.len())) {
         bail!(
@@ -107,7 +110,7 @@ pub fn main() -> anyhow::Result<()> {
         );
     }
     for device in &chosen {
-        eprintln!("training on {}", device.name);
+        say(&format!("training on {}", device.name));
     }
     let devices: Vec<_> = chosen.into_iter().map(|chosen| chosen.device).collect();
 
@@ -121,24 +124,26 @@ pub fn main() -> anyhow::Result<()> {
 
     let size = config.image_size();
     let dataset = Dataset::load(&config.data, size, config.squaring)?;
-    eprintln!("{}: {} pictures at {size} × {size}", dataset.name(), dataset.len());
+    say(&format!("{}: {} pictures at {size} × {size}", dataset.name(), dataset.len()));
 
     let numbers = match arguments.stage {
         Some(number) => number.saturating_sub(1)..number,
         None => 0..config.stages.len(),
     };
+    let _lock = folder.lock()?;
+    interruption.training.store(true, Ordering::Relaxed);
     let mut left = arguments.time_limit;
     for number in numbers.clone() {
         let started = Instant::now();
-        let mut run = if arguments.resume && Run::has_begun(&folder, number) {
+        let mut run = if arguments.resume && has_begun(&folder, number) {
             Run::resume(folder.clone(), config.clone(), number, &dataset, &devices)?
         } else {
             let from = from.get_mut(number).and_then(Option::take);
             Run::start(folder.clone(), config.clone(), number, &dataset, from, &devices)?
         };
         let time = left.map(|left| left.mul_f64(share(&config.stages, number..numbers.end)));
-        let outcome = run.train(Limits { time, images: arguments.images }, &stop)?;
-        eprintln!("stage {}: {}", number + 1, sentence(&outcome, &folder));
+        let outcome = run.train(Limits { time, images: arguments.images }, &interruption.stop)?;
+        say(&format!("stage {}: {}", number + 1, sentence(&outcome, &folder)));
         left = left.map(|left| left.saturating_sub(started.elapsed()));
         if outcome.reason == StopReason::Interrupted {
             break;
@@ -146,7 +151,7 @@ pub fn main() -> anyhow::Result<()> {
     }
     let config = TrainConfig::read(&folder.config())?;
     if let Some(file) = &arguments.export {
-        let trained = Run::newest(&folder, &config, &devices[0])?;
+        let trained = Trained::read(&folder, &config, Which::Newest, &devices[0])?;
         export::write(&trained, &config, &arguments.about, file)?;
     }
     Ok(())
@@ -232,18 +237,31 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
     Ok(config)
 }
 
-/// A flag that Ctrl-C sets; pressed twice, it ends the program at once.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
+/// What Ctrl-C, a closed terminal or a friendly kill ask for.
+#[derive(Default)]
+struct Interruption {
+    /// Somebody asked to stop.
+    stop: AtomicBool,
+    /// There is something to save first.
+    training: AtomicBool,
+}
+
+/// While nothing is trained yet, an interruption ends the program; after that it ends training at the next step, and
+/// asking again changes nothing: what has been learned is saved first.
+fn listen() -> anyhow::Result<Arc<Interruption>> {
+    let interruption = Arc::new(Interruption::default());
+    let heard = Arc::clone(&interruption);
     ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
+        if !heard.training.load(Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nfinishing this step, then saving (press again to stop at once)");
+        say(match heard.stop.swap(true, Ordering::Relaxed) {
+            false => "\nfinishing this step, then saving",
+            true => "\nstill saving; a kill -9 now would lose what was learned since the last checkpoint",
+        });
     })
     .context("listening for Ctrl-C")?;
-    Ok(stop)
+    Ok(interruption)
 }
 
 fn sentence(outcome: &Outcome, folder: &RunFolder) -> String {

@@ -18,17 +18,24 @@ pub enum Squaring {
     Crop,
 }
 
-/// The largest side and memory a picture may ask for before it is refused.
+/// The largest side and memory a picture may ask for before it is refused: a hundred million pixels, with what decoding
+/// them takes.
 const LARGEST_SIDE: u32 = 20_000;
-const LARGEST_MEMORY: u64 = 512 << 20;
+const LARGEST_MEMORY: u64 = 384 << 20;
 
 /// The smallest side from which a picture of `size` is made: half of it, so that nothing is enlarged more than twice.
 pub fn least_side(size: usize) -> u32 {
     (size as u32).div_ceil(2)
 }
 
-/// Decodes PNG, JPEG or WebP, turns it upright, lays it on white, squares and scales it: `size · size · 3` RGB bytes.
+/// Decodes PNG, JPEG or WebP, turns it upright, lays it on white, squares and scales it: `size · size · 3` RGB bytes. A
+/// decoder that panics over a picture costs that picture alone.
 pub fn square(bytes: &[u8], size: usize, squaring: Squaring) -> Result<Vec<u8>, String> {
+    std::panic::catch_unwind(|| decode_to_square(bytes, size, squaring))
+        .unwrap_or_else(|_| Err("the decoder failed over it".into()))
+}
+
+fn decode_to_square(bytes: &[u8], size: usize, squaring: Squaring) -> Result<Vec<u8>, String> {
     let image = on_white(decode(bytes)?);
     let least = least_side(size);
     if image.width().min(image.height()) < least {
@@ -61,6 +68,14 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     limits.max_alloc = Some(LARGEST_MEMORY);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    // The limits bound what the decoder takes for itself; what it will write into is counted here.
+    if decoder.total_bytes() > LARGEST_MEMORY {
+        let (width, height) = decoder.dimensions();
+        return Err(format!(
+            "{width} × {height} pixels are too many: they would take more than {} MB",
+            LARGEST_MEMORY >> 20
+        ));
+    }
     // Cameras note how they were held instead of turning the pixels.
     let orientation = decoder.orientation().map_err(|error| error.to_string())?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;

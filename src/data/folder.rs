@@ -4,30 +4,56 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use super::Skipped;
 use crate::files::FileError;
 
-/// All files below `path` with one of the extensions, in any case, sorted; `path` itself if it is such a file. Hidden files and
-/// folders are passed over.
-pub fn files(path: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, FileError> {
-    let mut found = Vec::new();
-    let visible =
-        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
-    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
-        let entry = match entry {
-            Ok(entry) => entry,
-            // A dangling link or a closed subfolder is one more thing that cannot be read, and is named as such later on.
-            Err(error) if error.depth() > 0 => {
-                found.extend(error.path().map(Path::to_path_buf));
-                continue;
+/// What was found below a path.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// All files, sorted; those that are hidden or lie in hidden folders are passed over.
+    files: Vec<PathBuf>,
+    /// Entries that could not be looked at: dangling links, an editor's lock file, closed folders.
+    pub unreadable: Vec<Skipped>,
+}
+
+impl Listing {
+    /// Looks below `path`, or at `path` itself if it is a file.
+    ///
+    /// # Errors
+    /// When `path` itself cannot be looked at.
+    pub fn of(path: &Path) -> Result<Self, FileError> {
+        let mut listing = Self::default();
+        let visible =
+            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+        for entry in WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() => listing.files.push(entry.into_path()),
+                Ok(_) => {}
+                Err(error) if error.depth() > 0 => {
+                    let name = error.path().unwrap_or(path);
+                    if !is_hidden(name) {
+                        let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                        listing.unreadable.push(Skipped { name: name.display().to_string(), reason });
+                    }
+                }
+                Err(error) => {
+                    return Err(FileError { path: path.into(), doing: "listing the folder", source: error.into() });
+                }
             }
-            Err(error) => {
-                return Err(FileError { path: path.into(), doing: "listing the folder", source: error.into() });
-            }
-        };
-        let extension = entry.path().extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        if entry.file_type().is_file() && extension.is_some_and(|extension| extensions.contains(&extension.as_str())) {
-            found.push(entry.into_path());
         }
+        Ok(listing)
     }
-    Ok(found)
+
+    /// The files with one of the extensions, in any case.
+    pub fn with_extension(&self, extensions: &[&str]) -> Vec<PathBuf> {
+        let fits = |path: &&PathBuf| {
+            let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+            extension.is_some_and(|extension| extensions.contains(&extension.as_str()))
+        };
+        self.files.iter().filter(fits).cloned().collect()
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }

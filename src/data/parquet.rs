@@ -14,22 +14,29 @@ use crate::files::FileError;
 /// The column's name in the layout, and the field that holds the file's bytes.
 const COLUMN: &str = "image";
 const BYTES: &str = "bytes";
+/// Pictures that are handed over together.
+const AT_ONCE: usize = 256;
 
-/// The encoded pictures of a file, row by row. A row without bytes is one picture that cannot be read.
-pub fn read(path: &Path) -> Result<Vec<Encoded>, DataError> {
+/// Hands the encoded pictures of a file over, so many at a time that a file of any size fits in memory. A row without
+/// bytes is one picture that cannot be read.
+pub fn read(path: &Path, mut take: impl FnMut(Vec<Encoded>)) -> Result<(), DataError> {
     let wrong = |reason: String| DataError::Parquet { path: path.to_path_buf(), reason };
     let file = File::open(path).map_err(FileError::at(path, "opening"))?;
     let reader =
         SerializedFileReader::new(file).map_err(|error| wrong(format!("this is no readable Parquet file: {error}")))?;
     let projection = picture_column(reader.metadata().file_metadata().schema()).map_err(wrong)?;
     let rows = reader.get_row_iter(Some(projection)).map_err(|error| wrong(error.to_string()))?;
-    rows.enumerate()
-        .map(|(index, row)| {
-            let row = row.map_err(|error| wrong(format!("row {index} cannot be read: {error}")))?;
-            let bytes = picture_bytes(&row).ok_or_else(|| "the row holds no bytes".to_string());
-            Ok(Encoded { name: format!("{}, row {index}", path.display()), bytes })
-        })
-        .collect()
+    let mut some = Vec::new();
+    for (index, row) in rows.enumerate() {
+        let row = row.map_err(|error| wrong(format!("row {index} cannot be read: {error}")))?;
+        let bytes = picture_bytes(&row).ok_or_else(|| "the row holds no bytes".to_string());
+        some.push(Encoded { name: format!("{}, row {index}", path.display()), bytes });
+        if some.len() == AT_ONCE {
+            take(std::mem::take(&mut some));
+        }
+    }
+    take(some);
+    Ok(())
 }
 
 /// The schema cut down to the picture's bytes, so that no other column is read.

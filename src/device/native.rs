@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 
 use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
-use burn::tensor::{Device, DeviceKind};
+use burn::tensor::{Device, DeviceKind, DeviceType as Runtime};
 use thiserror::Error;
 
 use super::Chosen;
@@ -119,7 +119,8 @@ pub fn choose(choice: &DeviceChoice) -> Result<Chosen, DeviceError> {
     }
 }
 
-/// Opens several devices of one kind; remote ones are as many as there are addresses. On the CPU they share its cores, which serves only to try the mechanism.
+/// Opens several devices of one kind; remote ones are as many as there are addresses. On the CPU they share its cores,
+/// which serves only to try the mechanism.
 ///
 /// # Errors
 /// When there are not as many, or one cannot be opened.
@@ -142,10 +143,16 @@ pub fn choose_many(choice: &DeviceChoice, wanted: usize) -> Result<Vec<Chosen>, 
         DeviceChoice::Rocm => (0..wanted).map(Device::rocm).collect(),
         _ => return Err(DeviceError::TooFew { wanted, found: 1 }),
     };
-    let found = match choice {
-        DeviceChoice::Auto | DeviceChoice::Gpu => Device::enumerate_physical().len(),
-        _ => wanted,
+    // Counted among what there is, of just the kind that will be opened.
+    let there = match choice {
+        DeviceChoice::Auto | DeviceChoice::Gpu => Device::enumerate(Runtime::Wgpu).to_vec(),
+        #[cfg(feature = "cuda")]
+        DeviceChoice::Cuda => Device::enumerate(Runtime::Cuda).to_vec(),
+        #[cfg(feature = "rocm")]
+        DeviceChoice::Rocm => Device::enumerate(Runtime::Rocm).to_vec(),
+        _ => devices.clone(),
     };
+    let found = devices.iter().filter(|device| there.contains(device)).count();
     if found < wanted {
         return Err(DeviceError::TooFew { wanted, found });
     }

@@ -27,7 +27,8 @@ pub enum GpuError {
     Closed(String),
 }
 
-/// A little more than half of what a step of the shipped cascade takes, so that a GPU computes the first half while the second is written down.
+/// A little more than half of what a step of the shipped cascade takes, so that a GPU computes the first half while the
+/// second is written down.
 const LAUNCHES_A_SUBMIT: usize = 60;
 
 /// Opens the browser's GPU.
@@ -47,8 +48,8 @@ pub async fn open_gpu() -> Result<Gpu, GpuError> {
 /// Runs the module's constructors, once.
 ///
 /// A module that never does this itself is taken for a command by the linker, which then runs all of them at each call from
-/// JavaScript. cubecl's compiler registers its operations by almost five thousand constructors, and wgpu calls JavaScript, which calls
-/// back, several times a launch: that was a third of a step.
+/// JavaScript. cubecl's compiler registers its operations by almost five thousand constructors, and wgpu calls
+/// JavaScript, which calls back, several times a launch: that was a third of a step.
 fn construct() {
     static ONCE: Once = Once::new();
     unsafe extern "C" {

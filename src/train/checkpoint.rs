@@ -22,7 +22,7 @@ const MOMENTS: [&str; 2] = ["first-moment.bpk", "second-moment.bpk"];
 const STATE: &str = "state.toml";
 
 /// What a checkpoint says about itself.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Steps done.
     pub step: u64,
@@ -32,6 +32,10 @@ pub struct State {
     pub seconds: f64,
     /// How many pictures the dataset has.
     pub pictures: usize,
+    /// Their [`fingerprint`](crate::data::Dataset::fingerprint).
+    pub fingerprint: String,
+    /// Whether the run began with weights that had been trained before.
+    pub continued: bool,
 }
 
 /// Why a checkpoint could not be written or read.
@@ -48,20 +52,28 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
+    /// A checkpoint could not be written. Those before it are as they were.
+    #[error("{path}: writing the checkpoint failed: {reason}", path = .path.display())]
+    Unwritten {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// There is nothing to resume from.
     #[error("{path}: there is no checkpoint to resume from; start without --resume", path = .0.display())]
     None(PathBuf),
 }
 
 /// Writes a checkpoint below `folder`, aside and then renamed, and removes all but the last three.
-pub fn save(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, CheckpointError> {
+pub fn save(folder: &Path, trainer: &Trainer, state: &State) -> Result<PathBuf, CheckpointError> {
     let place = write(folder, trainer, state)?;
     prune(folder, KEPT)?;
     Ok(place)
 }
 
 /// The same, and removes all others.
-pub fn save_only(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, CheckpointError> {
+pub fn save_only(folder: &Path, trainer: &Trainer, state: &State) -> Result<PathBuf, CheckpointError> {
     let place = write(folder, trainer, state)?;
     for other in list(folder)?.iter().filter(|other| **other != place) {
         remove(other)?;
@@ -69,30 +81,35 @@ pub fn save_only(folder: &Path, trainer: &Trainer, state: State) -> Result<PathB
     Ok(place)
 }
 
-fn write(folder: &Path, trainer: &Trainer, state: State) -> Result<PathBuf, CheckpointError> {
+fn write(folder: &Path, trainer: &Trainer, state: &State) -> Result<PathBuf, CheckpointError> {
+    let place = folder.join(format!("step-{:08}", state.step));
+    // The same step of a run is the same checkpoint: a good one is never taken away to be put there again.
+    if read_state(&place).is_ok_and(|there| State { seconds: state.seconds, ..there } == *state) {
+        return Ok(place);
+    }
     fs::create_dir_all(folder).map_err(FileError::at(folder, "making the folder"))?;
     let aside = tempfile::Builder::new()
-        .prefix(".aside-")
+        .prefix(files::ASIDE)
         .tempdir_in(folder)
         .map_err(FileError::at(folder, "making a temporary folder in this one"))?;
     let part = |name: &str| aside.path().join(name);
     let written =
-        |path: PathBuf| move |error: RecordError| CheckpointError::Damaged { path, reason: error.to_string() };
+        |path: PathBuf| move |error: RecordError| CheckpointError::Unwritten { path, reason: error.to_string() };
 
     let Weights { model, average, moments: [first, second] } = &trainer.weights;
     for (name, module) in [(MODEL, model), (AVERAGE, average), (MOMENTS[0], first), (MOMENTS[1], second)] {
         module.clone().into_record().save(part(name)).map_err(written(part(name)))?;
     }
-    let text = toml::to_string(&state)
-        .map_err(|error| CheckpointError::Damaged { path: part(STATE), reason: error.to_string() })?;
+    let text = toml::to_string(state)
+        .map_err(|error| CheckpointError::Unwritten { path: part(STATE), reason: error.to_string() })?;
     files::write(&part(STATE), text.as_bytes())?;
 
-    let place = folder.join(format!("step-{:08}", state.step));
     if place.exists() {
+        // Damaged, or of another run that was given up: no loss.
         fs::remove_dir_all(&place).map_err(FileError::at(&place, "replacing"))?;
     }
-    let aside = aside.keep();
-    fs::rename(&aside, &place).map_err(FileError::at(&place, "renaming the finished checkpoint"))?;
+    fs::rename(aside.path(), &place).map_err(FileError::at(&place, "renaming the finished checkpoint"))?;
+    let _ = aside.keep();
     Ok(place)
 }
 
@@ -117,7 +134,13 @@ pub fn load_latest(folder: &Path, trainer: Trainer) -> Result<(Trainer, State), 
         moments: [put(MOMENTS[0], first)?, put(MOMENTS[1], second)?],
     };
     trainer.step = state.step;
+    trainer.continued = state.continued;
     Ok((trainer, state))
+}
+
+/// Whether there is any checkpoint, a damaged one too.
+pub fn any(folder: &Path) -> Result<bool, CheckpointError> {
+    Ok(!list(folder)?.is_empty())
 }
 
 /// The newest checkpoint's word about itself.

@@ -25,17 +25,20 @@ pub enum TrainError {
     },
     /// A run folder that is in use.
     #[error("{0} already holds a run: continue it with --resume, or choose another --out")]
+    FolderHoldsRun(String),
+    /// A run folder that another program trains in.
+    #[error("{0} is in use by another program that trains in it: wait for it, or choose another --out")]
     FolderInUse(String),
     /// Other pictures than the run began with.
     #[error(
-        "the run began with {began} pictures and now there are {found}: a run goes on with the pictures it began with. \
+        "the run began with {began} pictures, and now {found}: a run goes on with the pictures it began with. \
          Export it, and start another with --from"
     )]
     DatasetChanged {
         /// How many there were.
         began: usize,
-        /// How many there are.
-        found: usize,
+        /// What there is now.
+        found: String,
     },
     /// The device failed.
     #[error("step {step}: the device returned no result: {reason}")]

@@ -30,7 +30,8 @@ pub struct SamplePlan {
     pub sampler: Sampler,
 }
 
-/// Samples the averaged weights at the seeds from 0 up; a further stage adds its detail to the first pictures of the dataset, as many as there are.
+/// Samples the averaged weights at the seeds from 0 up; a further stage adds its detail to the first pictures of the
+/// dataset, as many as there are.
 pub fn sample(trainer: &Trainer, dataset: &Dataset, plan: SamplePlan) -> Result<Vec<Picture>, TrainError> {
     let device = trainer.main_device();
     let stage = trainer.stage();

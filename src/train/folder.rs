@@ -1,6 +1,10 @@
 //! The run folder and what lies in it.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+
+use super::error::TrainError;
+use crate::files::{self, FileError};
 
 /// Where a run keeps its files.
 #[derive(Debug, Clone)]
@@ -17,6 +21,25 @@ impl RunFolder {
         &self.0
     }
 
+    /// Takes the folder for this program alone, until the lock is dropped or the program ends in whatever way, and
+    /// sweeps up what a killed one left half-written.
+    ///
+    /// # Errors
+    /// When another program has it, or it cannot be made.
+    pub fn lock(&self) -> Result<RunLock, TrainError> {
+        std::fs::create_dir_all(&self.0).map_err(FileError::at(&self.0, "making the folder"))?;
+        let path = self.0.join(".lock");
+        let file = File::create(&path).map_err(FileError::at(&path, "making"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(TrainError::FolderInUse(self.0.display().to_string())),
+            // A file system without locks: nothing is worse than it was.
+            Err(TryLockError::Error(_)) => {}
+        }
+        files::sweep(&self.0);
+        Ok(RunLock { _file: file })
+    }
+
     /// The settings.
     pub fn config(&self) -> PathBuf {
         self.0.join("config.toml")
@@ -31,6 +54,12 @@ impl RunFolder {
     pub fn stage(&self, stage: usize) -> StageFolder {
         StageFolder(self.0.join(format!("stage-{}", stage + 1)))
     }
+}
+
+/// Keeps other programs out of a run folder.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
 }
 
 /// Where a run keeps the files of one stage.

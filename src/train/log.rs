@@ -64,11 +64,13 @@ impl<T: Columns> Table<T> {
         if path.exists() {
             let bytes = files::read(path)?;
             let text = String::from_utf8_lossy(&bytes);
-            for line in text.lines().skip(1) {
+            let mut last = None;
+            // A line without its end was being written when the program was killed.
+            for line in text.split_inclusive('\n').skip(1).filter(|line| line.ends_with('\n')) {
                 let before = line.split(',').next().and_then(|step| step.parse::<u64>().ok());
-                if before.is_some_and(|before| before <= step) {
+                if before.is_some_and(|before| before <= step) && before > last {
                     kept.push_str(line);
-                    kept.push('\n');
+                    last = before;
                 }
             }
         }

@@ -11,8 +11,9 @@ const SMALLEST_DEVIATION: f32 = 0.004;
 /// Pictures at once.
 const BATCH: usize = 32;
 
-/// The mean of all patches, their principal components and how large these are, over pictures of the stage's size and their mirror
-/// images. For a further stage, over what is missing from the pictures when they are reduced and enlarged again.
+/// The mean of all patches, their principal components and how large these are, over pictures of the stage's size and
+/// their mirror images. For a further stage, over what is missing from the pictures when they are reduced and enlarged
+/// again.
 pub fn bands(dataset: &Dataset, shape: &StageShape) -> Bands {
     let device = Device::flex();
     let mut moments = Moments::new(3 * shape.patch * shape.patch);

@@ -1,6 +1,7 @@
 //! Native training: pictures in, a run folder with checkpoints, sample grids and a log out.
 //!
-//! One step, read from top to bottom, is [`Trainer::step`]; what surrounds it (when to stop, what to write) is [`Run::train`].
+//! One step, read from top to bottom, is [`Trainer::step`]; what surrounds it (when to stop, what to write) is
+//! [`Run::train`].
 
 mod checkpoint;
 mod config;
@@ -12,13 +13,15 @@ mod log;
 mod measure;
 mod progress;
 mod run;
+mod trained;
 mod trainer;
 
 pub use checkpoint::CheckpointError;
 pub use config::{ConfigError, Precision, StageConfig, TrainConfig};
 pub use error::TrainError;
-pub use folder::{RunFolder, StageFolder};
+pub use folder::{RunFolder, RunLock, StageFolder};
 pub use log::Row;
 pub use measure::bands;
-pub use run::{Limits, Outcome, Run, StopReason, Trained, TrainedStage, Which};
+pub use run::{Limits, Outcome, Run, StopReason};
+pub use trained::{Trained, TrainedStage, Which, has_begun};
 pub use trainer::{Report, Trainer};

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::log::Row;
 use super::trainer::Trainer;
+use crate::terminal::say;
 
 /// How often a line is printed where there is no terminal to redraw one on.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -43,7 +44,7 @@ impl Progress {
         self.bar.set_message(format!("{speed:.1} images/s  loss {:.4}", row.loss));
         if self.bar.is_hidden() && self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
             let left = self.bar.eta().as_secs();
-            eprintln!(
+            say(&format!(
                 "{}step {}/{}  {speed:.1} images/s  loss {:.4}  {}:{:02} left",
                 self.name,
                 row.step,
@@ -51,14 +52,21 @@ impl Progress {
                 row.loss,
                 left / 60,
                 left % 60
-            );
+            ));
             self.last_line = Some(Instant::now());
         }
     }
 
     /// Prints a line above the bar.
     pub fn say(&self, line: &str) {
-        if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
+        if self.bar.is_hidden() { say(line) } else { self.bar.println(line) }
+    }
+
+    /// Says what could not be done.
+    pub fn tell<E: std::fmt::Display>(&self, what: &str, done: Result<(), E>) {
+        if let Err(error) = done {
+            self.say(&format!("{what} was not written, and the run goes on: {error}"));
+        }
     }
 
     /// Leaves the bar as it stands.

@@ -12,9 +12,10 @@ use super::evaluation::{self, Best, Evaluation, SamplePlan};
 use super::folder::{RunFolder, StageFolder};
 use super::log::{Row, Table};
 use super::progress::Progress;
+use super::trained;
 use super::trainer::{Report, Trainer};
 use crate::data::Dataset;
-use crate::diffusion::{Bands, Model, Preconditioning, Stage};
+use crate::diffusion::Stage;
 use crate::files;
 use crate::picture::Picture;
 
@@ -23,7 +24,6 @@ pub struct Run {
     run_folder: RunFolder,
     folder: StageFolder,
     config: TrainConfig,
-    stage: StageConfig,
     number: usize,
     trainer: Trainer,
     dataset: Dataset,
@@ -31,40 +31,6 @@ pub struct Run {
     log: Table<Row>,
     qualities: Option<Table<Best>>,
     evaluation: Option<Evaluation>,
-}
-
-/// The averaged weights of a run.
-pub struct Trained {
-    /// The stages, from the first on, as far as they were trained.
-    pub stages: Vec<TrainedStage>,
-    /// Pictures in the dataset.
-    pub pictures: usize,
-}
-
-/// The averaged weights of a stage, and what they have behind them.
-pub struct TrainedStage {
-    /// The network in its frame, folded for sampling.
-    pub stage: Stage,
-    /// Pictures seen, repeats included.
-    pub images_seen: u64,
-    /// Seconds of training.
-    pub seconds: f64,
-}
-
-impl Trained {
-    /// The stages as a model.
-    pub fn model(&self) -> Model {
-        Model { stages: self.stages.iter().map(|trained| trained.stage.clone()).collect() }
-    }
-}
-
-/// Which checkpoint of a stage is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// The last one.
-    Newest,
-    /// The one whose pictures were nearest to the training pictures, where they were looked at; else the last one.
-    Best,
 }
 
 /// When to stop before the planned number of steps.
@@ -103,8 +69,8 @@ pub enum StopReason {
 }
 
 impl Run {
-    /// Starts a stage of a run, counted from zero, from fresh weights or from those of `from`, which brings its own bands. `dataset` holds
-    /// the pictures at their final size.
+    /// Starts a stage of a run, counted from zero, from fresh weights or from those of `from`, which brings its own
+    /// bands. `dataset` holds the pictures at their final size.
     ///
     /// # Errors
     /// When the folder holds the stage already, the configuration cannot be used, or a file cannot be written.
@@ -119,8 +85,8 @@ impl Run {
         config.validate()?;
         let (stage, dataset) = of_stage(&config, number, dataset)?;
         let folder = run_folder.stage(number);
-        if checkpoint::latest_state(&folder.checkpoints()).is_ok() {
-            return Err(TrainError::FolderInUse(run_folder.path().display().to_string()));
+        if checkpoint::any(&folder.checkpoints())? {
+            return Err(TrainError::FolderHoldsRun(run_folder.path().display().to_string()));
         }
         let trainer = match from {
             Some(Stage { unet, preconditioning, .. }) => {
@@ -128,27 +94,20 @@ impl Run {
             }
             None => Trainer::measured(&config, &stage, &dataset, devices)?,
         };
-        files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
-        write_bands(&folder, &trainer.preconditioning().bands)?;
-        let log = Table::open(&folder.log(), 0)?;
-        let qualities = qualities(&folder, &config, 0)?;
-        let state = State { step: 0, images: 0, seconds: 0.0, pictures: dataset.len() };
-        Ok(Self {
-            run_folder,
-            folder,
-            config,
-            stage,
-            number,
-            trainer,
-            dataset,
-            state,
-            log,
-            qualities,
-            evaluation: None,
-        })
+        trained::write_bands(&folder, &trainer.preconditioning().bands)?;
+        let state = State {
+            step: 0,
+            images: 0,
+            seconds: 0.0,
+            pictures: dataset.len(),
+            fingerprint: dataset.fingerprint(),
+            continued: trainer.continued,
+        };
+        Self::at(state, run_folder, config, number, trainer, dataset)
     }
 
-    /// Goes on with a stage of the run in a folder, from its newest checkpoint, with the folder's own configuration but for `steps`.
+    /// Goes on with a stage of the run in a folder, from its newest checkpoint, with the folder's own configuration but
+    /// for `steps`.
     ///
     /// # Errors
     /// When there is no checkpoint, it is damaged, or does not fit the configuration.
@@ -163,32 +122,34 @@ impl Run {
         let (stage, dataset) = of_stage(&config, number, dataset)?;
         let folder = run_folder.stage(number);
         checkpoint::latest_state(&folder.checkpoints())?;
-        let fresh = Trainer::new(&config, &stage, read_preconditioning(&folder, &config)?, devices)?;
+        let fresh = Trainer::new(&config, &stage, trained::read_preconditioning(&folder, &config)?, devices)?;
         let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
-        if state.pictures != dataset.len() {
-            return Err(TrainError::DatasetChanged { began: state.pictures, found: dataset.len() });
+        if state.fingerprint != dataset.fingerprint() {
+            let found = match dataset.len() {
+                same if same == state.pictures => "they are other ones, or squared in another way".to_string(),
+                other => format!("there are {other}"),
+            };
+            return Err(TrainError::DatasetChanged { began: state.pictures, found });
         }
-        files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
-        let log = Table::open(&folder.log(), state.step)?;
-        let qualities = qualities(&folder, &config, state.step)?;
-        Ok(Self {
-            run_folder,
-            folder,
-            config,
-            stage,
-            number,
-            trainer,
-            dataset,
-            state,
-            log,
-            qualities,
-            evaluation: None,
-        })
+        Self::at(state, run_folder, config, number, trainer, dataset)
     }
 
-    /// Whether a stage has begun: there is a checkpoint to resume from.
-    pub fn has_begun(folder: &RunFolder, number: usize) -> bool {
-        checkpoint::latest_state(&folder.stage(number).checkpoints()).is_ok()
+    /// A run in some state, its configuration and tables written or opened.
+    fn at(
+        state: State,
+        run_folder: RunFolder,
+        config: TrainConfig,
+        number: usize,
+        trainer: Trainer,
+        dataset: Dataset,
+    ) -> Result<Self, TrainError> {
+        files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
+        let folder = run_folder.stage(number);
+        let log = Table::open(&folder.log(), state.step)?;
+        // The table of what pictures score, if they are looked at or were.
+        let wanted = config.evaluate_every > 0 || folder.quality().exists();
+        let qualities = if wanted { Some(Table::open(&folder.quality(), state.step)?) } else { None };
+        Ok(Self { run_folder, folder, config, number, trainer, dataset, state, log, qualities, evaluation: None })
     }
 
     /// Trains until all steps are done, a limit is reached, or `stop` is set; then writes a checkpoint and a sample grid.
@@ -198,8 +159,13 @@ impl Run {
     pub fn train(&mut self, limits: Limits, stop: &AtomicBool) -> Result<Outcome, TrainError> {
         let started = Instant::now();
         let seconds_before = self.state.seconds;
-        let mut progress = Progress::new(self.number, self.config.stages.len(), self.stage.steps, &self.trainer);
-        self.note_skipped(&progress)?;
+        let mut progress =
+            Progress::new(self.number, self.config.stages.len(), self.trainer.planned_steps(), &self.trainer);
+        progress.tell("the list of pictures left out", self.note_skipped(&progress));
+        if self.config.evaluate_every > 0 && self.evaluation.is_none() {
+            // What is missing for it is said now, and not hours later.
+            self.evaluation = Some(Evaluation::new(&self.dataset, &self.folder.best_quality(), self.state.step)?);
+        }
         let mut since_row: Vec<Report> = Vec::new();
         let reason = loop {
             if let Some(reason) = self.reason_to_stop(limits, started, stop) {
@@ -221,72 +187,39 @@ impl Run {
             if due(self.config.log_every) {
                 let row = self.row(&since_row);
                 since_row.clear();
-                self.log.add(&row)?;
+                progress.tell("the log", self.log.add(&row));
                 progress.show(&row);
             }
+            // What cannot be written is told, and the run goes on: the disk may have room again by the next time.
             if due(self.config.checkpoint_every) {
-                self.save()?;
+                match self.save() {
+                    Err(error @ TrainError::NotANumber { .. }) => return Err(error),
+                    saved => progress.tell("the checkpoint", saved),
+                }
             }
             if due(self.config.sample_every) {
-                self.write_grid(&progress)?;
+                progress.tell("the sample grid", self.write_grid(&progress));
             }
             if due(self.config.evaluate_every) {
-                self.evaluate(&progress)?;
+                match self.evaluate(&progress) {
+                    Err(error @ TrainError::NotANumber { .. }) => return Err(error),
+                    evaluated => progress.tell("what the pictures score", evaluated),
+                }
             }
         };
         progress.finish();
         self.save()?;
         if reason != StopReason::Interrupted && !self.folder.grid(self.state.step).exists() {
-            self.write_grid(&progress)?;
+            progress.tell("the sample grid", self.write_grid(&progress));
         }
         let State { step: steps, images, seconds, .. } = self.state;
         Ok(Outcome { reason, steps, images, seconds })
     }
 
-    /// The averaged weights of the newest checkpoints in a run folder, without the pictures that they learned from: of the first stage
-    /// and those after it, as far as they have begun.
-    ///
-    /// # Errors
-    /// When the first stage has no checkpoint, or one is damaged.
-    pub fn newest(folder: &RunFolder, config: &TrainConfig, device: &Device) -> Result<Trained, TrainError> {
-        Self::trained(folder, config, Which::Newest, device)
-    }
-
-    /// The averaged weights of a run folder's checkpoints, chosen by `which`.
-    ///
-    /// # Errors
-    /// As [`Run::newest`].
-    pub fn trained(
-        folder: &RunFolder,
-        config: &TrainConfig,
-        which: Which,
-        device: &Device,
-    ) -> Result<Trained, TrainError> {
-        let mut trained = Trained { stages: Vec::new(), pictures: 0 };
-        for (number, stage) in config.stages.iter().enumerate() {
-            if number > 0 && !Self::has_begun(folder, number) {
-                break;
-            }
-            let place = folder.stage(number);
-            let checkpoints = match which {
-                Which::Best if place.best_quality().exists() => place.best(),
-                _ => place.checkpoints(),
-            };
-            checkpoint::latest_state(&checkpoints)?;
-            let preconditioning = read_preconditioning(&place, config)?;
-            let fresh = Trainer::new(config, stage, preconditioning, std::slice::from_ref(device))?;
-            let (trainer, state) = checkpoint::load_latest(&checkpoints, fresh)?;
-            let State { images, seconds, pictures, .. } = state;
-            trained.pictures = pictures;
-            trained.stages.push(TrainedStage { stage: trainer.stage(), images_seen: images, seconds });
-        }
-        Ok(trained)
-    }
-
     /// Writes a checkpoint.
     fn save(&self) -> Result<(), TrainError> {
         self.check_weights()?;
-        checkpoint::save(&self.folder.checkpoints(), &self.trainer, self.state)?;
+        checkpoint::save(&self.folder.checkpoints(), &self.trainer, &self.state)?;
         Ok(())
     }
 
@@ -303,7 +236,7 @@ impl Run {
     fn reason_to_stop(&self, limits: Limits, started: Instant, stop: &AtomicBool) -> Option<StopReason> {
         if stop.load(Ordering::Relaxed) {
             Some(StopReason::Interrupted)
-        } else if self.trainer.steps_done() >= self.stage.steps {
+        } else if self.trainer.steps_done() >= self.trainer.planned_steps() {
             Some(StopReason::Finished)
         } else if limits.images.is_some_and(|images| self.trainer.images_seen() >= images) {
             Some(StopReason::ImageLimit)
@@ -348,12 +281,9 @@ impl Run {
     fn evaluate(&mut self, progress: &Progress) -> Result<(), TrainError> {
         let step = self.state.step;
         let noted = self.folder.best_quality();
-        let mut evaluation = match self.evaluation.take() {
-            Some(evaluation) => evaluation,
-            None => Evaluation::new(&self.dataset, &noted, step)?,
-        };
-        let (quality, better) = evaluation.judge(&self.sample(self.config.evaluate_count)?, step)?;
-        self.evaluation = Some(evaluation);
+        let pictures = self.sample(self.config.evaluate_count)?;
+        let Some(evaluation) = &mut self.evaluation else { return Ok(()) };
+        let (quality, better) = evaluation.judge(&pictures, step)?;
         if let Some(qualities) = &self.qualities {
             qualities.add(&quality)?;
         }
@@ -364,7 +294,7 @@ impl Run {
         ));
         if better {
             self.check_weights()?;
-            checkpoint::save_only(&self.folder.best(), &self.trainer, self.state)?;
+            checkpoint::save_only(&self.folder.best(), &self.trainer, &self.state)?;
             let text = format!("step = {step}\nkid = {kid:?}\ndeviation = {deviation:?}\n");
             files::write(&noted, text.as_bytes())?;
         }
@@ -395,25 +325,4 @@ fn of_stage(config: &TrainConfig, number: usize, dataset: &Dataset) -> Result<(S
     let stages = config.stages.len();
     let stage = config.stages.get(number).ok_or(TrainError::NoStage { found: number + 1, stages })?;
     Ok((stage.clone(), dataset.reduced(config.image_size() / stage.shape.image_size)))
-}
-
-/// The table of what pictures score, if they are looked at or were.
-fn qualities(folder: &StageFolder, config: &TrainConfig, step: u64) -> Result<Option<Table<Best>>, TrainError> {
-    let wanted = config.evaluate_every > 0 || folder.quality().exists();
-    Ok(if wanted { Some(Table::open(&folder.quality(), step)?) } else { None })
-}
-
-fn write_bands(folder: &StageFolder, bands: &Bands) -> Result<(), TrainError> {
-    let path = folder.bands();
-    let reason =
-        |error: serde_json::Error| TrainError::Bands { path: path.display().to_string(), reason: error.to_string() };
-    let text = serde_json::to_string(bands).map_err(reason)?;
-    Ok(files::write(&path, text.as_bytes())?)
-}
-
-fn read_preconditioning(folder: &StageFolder, config: &TrainConfig) -> Result<Preconditioning, TrainError> {
-    let path = folder.bands();
-    let bands = serde_json::from_slice(&files::read(&path)?)
-        .map_err(|error| TrainError::Bands { path: path.display().to_string(), reason: error.to_string() })?;
-    Ok(Preconditioning { prediction: config.prediction, bands })
 }

@@ -164,9 +164,46 @@ fn parquet_of_another_layout_or_cut_off_is_named() {
     assert!(message.contains("no struct column 'image' among the columns picture"), "{message}");
 }
 
+/// A PNG that says that it has so many pixels, and holds next to none of them.
+fn boastful_png(side: u32) -> Vec<u8> {
+    let mut png = disc(0, 16).to_png().unwrap();
+    png[16..20].copy_from_slice(&side.to_be_bytes());
+    png[20..24].copy_from_slice(&side.to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    png
+}
+
+#[test]
+fn a_picture_that_would_fill_the_memory_is_refused_before_it_does() {
+    let folder = folder_of_discs(2, 32);
+    fs::write(folder.path().join("large.png"), boastful_png(18_000)).unwrap();
+    let dataset = load(folder.path(), 32).unwrap();
+    assert_eq!(dataset.len(), 2);
+    let reason = &dataset.skipped()[0].reason;
+    assert!(reason.contains("18000 × 18000 pixels are too many"), "{reason}");
+}
+
+#[cfg(unix)]
+#[test]
+fn entries_that_cannot_be_read_are_left_out_and_named() {
+    let folder = folder_of_discs(3, 32);
+    // What an editor leaves beside a file that it has open, hidden and not, and a link whose end was removed.
+    for name in [".#a.png", "#a.png#", "gone.png", "gone.parquet"] {
+        std::os::unix::fs::symlink("nobody@nowhere:1", folder.path().join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("round")).unwrap();
+    let dataset = load(folder.path(), 32).unwrap();
+    assert_eq!(dataset.len(), 3);
+    let names: Vec<&str> = dataset.skipped().iter().map(|s| s.name.rsplit('/').next().unwrap()).collect();
+    assert_eq!(names, ["#a.png#", "gone.parquet", "gone.png", "round"]);
+    assert!(dataset.skipped()[2].reason.contains("No such file"), "{:?}", dataset.skipped());
+}
+
 #[test]
 fn batches_walk_through_every_picture_once_an_epoch_in_a_new_order() {
-    let plan = BatchPlan { batch_size: 4, seed: 9, flip: true };
+    let plan = BatchPlan { batch_size: 4, seed: 9, flip: true, change_share: 0.0 };
     let epoch = |number: u64| -> Vec<usize> {
         (0..5).flat_map(|step| plan.choose(20, number * 5 + step)).map(|(index, _)| index).collect()
     };
@@ -186,7 +223,7 @@ fn batches_walk_through_every_picture_once_an_epoch_in_a_new_order() {
 
 #[test]
 fn about_half_of_the_pictures_are_flipped_and_none_when_told_so() {
-    let plan = BatchPlan { batch_size: 1000, seed: 1, flip: true };
+    let plan = BatchPlan { batch_size: 1000, seed: 1, flip: true, change_share: 0.0 };
     let flipped = plan.choose(10, 0).iter().filter(|(_, flip)| *flip).count();
     assert!((430..570).contains(&flipped), "{flipped}");
     let still = BatchPlan { flip: false, ..plan };

@@ -313,7 +313,8 @@ fn the_network_for_sampling_is_the_network_that_was_trained() {
             shape(24, 4, 4, &[12, 20], 1, 20),
         ] {
             let model = |device: &Device| Model { stages: vec![crate::support::small_stage(&shape, device)] };
-            // The same network, as it is trained, on the CPU: burn would first try out its many ways to multiply matrices on a GPU.
+            // The same network, as it is trained, on the CPU: burn would first try out its many ways to multiply
+            // matrices on a GPU.
             let (trained, sampling) = (model(&plain), model(&device).for_sampling(&device));
             let (trained, sampling) = (&trained.stages[0], &sampling.stages()[0]);
             let size = [2, 3, shape.image_size, shape.image_size];

@@ -138,7 +138,9 @@ fn features_are_those_of_the_reference_network() {
     let real: Vec<Picture> = (1..=12).map(|k| picture(32, k)).collect();
     let judge = Judge::new(std::sync::Arc::new(network), real.clone(), |_| ()).unwrap();
     let judged = judge.judge(&real, |_| ()).unwrap();
-    assert!(judged.scores.fid.abs() < 1e-6, "{}", judged.scores.fid);
+    // Not zero exactly: twelve pictures leave most of the covariance's eigenvalues at rounding's size, and their roots
+    // are summed.
+    assert!(judged.scores.fid.abs() < 1e-4, "{}", judged.scores.fid);
     assert_eq!(judged.scores.coverage, 1.0);
     assert_eq!(judged.copies_in_pixels.share_nearer, 1.0, "every one is a copy");
     let rows = judge.calibrate(12, |_| ()).unwrap();

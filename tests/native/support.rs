@@ -156,3 +156,7 @@ pub fn fixture(name: &str) -> PathBuf {
 pub fn text(path: &Path) -> String {
     path.to_str().unwrap().into()
 }
+
+/// Settings that the program `train` works through in milliseconds a step: one stage of 16 pixels.
+pub const SMALL_TOML: &str = "sample_count = 0\nlog_every = 1\n[[stages]]\nbatch_size = 2\nsteps = 1\n\
+    shape = { image_size = 16, patch = 2, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 8, embedding = 16 } }\n";

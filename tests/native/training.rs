@@ -7,7 +7,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use chrysalis::data::{Dataset, Squaring};
 use chrysalis::quality::NetworkError;
-use chrysalis::train::{Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trainer, Which};
+use chrysalis::train::{Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trained, Trainer, Which};
 
 use crate::support::{config_with, folder_of_discs, small_cascade, small_config, text};
 
@@ -65,6 +65,7 @@ fn tensor_bytes(record: &[u8]) -> Vec<(String, Vec<u8>)> {
     let record = burn::store::ModuleRecord::from_bytes(burn::tensor::Bytes::from_bytes_vec(record.to_vec())).unwrap();
     let unet = chrysalis::unet::UNet::new(&small_config().stages[0].shape.unet(), 0, &Device::flex())
         .unwrap()
+        .told_of_changes(chrysalis::data::LABELS, 0, &Device::flex())
         .try_load_record(record)
         .unwrap();
     let mut collect = Collect::default();
@@ -145,7 +146,7 @@ fn a_folder_in_use_is_not_overwritten_and_an_empty_one_not_resumed() {
     start(folder.path(), small_config());
     start(folder.path(), small_config()).train(Limits::default(), &GO).unwrap();
     let again = Run::start(RunFolder::new(folder.path()), small_config(), 0, &discs(), None, &[Device::flex()]);
-    assert!(matches!(again, Err(TrainError::FolderInUse(_))));
+    assert!(matches!(again, Err(TrainError::FolderHoldsRun(_))));
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn a_run_goes_on_with_the_pictures_it_began_with() {
     let others = Dataset::load(&text(others.path()), 16, Squaring::Pad).unwrap();
     let error =
         Run::resume(RunFolder::new(folder.path()), small_config(), 0, &others, &[Device::flex()]).err().unwrap();
-    assert!(error.to_string().contains("began with 12 pictures and now there are 11"), "{error}");
+    assert!(error.to_string().contains("began with 12 pictures, and now there are 11"), "{error}");
 }
 
 #[test]
@@ -263,9 +264,13 @@ fn a_cascade_is_trained_in_turn_and_comes_back_whole() {
         run.train(Limits::default(), &GO).unwrap();
     };
     train(0);
-    assert_eq!(Run::newest(&run, &config, &device).unwrap().stages.len(), 1, "as far as it was trained");
+    assert_eq!(
+        Trained::read(&run, &config, Which::Newest, &device).unwrap().stages.len(),
+        1,
+        "as far as it was trained"
+    );
     train(1);
-    let trained = Run::newest(&run, &config, &device).unwrap();
+    let trained = Trained::read(&run, &config, Which::Newest, &device).unwrap();
     assert_eq!(trained.model().image_size(), 16);
     assert_eq!(trained.stages.iter().map(|stage| stage.images_seen).collect::<Vec<_>>(), [48, 48]);
     // What is missing from an enlarged picture is smaller than the picture.
@@ -308,7 +313,7 @@ fn the_best_checkpoint_is_kept_beside_the_newest() {
         let kept: Vec<_> =
             kept.map(|name| name.into_string().unwrap()).filter(|name| name.starts_with("step-")).collect();
         assert_eq!(kept, [format!("step-{best:08}")]);
-        let chosen = Run::trained(&run, &config, Which::Best, &device).unwrap();
+        let chosen = Trained::read(&run, &config, Which::Best, &device).unwrap();
         assert_eq!(chosen.stages[number].images_seen, best * 8);
     }
 }

@@ -13,7 +13,8 @@ const IN_THE_GRID: usize = 100;
 /// Generated pictures that are shown beside the training picture nearest to them.
 const CLOSEST: usize = 10;
 
-/// Writes quality.json, index.html, grid.png and closest.png into a folder. The last shows training pictures: the report is for whoever may see them.
+/// Writes quality.json, index.html, grid.png and closest.png into a folder. The last shows training pictures: the
+/// report is for whoever may see them.
 pub fn write(folder: &Path, quality: &Quality, judges: &[Judge], generated: &[Picture]) -> anyhow::Result<()> {
     files::write(&folder.join("quality.json"), serde_json::to_string_pretty(quality)?.as_bytes())?;
     let shown = generated.get(..IN_THE_GRID.min(generated.len())).unwrap_or_default();

@@ -1,0 +1,94 @@
+//! What a run folder holds so far: the averaged weights of its stages.
+
+use burn::tensor::Device;
+
+use super::checkpoint::{self, State};
+use super::config::TrainConfig;
+use super::error::TrainError;
+use super::folder::{RunFolder, StageFolder};
+use super::trainer::Trainer;
+use crate::diffusion::{Bands, Model, Preconditioning, Stage};
+use crate::files;
+
+/// The averaged weights of a run.
+pub struct Trained {
+    /// The stages, from the first on, as far as they were trained.
+    pub stages: Vec<TrainedStage>,
+    /// Pictures in the dataset.
+    pub pictures: usize,
+}
+
+/// The averaged weights of a stage, and what they have behind them.
+pub struct TrainedStage {
+    /// The network in its frame, folded for sampling.
+    pub stage: Stage,
+    /// Pictures seen, repeats included.
+    pub images_seen: u64,
+    /// Seconds of training.
+    pub seconds: f64,
+}
+
+impl Trained {
+    /// The averaged weights in a run folder, without the pictures that they learned from: of the first stage and those
+    /// after it, as far as they have begun.
+    ///
+    /// # Errors
+    /// When the first stage has no checkpoint, or one is damaged.
+    pub fn read(folder: &RunFolder, config: &TrainConfig, which: Which, device: &Device) -> Result<Self, TrainError> {
+        let mut trained = Self { stages: Vec::new(), pictures: 0 };
+        for (number, stage) in config.stages.iter().enumerate() {
+            if number > 0 && !has_begun(folder, number) {
+                break;
+            }
+            let place = folder.stage(number);
+            let checkpoints = match which {
+                Which::Best if place.best_quality().exists() => place.best(),
+                _ => place.checkpoints(),
+            };
+            checkpoint::latest_state(&checkpoints)?;
+            let preconditioning = read_preconditioning(&place, config)?;
+            let fresh = Trainer::new(config, stage, preconditioning, std::slice::from_ref(device))?;
+            let (trainer, state) = checkpoint::load_latest(&checkpoints, fresh)?;
+            let State { images, seconds, pictures, .. } = state;
+            trained.pictures = pictures;
+            trained.stages.push(TrainedStage { stage: trainer.stage(), images_seen: images, seconds });
+        }
+        Ok(trained)
+    }
+
+    /// The stages as a model.
+    pub fn model(&self) -> Model {
+        Model { stages: self.stages.iter().map(|trained| trained.stage.clone()).collect() }
+    }
+}
+
+/// Which checkpoint of a stage is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The last one.
+    Newest,
+    /// The one whose pictures were nearest to the training pictures, where they were looked at; else the last one.
+    Best,
+}
+
+/// Whether a stage has begun: there is a checkpoint to resume from.
+pub fn has_begun(folder: &RunFolder, number: usize) -> bool {
+    checkpoint::latest_state(&folder.stage(number).checkpoints()).is_ok()
+}
+
+/// Keeps the bands that a stage is begun in.
+pub(super) fn write_bands(folder: &StageFolder, bands: &Bands) -> Result<(), TrainError> {
+    let path = folder.bands();
+    let reason =
+        |error: serde_json::Error| TrainError::Bands { path: path.display().to_string(), reason: error.to_string() };
+    let text = serde_json::to_string(bands).map_err(reason)?;
+    Ok(files::write(&path, text.as_bytes())?)
+}
+
+/// The frame that a stage was begun in.
+pub(super) fn read_preconditioning(folder: &StageFolder, config: &TrainConfig) -> Result<Preconditioning, TrainError> {
+    let path = folder.bands();
+    let bands = serde_json::from_slice(&files::read(&path)?)
+        .map_err(|error| TrainError::Bands { path: path.display().to_string(), reason: error.to_string() })?;
+    Ok(Preconditioning { prediction: config.prediction, bands })
+}

@@ -1,0 +1,234 @@
+//! Runs to which things happen: kills, full disks, closed terminals, changed pictures, a second program.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use burn::tensor::{Device, Tensor};
+use chrysalis::data::{Dataset, Squaring};
+use chrysalis::kernels::training;
+use chrysalis::noise::{Noise, Purpose};
+use chrysalis::train::{Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trainer};
+
+use crate::support::{SMALL_TOML, disc, folder_of_discs, small_config, text};
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+fn load(folder: &Path) -> Dataset {
+    Dataset::load(&text(folder), 16, Squaring::Pad).unwrap()
+}
+
+fn start(folder: &Path, config: TrainConfig, dataset: &Dataset) -> Result<Run, TrainError> {
+    Run::start(RunFolder::new(folder), config, 0, dataset, None, &[Device::flex()])
+}
+
+fn resume(folder: &Path, dataset: &Dataset) -> Result<Run, TrainError> {
+    Run::resume(RunFolder::new(folder), small_config(), 0, dataset, &[Device::flex()])
+}
+
+/// The program, told to train `pictures` in `folder`/run, to resume if there is something to resume.
+fn program(folder: &Path, pictures: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+    let run = folder.join("run");
+    command.args(["--device", "cpu", "--data", &text(pictures), "--out", &text(&run)]).args(more).current_dir(folder);
+    if run.join("config.toml").exists() {
+        command.arg("--resume");
+    } else {
+        std::fs::write(folder.join("small.toml"), SMALL_TOML.replace("steps = 1", "steps = 100000")).unwrap();
+        std::fs::write(
+            folder.join("small.toml"),
+            format!("checkpoint_every = 4\n{}", std::fs::read_to_string(folder.join("small.toml")).unwrap()),
+        )
+        .unwrap();
+        command.args(["--config", "small.toml"]);
+    }
+    command.stderr(Stdio::piped());
+    command
+}
+
+fn newest_step(folder: &Path) -> Option<u64> {
+    let names = std::fs::read_dir(folder.join("run/stage-1/checkpoints")).ok()?;
+    names.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).max()
+}
+
+#[test]
+fn a_run_survives_fifty_kills_and_loses_at_most_what_came_after_a_checkpoint() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    let mut noise = Noise::new(50, Purpose::Probe);
+    let mut reached = 0;
+    for _ in 0..50 {
+        let mut child: Child = program(folder.path(), pictures.path(), &[]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(30 + noise.below(250) as u64));
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("rror"), "{said}");
+        let step = newest_step(folder.path()).unwrap_or(0);
+        assert!(step >= reached, "step {reached} was there and is not any more");
+        reached = step;
+    }
+    assert!(reached > 0, "some of the fifty got somewhere");
+    let last = (reached + 9).to_string();
+    let output = program(folder.path(), pictures.path(), &["--steps", &last]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    // Each step is in the log once, and nothing half-written is left.
+    let log = std::fs::read_to_string(folder.path().join("run/stage-1/log.csv")).unwrap();
+    let steps: Vec<u64> = log.lines().skip(1).map(|line| line.split(',').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(steps, (1..=reached + 9).collect::<Vec<_>>());
+    let aside = walkdir::WalkDir::new(folder.path()).into_iter().flatten();
+    let aside: BTreeSet<_> = aside
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(".aside-"))
+        .map(|e| e.path().to_owned())
+        .collect();
+    assert!(aside.is_empty(), "{aside:?}");
+}
+
+#[test]
+fn two_programs_do_not_train_in_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = RunFolder::new(folder.path()).lock().unwrap();
+    let error = RunFolder::new(folder.path()).lock().unwrap_err();
+    assert!(matches!(error, TrainError::FolderInUse(_)), "{error}");
+    drop(lock);
+    RunFolder::new(folder.path()).lock().unwrap();
+}
+
+#[test]
+fn a_closed_terminal_does_not_end_a_run() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    let mut child = program(folder.path(), pictures.path(), &["--steps", "5"]).spawn().unwrap();
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(newest_step(folder.path()), Some(5));
+}
+
+#[test]
+fn a_log_and_grids_that_cannot_be_written_do_not_end_a_run() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    let config = TrainConfig { sample_every: 2, checkpoint_every: 2, ..small_config() };
+    let mut run = start(folder.path(), config, &load(pictures.path())).unwrap();
+    let stage = folder.path().join("stage-1");
+    // Every write to it finds the disk full; and no folder can be made where a file is.
+    std::fs::remove_file(stage.join("log.csv")).unwrap();
+    #[cfg(target_os = "linux")]
+    std::os::unix::fs::symlink("/dev/full", stage.join("log.csv")).unwrap();
+    std::fs::write(stage.join("samples"), "").unwrap();
+    let outcome = run.train(Limits::default(), &GO).unwrap();
+    assert_eq!((outcome.reason, outcome.steps), (StopReason::Finished, 6));
+    assert!(stage.join("checkpoints/step-00000006").exists());
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_ends_no_run_before_its_end_and_blames_no_other() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    let config = TrainConfig { checkpoint_every: 2, ..small_config() };
+    let mut run = start(folder.path(), config, &load(pictures.path())).unwrap();
+    std::fs::write(folder.path().join("stage-1/checkpoints"), "").unwrap();
+    let error = run.train(Limits::default(), &GO).unwrap_err().to_string();
+    assert!(error.contains("checkpoints") && !error.contains("emove"), "{error}");
+    let log = std::fs::read_to_string(folder.path().join("stage-1/log.csv")).unwrap();
+    assert_eq!(log.lines().count(), 7, "all six steps were taken");
+}
+
+#[test]
+fn starting_over_checkpoints_is_refused_even_when_they_are_damaged() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    std::fs::create_dir_all(folder.path().join("stage-1/checkpoints/step-00000009")).unwrap();
+    let error = start(folder.path(), small_config(), &load(pictures.path())).err().unwrap();
+    assert!(matches!(error, TrainError::FolderHoldsRun(_)), "{error}");
+}
+
+#[test]
+fn a_step_that_is_saved_again_stays_where_it_is() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    let dataset = load(pictures.path());
+    start(folder.path(), small_config(), &dataset).unwrap().train(Limits::default(), &GO).unwrap();
+    let model = folder.path().join("stage-1/checkpoints/step-00000006/model.bpk");
+    let written = || std::fs::metadata(&model).unwrap().modified().unwrap();
+    let before = written();
+    resume(folder.path(), &dataset).unwrap().train(Limits::default(), &GO).unwrap();
+    assert_eq!(written(), before);
+}
+
+#[test]
+fn a_resumed_run_notices_other_pictures_and_another_squaring() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    start(folder.path(), small_config(), &load(pictures.path())).unwrap().train(Limits::default(), &GO).unwrap();
+    assert!(resume(folder.path(), &load(pictures.path())).is_ok());
+    // As many as before, and one of them is another.
+    std::fs::write(pictures.path().join("003.png"), disc(77, 16).to_png().unwrap()).unwrap();
+    let error = resume(folder.path(), &load(pictures.path())).err().unwrap().to_string();
+    assert!(error.contains("6 pictures, and now they are other ones"), "{error}");
+
+    let wide = tempfile::tempdir().unwrap();
+    image::RgbImage::from_fn(24, 16, |x, _| image::Rgb([x as u8 * 9, 0, 0])).save(wide.path().join("a.png")).unwrap();
+    let squared = |squaring| Dataset::load(&text(wide.path()), 16, squaring).unwrap().fingerprint();
+    assert_ne!(squared(Squaring::Pad), squared(Squaring::Crop));
+}
+
+#[test]
+fn a_torn_line_is_no_row_of_the_log() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    let dataset = load(pictures.path());
+    start(folder.path(), small_config(), &dataset)
+        .unwrap()
+        .train(Limits { images: Some(24), time: None }, &GO)
+        .unwrap();
+    let log = folder.path().join("stage-1/log.csv");
+    let whole = std::fs::read_to_string(&log).unwrap();
+    // Written twice, and then torn in the middle of a row whose first digits are a step that was done.
+    std::fs::write(&log, format!("{whole}{}\n1", whole.lines().last().unwrap())).unwrap();
+    resume(folder.path(), &dataset).unwrap().train(Limits::default(), &GO).unwrap();
+    let steps: Vec<String> = std::fs::read_to_string(&log)
+        .unwrap()
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').next().unwrap().into())
+        .collect();
+    assert_eq!(steps, ["1", "2", "3", "4", "5", "6"]);
+}
+
+#[test]
+fn weights_of_a_file_keep_their_average() {
+    let pictures = folder_of_discs(6, 16);
+    let dataset = load(pictures.path());
+    let mut config = small_config();
+    config.stages[0].learning_rate = 1e-1;
+    config.stages[0].warmup_steps = 0;
+    let stage = &config.stages[0];
+    let fresh = || Trainer::measured(&config, stage, &dataset, &[Device::flex()]).unwrap();
+    let mut first = fresh();
+    first.step(&dataset).unwrap();
+    let loaded = first.stage().unet;
+    let moved = |mut trainer: Trainer| {
+        trainer.step(&dataset).unwrap();
+        let after = trainer.stage().unet.trunk().stem.unit();
+        (after - loaded.trunk().stem.unit()).abs().max().into_scalar::<f32>()
+    };
+    let continued = moved(fresh().continue_from(loaded.clone()));
+    // A thousandth of a step's change and not nine tenths of it.
+    assert!(continued > 0.0 && continued < 1e-3, "{continued}");
+}
+
+#[test]
+fn what_is_no_number_stays_none_on_its_way_through_the_kernels() {
+    let device = Device::flex();
+    let mut values = vec![0.5f32; 2 * 4 * 4 * 48];
+    values[100] = f32::NAN;
+    let x = Tensor::<4>::from_data(burn::tensor::TensorData::new(values, [2, 4, 4, 48]), &device);
+    let is_none = |x: Tensor<4>| x.into_data().try_into_vec::<f32>().unwrap().iter().any(|x| x.is_nan());
+    assert!(is_none(training::activate(x.clone(), 1.0)));
+    assert!(is_none(training::normalise(x.clone(), 16)));
+    assert!(is_none(training::attend(x.clone(), 16)));
+    assert!(is_none(training::blend(x.clone(), x.clone(), [0.5, 0.5])));
+    assert!(is_none(chrysalis::kernels::attend(x.clone(), chrysalis::kernels::Attention { width: 16 })));
+    let kernel = Tensor::<4>::ones([48, 48, 1, 1], &device);
+    let storage = chrysalis::kernels::Storage { outputs: 48, inputs: 48, side: 1, rows: 1, scale: 1.0 };
+    let stored = chrysalis::kernels::store(kernel, Tensor::ones([1], &device), storage);
+    let finish = chrysalis::kernels::Finish::Blend { main: 1.0 };
+    let convolution = chrysalis::kernels::Convolution { side: 1, outputs: 48, finish };
+    assert!(is_none(chrysalis::kernels::convolve(x.clone(), stored, x, convolution)));
+}
