@@ -1,5 +1,5 @@
-//! A worker that looks for a GPU, so that the page does not have to: opening the way to it blocks a thread for up to a tenth of a
-//! second. It is small, because it is what decides which of the large ones is fetched.
+//! A worker that looks for a GPU, so that the page does not have to: opening the way to it blocks a thread for up to a
+//! tenth of a second. It is small, because it is what decides which of the large ones is fetched.
 
 use serde::Serialize;
 use wasm_bindgen::JsCast;

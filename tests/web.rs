@@ -1,7 +1,8 @@
 //! What must hold in a browser: the same noise, and the same picture on its CPU and on its GPU.
 //!
-//! `cargo test --target wasm32-unknown-unknown --no-default-features --features cpu --test web` runs it, and with `gpu` the other
-//! half: each engine with its own features, as the page has it. `webdriver.json` gives Chromium WebGPU in software.
+//! `cargo test --target wasm32-unknown-unknown --no-default-features --features cpu --test web` runs it, and with `gpu`
+//! the other half: each engine with its own features, as the page has it. `webdriver.json` gives Chromium WebGPU in
+//! software.
 #![cfg(target_family = "wasm")]
 
 use burn::tensor::Device;

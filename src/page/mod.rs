@@ -1,7 +1,7 @@
 //! What the visitor sees: the only place that touches the DOM.
 //!
-//! The page keeps no model and computes nothing. It sends [`crate::protocol::Request`]s, and every [`crate::protocol::Event`] that
-//! comes back changes what is shown.
+//! The page keeps no model and computes nothing. It sends [`crate::protocol::Request`]s, and every
+//! [`crate::protocol::Event`] that comes back changes what is shown.
 
 mod address;
 mod app;

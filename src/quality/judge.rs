@@ -27,8 +27,8 @@ pub struct Judgement {
     pub size: usize,
     /// Generated pictures against real ones.
     pub scores: Scores,
-    /// One half of the real pictures against the other: what no generator can be better than. FID, precision, recall and coverage depend on the numbers of
-    /// pictures, which are half as large here.
+    /// One half of the real pictures against the other: what no generator can be better than. FID, precision, recall
+    /// and coverage depend on the numbers of pictures, which are half as large here.
     pub floor: Scores,
     /// How near generated pictures come to training pictures in features of length one.
     pub copies_in_features: Memorisation,

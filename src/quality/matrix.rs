@@ -120,8 +120,8 @@ pub fn nuclear_norm(matrix: &Matrix) -> f64 {
     eigenvalues(matrix.products(matrix)).into_iter().map(|value| value.max(0.0).sqrt()).sum()
 }
 
-/// The eigenvalues of a symmetric matrix, in no order: Householder's reflections to three diagonals (Golub and Van Loan 2013, algorithm 8.3.1), then
-/// QL steps with implicit shifts (Dubrulle, Martin and Wilkinson 1968).
+/// The eigenvalues of a symmetric matrix, in no order: Householder's reflections to three diagonals (Golub and Van Loan
+/// 2013, algorithm 8.3.1), then QL steps with implicit shifts (Dubrulle, Martin and Wilkinson 1968).
 pub fn eigenvalues(matrix: Matrix) -> Vec<f64> {
     let (mut diagonal, mut beside) = tridiagonal(matrix);
     let size = diagonal.len();

@@ -1,5 +1,6 @@
-//! The network whose features pictures are compared by: EfficientNet-Lite0, trained on ImageNet (Tan and Le 2019; the "lite" variants, Liu 2020,
-//! have no squeeze-and-excitation and ReLU6 instead of swish). It judges pictures and never takes part in training.
+//! The network whose features pictures are compared by: EfficientNet-Lite0, trained on ImageNet (Tan and Le 2019; the
+//! "lite" variants, Liu 2020, have no squeeze-and-excitation and ReLU6 instead of swish). It judges pictures and never
+//! takes part in training.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -140,8 +141,8 @@ impl FeatureNet {
         Ok(Self { stem, blocks, head, device: device.clone() })
     }
 
-    /// The features of pictures of any size, which are enlarged or reduced to the network's own: a row of [`FEATURES`] for each. `done` is told
-    /// after every few how many there are.
+    /// The features of pictures of any size, which are enlarged or reduced to the network's own: a row of [`FEATURES`]
+    /// for each. `done` is told after every few how many there are.
     ///
     /// # Errors
     /// When the device does not hand them over.
@@ -189,8 +190,8 @@ fn relu6(x: Tensor<4>) -> Tensor<4> {
 }
 
 impl Convolution {
-    /// Keeps rows and columns, or divides them by the stride, rounding up. Where the border is uneven the larger half lies behind, as
-    /// TensorFlow has it.
+    /// Keeps rows and columns, or divides them by the stride, rounding up. Where the border is uneven the larger half
+    /// lies behind, as TensorFlow has it.
     fn run(&self, x: Tensor<4>) -> Tensor<4> {
         let ([_, _, rows, columns], [_, _, side, _]) = (x.dims(), self.weight.dims());
         let border = |length: usize| {

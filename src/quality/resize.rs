@@ -1,5 +1,5 @@
-//! Resizing of 8-bit pictures exactly as Pillow does it, on which published features are computed: another filter, or the same with other
-//! rounding, is another picture to a network ("clean-fid", Parmar et al. 2022).
+//! Resizing of 8-bit pictures exactly as Pillow does it, on which published features are computed: another filter, or
+//! the same with other rounding, is another picture to a network ("clean-fid", Parmar et al. 2022).
 
 use crate::picture::Picture;
 

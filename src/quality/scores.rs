@@ -32,7 +32,8 @@ pub struct Scores {
 const SUBSETS: usize = 50;
 /// The most pictures of a subset.
 const MOST_OF_A_SUBSET: usize = 1000;
-/// Neighbours whose distance is the radius for precision and recall (Kynkäänniemi et al. 2019), and for density and coverage (Naeem et al. 2020).
+/// Neighbours whose distance is the radius for precision and recall (Kynkäänniemi et al. 2019), and for density and
+/// coverage (Naeem et al. 2020).
 const NEIGHBOURS: usize = 3;
 const NEIGHBOURS_FOR_COVERAGE: usize = 5;
 
@@ -55,7 +56,8 @@ impl Scores {
     }
 }
 
-/// KID (Bińkowski et al. 2018): the unbiased squared MMD under the kernel (x · y / d + 1)³, mean and deviation over random subsets of half the smaller set.
+/// KID (Bińkowski et al. 2018): the unbiased squared MMD under the kernel (x · y / d + 1)³, mean and deviation over
+/// random subsets of half the smaller set.
 pub fn kernel_distance(real: &Matrix, generated: &Matrix) -> (f64, f64) {
     let kernel = |a: &Matrix, b: &Matrix| {
         let width = a.width() as f64;
@@ -101,7 +103,8 @@ fn choose(below: usize, count: usize, noise: &mut Noise) -> Vec<usize> {
     all
 }
 
-/// FID (Heusel et al. 2017, eq. 6). The trace of the root of the covariances' product is the sum of the singular values of the product of the two centred sets.
+/// FID (Heusel et al. 2017, eq. 6). The trace of the root of the covariances' product is the sum of the singular values
+/// of the product of the two centred sets.
 pub fn frechet_distance(real: &Matrix, generated: &Matrix) -> f64 {
     let (a, b) = (real.centred(), generated.centred());
     let free = |matrix: &Matrix| matrix.rows().saturating_sub(1).max(1) as f64;

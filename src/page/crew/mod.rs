@@ -1,7 +1,8 @@
 //! The engines as one: which device computes, who helps, and who takes over when one of them fails.
 //!
-//! Here are what the crew knows, what it is told, and how long it waits. `lead` is about the engine that every butterfly needs,
-//! and the device it computes on; `flock` about hatching, with helpers where there are several butterflies.
+//! Here are what the crew knows, what it is told, and how long it waits. `lead` is about the engine that every
+//! butterfly needs, and the device it computes on; `flock` about hatching, with helpers where there are several
+//! butterflies.
 
 mod flock;
 mod lead;

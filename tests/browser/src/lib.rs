@@ -54,8 +54,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a fresh browser with `flags` beside [`CHROME_FLAGS`], whose downloads go to `downloads`. The programs are those that the
-    /// environment variables CHROMEDRIVER and CHROME name, else those on the path.
+    /// Starts a fresh browser with `flags` beside [`CHROME_FLAGS`], whose downloads go to `downloads`. The programs are
+    /// those that the environment variables CHROMEDRIVER and CHROME name, else those on the path.
     ///
     /// # Errors
     /// When there is no chromedriver, or it starts no browser within a minute.
@@ -105,8 +105,8 @@ impl Drop for Ended {
     }
 }
 
-/// Serves what `answer` gives for a path without its leading slash, on a free port of this machine, without any special header, as
-/// static hosts do. Returns the address, without a slash at its end.
+/// Serves what `answer` gives for a path without its leading slash, on a free port of this machine, without any special
+/// header, as static hosts do. Returns the address, without a slash at its end.
 ///
 /// # Errors
 /// When no port can be opened.

@@ -1,7 +1,7 @@
 //! The page in a real browser, as a visitor meets it.
 //!
-//! Needs chromedriver, Chromium and a built page: `make test` brings all three. The page is served under a sub-path and without
-//! any special header, as static hosts do.
+//! Needs chromedriver, Chromium and a built page: `make test` brings all three. The page is served under a sub-path and
+//! without any special header, as static hosts do.
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -256,8 +256,8 @@ struct Work {
     read_bytes: i64,
 }
 
-/// Counts, no times: a busy machine makes anything late, and a page that computes on its main thread shows in these. `make bench` has
-/// the times.
+/// Counts, no times: a busy machine makes anything late, and a page that computes on its main thread shows in these.
+/// `make bench` has the times.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
 async fn the_main_thread_handles_messages_and_draws_and_nothing_else() {
@@ -276,8 +276,9 @@ async fn the_main_thread_handles_messages_and_draws_and_nothing_else() {
     assert_eq!(sixty_four.modules, 1);
     assert!((1..400_000).contains(&sixty_four.module_bytes), "the page's module has {} bytes", sixty_four.module_bytes);
     assert!(sixty_four.read_bytes < 10_000, "the main thread read {} bytes", sixty_four.read_bytes);
-    // A step is one message with two small pictures, some calls of the DOM, and their pixels. What a hatching costs beside its steps
-    // cancels out. With a second stage's third, the hatchings have 22 and 86 steps; of the 64 between them, 48 are of the first stage.
+    // A step is one message with two small pictures, some calls of the DOM, and their pixels. What a hatching costs
+    // beside its steps cancels out. With a second stage's third, the hatchings have 22 and 86 steps; of the 64 between
+    // them, 48 are of the first stage.
     let a_step = |count: fn(&Work) -> i64| {
         ((count(&sixty_four) - count(&sixteen)) - (count(&sixteen) - count(&eight))) as f64 / 64.0
     };

@@ -1,5 +1,6 @@
-//! The scripts on machines that lack one thing or another. Nothing real is installed: every tool is a stand-in that notes how it was
-//! called, and a machine is an empty HOME, an empty folder of tools, and a PATH with the stand-ins that it is said to have.
+//! The scripts on machines that lack one thing or another. Nothing real is installed: every tool is a stand-in that
+//! notes how it was called, and a machine is an empty HOME, an empty folder of tools, and a PATH with the stand-ins
+//! that it is said to have.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

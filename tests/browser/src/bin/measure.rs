@@ -1,8 +1,9 @@
-//! The browser's half of `make bench`: serves the page, ONNX Runtime Web and the network as ONNX, drives headless Chromium, and prints
-//! what it finds as lines of JSON.
+//! The browser's half of `make bench`: serves the page, ONNX Runtime Web and the network as ONNX, drives headless
+//! Chromium, and prints what it finds as lines of JSON.
 //!
-//! `measure SUBJECT WEIGHTS [--filter NAME]`: the folder SUBJECT holds `unet-1.onnx`, `unet-4.onnx`, `input.json` and `expected.json`;
-//! WEIGHTS is the weight file's path below the built page. The environment variable ONNXRUNTIME_WEB names ONNX Runtime Web's `dist`.
+//! `measure SUBJECT WEIGHTS [--filter NAME]`: the folder SUBJECT holds `unet-1.onnx`, `unet-4.onnx`, `input.json` and
+//! `expected.json`; WEIGHTS is the weight file's path below the built page. The environment variable ONNXRUNTIME_WEB
+//! names ONNX Runtime Web's `dist`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
