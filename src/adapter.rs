@@ -1,19 +1,11 @@
 //! What the browser says about its GPU, before anything is loaded for it.
 
 use js_sys::{Function, Object, Promise, Reflect};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-/// A GPU that the browser offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adapter {
-    /// Its name for people; empty where the browser keeps it to itself.
-    pub name: String,
-    /// Whether it computes in software.
-    pub software: bool,
-}
+use crate::protocol::Adapter;
 
 /// Why there is no GPU.
 #[derive(Debug, Error)]
@@ -55,7 +47,14 @@ fn describe(adapter: &JsValue) -> Adapter {
     let (vendor, architecture, description) = (text("vendor"), text("architecture"), text("description"));
     let software = fallback || architecture == "swiftshader" || description.to_lowercase().contains("llvmpipe");
     let name = if description.is_empty() { format!("{vendor} {architecture}").trim().to_string() } else { description };
-    Adapter { name, software }
+    Adapter { name, software, timestamps: has_feature(adapter, "timestamp-query") }
+}
+
+/// Whether an adapter's features, a set of JavaScript, hold one.
+fn has_feature(adapter: &JsValue, name: &str) -> bool {
+    let features = Reflect::get(adapter, &"features".into()).unwrap_or(JsValue::UNDEFINED);
+    let has = Reflect::get(&features, &"has".into()).ok().and_then(|has| has.dyn_into::<Function>().ok());
+    has.and_then(|has| has.call1(&features, &name.into()).ok()).is_some_and(|found| found.is_truthy())
 }
 
 fn navigator_gpu() -> Option<JsValue> {

@@ -16,8 +16,9 @@
 //! - [`device`]: which device computes, why, and its name for people.
 //! - `data`, `train`, `quality`, `command`, `files`, `terminal`: pictures to learn from, the training run, how good its
 //!   pictures are, the command line and what it writes (native only).
-//! - `adapter`, `scout`, `protocol`, `page`, `worker`: what the browser says about its GPU and who asks it, what page and
-//!   workers say to each other, and both of them (in browsers only).
+//! - [`protocol`], [`crew`]: what page and workers say to each other, and what the page makes of it, a state machine.
+//! - `adapter`, `scout`, `page`, `worker`: what the browser says about its GPU and who asks it, and both ends of the
+//!   conversation (in browsers only).
 //!
 //! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and
 //! stays small, and each of its workers with one.
@@ -26,6 +27,7 @@
 pub mod adapter;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;
+pub mod crew;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod data;
 #[cfg(feature = "engine")]
@@ -41,7 +43,6 @@ pub mod noise;
 pub mod page;
 #[cfg(feature = "engine")]
 pub mod picture;
-#[cfg(target_family = "wasm")]
 pub mod protocol;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod quality;

@@ -2,8 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::Adapter;
 use crate::diffusion::Sampler;
+
+/// Which build this is. Page and workers are separate programs: a cache that keeps one of them and not the other must
+/// not let them meet.
+pub const BUILD: &str = match option_env!("CHRYSALIS_BUILD") {
+    Some(build) => build,
+    None => env!("CARGO_PKG_VERSION"),
+};
 
 /// From the scout to the page: what the browser says about its GPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,13 +20,25 @@ pub enum Sighting {
     Nothing(String),
 }
 
+/// A GPU that the browser offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adapter {
+    /// Its name for people; empty where the browser keeps it to itself.
+    pub name: String,
+    /// Whether it computes in software.
+    pub software: bool,
+    /// Whether it tells how long its work takes (the feature `timestamp-query`), without which cubecl's profiler panics.
+    pub timestamps: bool,
+}
+
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Fetch the weights from an address and make the device ready.
+    /// Make the device ready with weights.
     Load {
-        /// The address of the weight file.
-        weights: String,
+        /// The bytes of the weight file.
+        #[serde(with = "serde_bytes")]
+        weights: Vec<u8>,
     },
     /// Turn seeds into pictures, instead of whatever hatches now.
     Hatch {
@@ -51,18 +69,14 @@ pub struct HatchWish {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The worker runs and listens.
-    Started,
-    /// The weights are on their way.
-    Loading {
-        /// Bytes that have arrived.
-        bytes: f64,
-        /// Bytes in all, where the server says so.
-        of: Option<f64>,
+    Started {
+        /// Its [`BUILD`].
+        build: String,
     },
     /// The weights are here; the device is being tried.
     Warming {
-        /// What is being done, for people.
-        what: String,
+        /// The name of the GPU; none on the CPU.
+        gpu: Option<String>,
     },
     /// The device cannot be used; another may do.
     Unfit {
@@ -89,13 +103,20 @@ pub enum Event {
     },
     /// Something went wrong, outside any hatching.
     Failed {
-        /// What, as a sentence for people.
-        message: String,
-        /// What to do about it, as a sentence for people.
-        mend: String,
-        /// Whether the worker is gone, and would not hear another request.
-        fatal: bool,
+        /// What.
+        fault: Fault,
     },
+}
+
+/// What can go wrong in a worker. The page finds words for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// The weight file cannot be used; why.
+    Weights(String),
+    /// A request was not understood; why. The worker hears the next one.
+    Misunderstood(String),
+    /// The worker is gone, and would not hear another request; why.
+    Crash(String),
 }
 
 /// What happens to a hatching: steps, and one of the others at its end.
@@ -114,10 +135,8 @@ pub enum Hatching {
     Cancelled,
     /// It could not go on; the worker hears the next request.
     Failed {
-        /// Why, as a sentence for people.
-        message: String,
-        /// What to do about it, as a sentence for people.
-        mend: String,
+        /// Why, as a sentence's beginning.
+        reason: String,
     },
 }
 

@@ -22,6 +22,9 @@ pub enum GpuError {
     /// The browser offers none. Asked for first: wgpu's message for "none" is about its own back ends.
     #[error(transparent)]
     NoAdapter(#[from] NoAdapter),
+    /// It offers one that cannot tell how long its work takes, on which cubecl's profiler would panic.
+    #[error("this browser's WebGPU lacks timestamp-query")]
+    NoTimestamps,
     /// It offers one that cannot be opened.
     #[error("this browser's WebGPU offers a device that cannot be opened ({0})")]
     Closed(String),
@@ -38,6 +41,9 @@ const LAUNCHES_A_SUBMIT: usize = 60;
 pub async fn open_gpu() -> Result<Gpu, GpuError> {
     construct();
     let offered = adapter::look().await?;
+    if !offered.timestamps {
+        return Err(GpuError::NoTimestamps);
+    }
     let opened = Device::wgpu_options().tasks_max(LAUNCHES_A_SUBMIT).init_with_setup_async().await;
     let (device, setup) = opened.map_err(|error| GpuError::Closed(error.to_string()))?;
     let info = setup.adapter.get_info();

@@ -2,19 +2,9 @@
 
 use web_sys::{Url, UrlSearchParams};
 
+use crate::crew::DeviceWish;
 use crate::diffusion::Sampler;
 use crate::protocol::HatchWish;
-
-/// Which devices the visitor allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceWish {
-    /// The fastest sound one.
-    Best,
-    /// WebGPU even if it is slow, for tests and the curious.
-    Gpu,
-    /// The CPU even if there is a GPU.
-    Cpu,
-}
 
 /// What an address asks for.
 pub struct Address {

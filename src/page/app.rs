@@ -5,15 +5,18 @@ use gloo_events::{EventListener, EventListenerOptions};
 use web_sys::{EventTarget, HtmlButtonElement};
 
 use super::address::{self, Address};
-use super::crew::{Crew, News, Ready};
+use super::engine::Engines;
 use super::inbox::{Act, Inbox, Input};
 use super::view::{self, View};
+use super::words;
+use crate::crew::{Crew, DeviceWish, Event, News, Ready};
 use crate::protocol::{HatchWish, Shown, Step};
 
 /// The page and its engines.
 pub struct App {
     view: View,
     crew: Crew,
+    engines: Engines,
     inputs: UnboundedReceiver<Input>,
     /// What in the address makes no sense, until the visitor has been told.
     fault: Option<String>,
@@ -56,26 +59,44 @@ impl App {
         let (sender, inputs) = unbounded();
         let inbox = Inbox(sender);
         listen(&view, &inbox);
-        let mut crew = Crew::new(weights, device, inbox);
-        crew.start();
+        inbox.send(Event::Begin);
         if hatch {
-            crew.hatch(wish);
+            inbox.send(Event::Wish(wish));
         }
-        Ok(Self { view, crew, inputs, fault, hatched: None, focused: None, focus_lost: false, steps: Vec::new() })
+        Ok(Self {
+            view,
+            crew: Crew::new(device, processors()),
+            engines: Engines::new(inbox, weights),
+            inputs,
+            fault,
+            hatched: None,
+            focused: None,
+            focus_lost: false,
+            steps: Vec::new(),
+        })
     }
 
     /// Lives as long as the page.
     pub async fn run(mut self) {
         loop {
-            while let Some(news) = self.crew.news() {
-                self.show(news);
-            }
             self.update_buttons();
             match self.inputs.recv().await {
                 Ok(Input::Act(act)) => self.act(act),
-                Ok(Input::Signal(signal)) => self.crew.hear(signal),
+                Ok(Input::Event(event)) => self.hear(event),
                 // Every sender is gone: nothing can happen any more.
                 Err(_) => return,
+            }
+        }
+    }
+
+    /// Lets the crew know, and does what it says.
+    fn hear(&mut self, event: Event) {
+        let crew = std::mem::replace(&mut self.crew, Crew::new(DeviceWish::Best, 1));
+        let (crew, effects) = crew.next(event);
+        self.crew = crew;
+        for effect in effects {
+            if let Some(news) = self.engines.carry_out(effect) {
+                self.show(news);
             }
         }
     }
@@ -89,7 +110,7 @@ impl App {
                 self.view.seed.set_value(&seed.to_string());
                 self.hatch();
             }
-            Act::Cancel => self.crew.cancel(),
+            Act::Cancel => self.hear(Event::Cancel),
             Act::Save => self.save(),
             Act::ChooseSteps => self.view.show_steps(),
             Act::ChooseNoise => self.redraw(),
@@ -98,7 +119,7 @@ impl App {
 
     fn hatch(&mut self) {
         match self.view.wish() {
-            Ok(wish) => self.crew.hatch(wish),
+            Ok(wish) => self.hear(Event::Wish(wish)),
             Err(sentence) => self.view.announce(&sentence),
         }
     }
@@ -115,13 +136,10 @@ impl App {
 
     fn show(&mut self, news: News) {
         match news {
-            News::Busy(sentence, share) => {
-                self.view.set_progress(share);
-                self.view.say(&sentence);
-            }
-            News::Unusual(sentence) => {
-                self.view.set_progress(None);
-                self.view.announce(&sentence);
+            News::Busy(doing) => {
+                self.view.set_progress(words::share(&doing));
+                let sentence = words::doing(&doing);
+                if words::is_unusual(&doing) { self.view.announce(&sentence) } else { self.view.say(&sentence) }
             }
             News::Ready(ready) => self.show_ready(&ready),
             News::Begun(wish) => self.show_begun(&wish),
@@ -131,19 +149,21 @@ impl App {
                 self.view.set_progress(Some(0.0));
                 self.view.announce("Cancelled.");
             }
-            News::Failed { message, mend } => {
+            News::Failed(fault) => {
                 self.view.set_progress(Some(0.0));
-                self.view.say(if self.crew.is_idle() { "Stopped." } else { "Not ready." });
+                self.view.say(if self.crew.is_ready() { "Stopped." } else { "Not ready." });
+                let (message, mend) = words::fault(&fault);
                 view::tell_failure(&message, &mend);
             }
         }
     }
 
-    fn show_ready(&mut self, Ready { device, step_ms, model, image_size }: &Ready) {
+    fn show_ready(&mut self, Ready { on, step_ms, model, image_size }: &Ready) {
+        view::clear_failure();
         self.view.set_progress(Some(0.0));
         self.view.device.set_text_content(Some(&format!(
             "{}, {step_ms:.0} ms a look · {model}, {image_size} × {image_size}",
-            capitalised(device)
+            capitalised(&words::device(on))
         )));
         self.view.announce(self.fault.take().as_deref().unwrap_or("Ready."));
     }
@@ -220,6 +240,11 @@ impl App {
             let _ = button.focus();
         }
     }
+}
+
+/// How many processors the browser says there are.
+fn processors() -> usize {
+    web_sys::window().map_or(1, |window| window.navigator().hardware_concurrency() as usize)
 }
 
 /// Puts what the visitor does into the inbox.

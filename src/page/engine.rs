@@ -1,17 +1,14 @@
-//! The engines as the page sees them.
+//! The crew's effects, carried out: workers, timers and the download.
 
-use super::inbox::{Inbox, Signal};
+use std::collections::HashMap;
+
+use gloo_timers::callback::Timeout;
+
+use super::fetch::Fetch;
+use super::inbox::Inbox;
 use super::thread::Thread;
-use crate::protocol::{Event, Request, Sighting};
-
-/// Which of the two engines: a visitor fetches only the one that fits the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// For the browser's GPU.
-    Gpu,
-    /// For one thread of the CPU.
-    Cpu,
-}
+use crate::crew::{Alarm, Effect, Event, Heard, Kind, News, Waiting};
+use crate::protocol::{self, Request, Sighting};
 
 impl Kind {
     /// The script that trunk makes for the worker, relative to the page: this works under any path.
@@ -23,59 +20,82 @@ impl Kind {
     }
 }
 
-/// A running engine.
-pub struct Engine {
-    /// What it runs on.
-    pub kind: Kind,
-    /// Its name among all engines that this page ever started.
-    pub id: u32,
-    thread: Thread,
+/// What the crew's effects run on. Everything ends with it.
+pub struct Engines {
+    inbox: Inbox,
+    /// Where the weights are.
+    address: String,
+    scout: Option<Thread>,
+    threads: HashMap<u32, Thread>,
+    download: Option<Fetch>,
+    alarms: HashMap<Waiting, Timeout>,
 }
 
-impl Engine {
-    /// Starts an engine. The inbox hears its events, a crash as [`Event::Failed`] among them.
-    ///
-    /// # Errors
-    /// With the browser's reason for not starting any.
-    pub fn start(kind: Kind, id: u32, inbox: &Inbox) -> Result<Self, String> {
-        let inbox = inbox.clone();
-        let thread = Thread::start(kind.script(), move |event: Result<Event, String>| {
-            inbox.send(Signal::Engine(id, event.unwrap_or_else(|reason| crashed(kind, &reason))));
-        })?;
-        Ok(Self { kind, id, thread })
+impl Engines {
+    /// Nothing runs yet. The inbox hears what happens; the weights are at an absolute address.
+    pub fn new(inbox: Inbox, address: String) -> Self {
+        Self { inbox, address, scout: None, threads: HashMap::new(), download: None, alarms: HashMap::new() }
     }
 
-    /// Asks for weights to be loaded, from an absolute address.
-    pub fn load(&self, weights: &str) {
-        self.send(&Request::Load { weights: weights.into() });
+    /// Carries an effect out; what is for the visitor comes back.
+    pub fn carry_out(&mut self, effect: Effect) -> Option<News> {
+        match effect {
+            Effect::Probe => self.probe(),
+            Effect::EndProbe => self.scout = None,
+            Effect::Download => {
+                let inbox = self.inbox.clone();
+                self.download = Some(Fetch::start(&self.address, move |news| inbox.send(Event::Download(news))));
+            }
+            Effect::EndDownload => self.download = None,
+            Effect::Start(id, kind) => self.start(id, kind),
+            Effect::End(id) => drop(self.threads.remove(&id)),
+            Effect::Give(id) => {
+                let weights = self.download.as_ref().and_then(Fetch::bytes);
+                if let (Some(weights), Some(thread)) = (weights, self.threads.get(&id)) {
+                    thread.send(&Request::Load { weights: weights.to_vec() });
+                }
+            }
+            Effect::Send(id, request) => {
+                if let Some(thread) = self.threads.get(&id) {
+                    thread.send(&request);
+                }
+            }
+            Effect::Wait(alarm, milliseconds) => self.wait(alarm, milliseconds),
+            Effect::Rest(waiting) => drop(self.alarms.remove(&waiting)),
+            Effect::Tell(news) => return Some(news),
+        }
+        None
     }
 
-    /// Sends a request.
-    pub fn send(&self, request: &Request) {
-        self.thread.send(request);
+    fn probe(&mut self) {
+        fn lost(reason: String) -> Sighting {
+            Sighting::Nothing(format!("nobody could look for a GPU ({reason})"))
+        }
+        let inbox = self.inbox.clone();
+        let hear = move |said: Result<Sighting, String>| inbox.send(Event::Seen(said.unwrap_or_else(lost)));
+        match Thread::start("./scout_loader.js", hear) {
+            Ok(scout) => self.scout = Some(scout),
+            Err(reason) => self.inbox.send(Event::Seen(lost(reason))),
+        }
     }
-}
 
-fn crashed(kind: Kind, reason: &str) -> Event {
-    let instead = if kind == Kind::Gpu { "add ?device=cpu to its address, or " } else { "" };
-    Event::Failed {
-        message: format!("The engine could not go on: {reason}."),
-        mend: format!("Reload the page. If it happens again, {instead}try a current Chrome, Edge, Firefox or Safari."),
-        fatal: true,
+    fn start(&mut self, id: u32, kind: Kind) {
+        let inbox = self.inbox.clone();
+        let hear = move |said: Result<protocol::Event, String>| {
+            let heard = said.map_or_else(Heard::Crashed, Heard::Said);
+            inbox.send(Event::Engine { id, heard });
+        };
+        match Thread::start(kind.script(), hear) {
+            Ok(thread) => {
+                self.threads.insert(id, thread);
+            }
+            Err(reason) => self.inbox.send(Event::Engine { id, heard: Heard::NotStarted(reason) }),
+        }
     }
-}
 
-/// Sends a scout to look for a GPU. The inbox hears what it finds.
-///
-/// # Errors
-/// With a sentence's beginning, when it cannot be sent.
-pub fn scout(inbox: &Inbox) -> Result<Thread, String> {
-    fn lost(reason: String) -> String {
-        format!("nobody could look for a GPU ({reason})")
+    fn wait(&mut self, alarm: Alarm, milliseconds: u32) {
+        let inbox = self.inbox.clone();
+        let timeout = Timeout::new(milliseconds, move || inbox.send(Event::Silence(alarm)));
+        self.alarms.insert(alarm.waiting, timeout);
     }
-    let inbox = inbox.clone();
-    let hear = move |said: Result<Sighting, String>| {
-        inbox.send(Signal::Scout(said.unwrap_or_else(|reason| Sighting::Nothing(lost(reason)))));
-    };
-    Thread::start("./scout_loader.js", hear).map_err(lost)
 }

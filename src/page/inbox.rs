@@ -2,14 +2,14 @@
 
 use futures_channel::mpsc::UnboundedSender;
 
-use crate::protocol::{Event, Sighting};
+use crate::crew::Event;
 
 /// Something that happened.
 pub enum Input {
     /// The visitor did something.
     Act(Act),
-    /// The engines, or what they run on, said something.
-    Signal(Signal),
+    /// Something happened to the engines, or to what they run on.
+    Event(Event),
 }
 
 /// What a visitor can do.
@@ -27,16 +27,6 @@ pub enum Act {
     ChooseSteps,
     /// Show the steps with or without the noise.
     ChooseNoise,
-}
-
-/// What the engines hear.
-pub enum Signal {
-    /// What the browser says about its GPU.
-    Scout(Sighting),
-    /// The engine of this number said something.
-    Engine(u32, Event),
-    /// The alarm of this number rings: whoever was waited for has been silent for too long.
-    Silence(u32),
 }
 
 /// Where things that happen are put.
@@ -57,8 +47,8 @@ impl From<Act> for Input {
     }
 }
 
-impl From<Signal> for Input {
-    fn from(signal: Signal) -> Self {
-        Self::Signal(signal)
+impl From<Event> for Input {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
     }
 }

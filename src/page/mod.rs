@@ -5,11 +5,12 @@
 
 mod address;
 mod app;
-mod crew;
 mod engine;
+mod fetch;
 mod inbox;
 mod thread;
 mod view;
+mod words;
 
 use app::{App, Unusable};
 use wasm_bindgen_futures::spawn_local;

@@ -72,12 +72,7 @@ impl Opened {
     /// With the weight file's fault, or with a sentence on why the device will not do.
     pub async fn load(self, bytes: &[u8]) -> Result<Sound, Failure> {
         let Self { device, gpu } = self;
-        scope::post(&Event::Warming {
-            what: match &gpu {
-                Some(name) => format!("warming up your GPU ({name})"),
-                None => "warming up the CPU".into(),
-            },
-        });
+        scope::post(&Event::Warming { gpu: gpu.clone() });
         scope::give_way().await;
         let weights = decode(bytes, &device).map_err(Failure::Weights)?;
         let (model, description) = (weights.model.for_sampling(&device), weights.description);

@@ -4,21 +4,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor};
-use futures_util::TryFutureExt;
-use futures_util::future::try_join;
 
 use super::device::{Failure, Kind, Sound};
-use super::{fetch, scope};
+use super::scope;
 use crate::diffusion::{Cascade, CascadeStep, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::picture::Picture;
-use crate::protocol::{self, Event, HatchWish, Hatching, Shown};
+use crate::protocol::{self, Event, Fault, HatchWish, Hatching, Shown};
 
 /// The most steps a page may ask for.
 const MOST_STEPS: usize = 1000;
 /// The most pictures at once.
 const MOST_PICTURES: usize = 64;
-/// Progress is posted at most every so many bytes.
-const PROGRESS_EVERY: usize = 64 << 10;
 
 /// What the worker holds between requests.
 #[derive(Default)]
@@ -35,9 +31,9 @@ impl Engine {
     }
 }
 
-/// Fetches the weights and opens the device.
-pub async fn load(engine: Rc<RefCell<Engine>>, address: String, kind: Kind) {
-    match try_load(&address, kind).await {
+/// Opens the device and loads the weights.
+pub async fn load(engine: Rc<RefCell<Engine>>, weights: Vec<u8>, kind: Kind) {
+    match try_load(&weights, kind).await {
         Ok(sound) => {
             let description = &sound.description;
             scope::post(&Event::Ready {
@@ -52,28 +48,10 @@ pub async fn load(engine: Rc<RefCell<Engine>>, address: String, kind: Kind) {
     }
 }
 
-async fn try_load(address: &str, kind: Kind) -> Result<Sound, Event> {
-    let mut posted = 0;
-    let progress = |bytes: usize, of: Option<usize>| {
-        if bytes == 0 || bytes >= posted + PROGRESS_EVERY || Some(bytes) == of {
-            posted = bytes;
-            scope::post(&Event::Loading { bytes: bytes as f64, of: of.map(|of| of as f64) });
-        }
-    };
-    // A GPU takes as long to open as a small file takes to arrive.
-    let fetched = fetch::fetch(address, progress).map_err(|message| Event::Failed {
-        message: format!("{message}."),
-        mend: "Check your connection and reload the page.".into(),
-        fatal: false,
-    });
-    let opened = kind.open().map_err(|reason| Event::Unfit { reason });
-    let (bytes, device) = try_join(fetched, opened).await?;
-    device.load(&bytes).await.map_err(|failure| match failure {
-        Failure::Weights(error) => Event::Failed {
-            message: format!("The weights at {address} cannot be used: {error}."),
-            mend: "Reload the page; if it stays, the file on the server is damaged.".into(),
-            fatal: false,
-        },
+async fn try_load(weights: &[u8], kind: Kind) -> Result<Sound, Event> {
+    let device = kind.open().await.map_err(|reason| Event::Unfit { reason })?;
+    device.load(weights).await.map_err(|failure| match failure {
+        Failure::Weights(error) => Event::Failed { fault: Fault::Weights(error.to_string()) },
         Failure::Device(reason) => Event::Unfit { reason },
     })
 }
@@ -90,15 +68,9 @@ pub async fn hatch(engine: Rc<RefCell<Engine>>, turn: u32, wish: HatchWish) {
     tell(match sound {
         Some(sound) => {
             let end = try_hatch(&sound, wish, |step| tell(Hatching::Step(step)), still_wanted).await;
-            end.unwrap_or_else(|reason| Hatching::Failed {
-                message: format!("Hatching stopped: {reason}."),
-                mend: "Hatch again; if it stays, add ?device=cpu to the page's address and reload.".into(),
-            })
+            end.unwrap_or_else(|reason| Hatching::Failed { reason })
         }
-        None => Hatching::Failed {
-            message: "The model is not loaded yet.".into(),
-            mend: "Wait until the page says that it is ready.".into(),
-        },
+        None => Hatching::Failed { reason: "the model is not loaded yet".into() },
     });
 }
 

@@ -4,7 +4,6 @@
 
 mod device;
 mod engine;
-mod fetch;
 mod scope;
 
 use std::cell::RefCell;
@@ -17,7 +16,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::MessageEvent;
 
-use crate::protocol::{Event, Request};
+use crate::protocol::{BUILD, Event, Fault, Request};
 
 /// Starts a worker for one kind of device: listens for requests, and reports every failure, a panic included, as an event.
 pub fn start(kind: Kind) {
@@ -28,14 +27,10 @@ pub fn start(kind: Kind) {
             Ok(Request::Load { weights }) => spawn_local(engine::load(Rc::clone(&engine), weights, kind)),
             Ok(Request::Hatch { turn, wish }) => spawn_local(engine::hatch(Rc::clone(&engine), turn, wish)),
             Ok(Request::Cancel) => engine.borrow_mut().cancel(),
-            Err(error) => scope::post(&Event::Failed {
-                message: format!("The page sent something the engine does not understand: {error}."),
-                mend: "Reload the page.".into(),
-                fatal: false,
-            }),
+            Err(error) => scope::post(&Event::Failed { fault: Fault::Misunderstood(error.to_string()) }),
         }
     });
     scope::global().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     on_message.forget();
-    scope::post(&Event::Started);
+    scope::post(&Event::Started { build: BUILD.into() });
 }

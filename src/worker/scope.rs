@@ -6,7 +6,7 @@ use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::DedicatedWorkerGlobalScope;
 
-use crate::protocol::Event;
+use crate::protocol::{Event, Fault};
 
 /// The worker's global object.
 pub fn global() -> DedicatedWorkerGlobalScope {
@@ -53,9 +53,5 @@ pub fn report_crashes() {
 }
 
 fn crashed(reason: &str) -> Event {
-    Event::Failed {
-        message: format!("The engine stopped unexpectedly: {reason}."),
-        mend: "Reload the page; if it happens again, add ?device=cpu to its address.".into(),
-        fatal: true,
-    }
+    Event::Failed { fault: Fault::Crash(reason.into()) }
 }

@@ -3,6 +3,7 @@
 
 mod changes;
 mod commands;
+mod crew;
 mod data;
 mod diffusion;
 mod golden;

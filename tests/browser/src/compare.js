@@ -21,7 +21,8 @@ class Chrysalis {
     engine.worker = new Worker(`/page/worker-${kind}_loader.js`, { type: "module" });
     const began = performance.now();
     await engine.until("Started");
-    engine.worker.postMessage({ Load: { weights } });
+    const bytes = new Uint8Array(await (await fetch(weights)).arrayBuffer());
+    engine.worker.postMessage({ Load: { weights: bytes } });
     engine.ready = (await engine.until("Ready")).Ready;
     engine.readyAfter = performance.now() - began;
     return engine;

@@ -37,6 +37,8 @@ enum Fault {
     OneEngine,
     /// Engines do not say that they have cancelled.
     NoCancellation,
+    /// The weights are there for the second that asks, and not for the first.
+    LateWeights,
 }
 
 impl Fault {
@@ -46,6 +48,7 @@ impl Fault {
             Self::NoWebGpu => "Object.defineProperty(navigator, 'gpu', {value: undefined});",
             Self::BrokenGpu => {
                 "const broken = new Proxy({}, {get(_, name) { if (name === 'info') return {vendor: 'broken'};
+                    if (name === 'features') return {has: () => true};
                     if (name === 'then' || name === 'isFallbackAdapter') return undefined; throw new Error('broken'); }});
                 Object.defineProperty(navigator, 'gpu', {value: {requestAdapter: async () => broken}});"
             }
@@ -73,7 +76,7 @@ fn built() -> PathBuf {
 /// Serves the built page below /a/sub/path/, with weight files of every kind beside it. Returns the page's address.
 fn serve(fault: Fault) -> String {
     let dist = built();
-    let mut engines = 0;
+    let (mut engines, mut late) = (0, true);
     let address = chrysalis_browser::serve(move |path| {
         let file = path.strip_prefix("a/sub/path/").map(|file| if file.is_empty() { "index.html" } else { file })?;
         match file {
@@ -96,6 +99,7 @@ fn serve(fault: Fault) -> String {
                 let script = format!("<head><script>{processors}{}</script>", fault.script());
                 Some(page.replacen("<head>", &script, 1).into_bytes())
             }
+            "weights/tiny.safetensors" if fault == Fault::LateWeights && std::mem::replace(&mut late, false) => None,
             "weights/tiny.safetensors" => Some(fixture("tiny.safetensors")),
             "weights/truncated.safetensors" => Some(fixture("tiny.safetensors")[..100_000].to_vec()),
             "weights/garbage.safetensors" => Some(vec![0x5a; 50_000]),
@@ -603,15 +607,15 @@ async fn hatching_can_be_cancelled_repeated_saved_and_shared() {
 async fn bad_weights_are_explained() {
     let browser = Browser::start(false).await;
     let page = serve(Fault::None);
-    for (name, needed) in [
-        ("missing", "the server answered 404"),
-        ("truncated", "cut off"),
-        ("garbage", "cannot be used: the weight file's header claims"),
+    for (name, needed, mend) in [
+        ("missing", "the server answered 404", "try again"),
+        ("truncated", "cut off", "Reload"),
+        ("garbage", "cannot be used: the weight file's header claims", "Reload"),
     ] {
         browser.open(&format!("{page}?weights=weights/{name}.safetensors")).await;
         let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
-        assert!(said.contains(needed) && said.contains("eload"), "{name}: {said}");
-        assert!(!browser.enabled("hatch").await);
+        assert!(said.contains(needed) && said.contains(mend), "{name}: {said}");
+        assert!(browser.enabled("hatch").await, "another attempt is welcome");
         browser.screenshot(name).await;
     }
     browser.open(&format!("{page}?weights=weights/tiny.safetensors&seed=7&steps=65")).await;
@@ -620,6 +624,20 @@ async fn bad_weights_are_explained() {
     browser.open(&format!("{page}?weights=https://example.org/other.safetensors")).await;
     let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
     assert!(said.contains("on another server"), "{said}");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_download_that_failed_is_tried_again_by_hatching() {
+    let browser = Browser::start(false).await;
+    browser.open(&format!("{}?{GOLDEN}", serve(Fault::LateWeights))).await;
+    let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
+    assert!(said.contains("press Hatch to try again"), "{said}");
+    browser.click("hatch").await;
+    browser.wait_hatched().await;
+    assert_eq!(browser.text("failure").await, "");
+    assert!(browser.picture().await.largest_difference(&golden()) <= 1);
     browser.end().await;
 }
 
@@ -653,6 +671,6 @@ async fn a_gpu_that_takes_the_engine_down_is_given_up_for_the_cpu_or_explained()
     browser.open(&format!("{page}?{GOLDEN}&device=gpu")).await;
     let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
     assert!(said.contains("device=cpu"), "{said}");
-    assert!(!browser.enabled("hatch").await);
+    assert!(browser.enabled("hatch").await, "another attempt is welcome");
     browser.end().await;
 }

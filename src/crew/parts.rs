@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::protocol::{HatchWish, Shown, Step};
 
 /// How a hatching ended.
+#[derive(Debug, Clone)]
 pub enum Outcome {
     /// With all pictures, after the longest of the engines' times, in milliseconds.
     Hatched(Vec<Shown>, f64),
@@ -13,10 +14,10 @@ pub enum Outcome {
 }
 
 /// What each engine has delivered so far.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Parts(Vec<Part>);
 
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Part {
     steps: VecDeque<Step>,
     end: Option<Outcome>,

@@ -1,0 +1,97 @@
+//! Fetching the weights, with progress: once, for all engines.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, Response};
+
+use crate::crew::Download;
+
+/// The largest weight file that is taken from a server.
+const LARGEST: usize = 512 << 20;
+/// Progress is told at most every so many bytes.
+const PROGRESS_EVERY: usize = 64 << 10;
+
+/// A download, under way or done; it ends with this.
+pub struct Fetch {
+    controller: Option<AbortController>,
+    bytes: Rc<RefCell<Option<Rc<[u8]>>>>,
+}
+
+impl Fetch {
+    /// Starts to fetch a file. `hear` hears how it goes.
+    pub fn start(address: &str, hear: impl Fn(Download) + 'static) -> Self {
+        let bytes = Rc::new(RefCell::new(None));
+        let controller = AbortController::new().ok();
+        let (address, into, stop) = (address.to_string(), Rc::clone(&bytes), controller.clone());
+        spawn_local(async move {
+            match fetch(&address, stop.as_ref(), &hear).await {
+                Ok(all) => {
+                    *into.borrow_mut() = Some(all.into());
+                    hear(Download::Complete);
+                }
+                Err(reason) => hear(Download::Failed(reason)),
+            }
+        });
+        Self { controller, bytes }
+    }
+
+    /// The file, once it is whole.
+    pub fn bytes(&self) -> Option<Rc<[u8]>> {
+        self.bytes.borrow().clone()
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.controller {
+            controller.abort();
+        }
+    }
+}
+
+/// Fetches a file; `hear` is told the bytes so far and, where the server says, in all. Fails with a sentence for people.
+async fn fetch(address: &str, stop: Option<&AbortController>, hear: &impl Fn(Download)) -> Result<Vec<u8>, String> {
+    let unreachable =
+        |_: JsValue| format!("The weights at {address} could not be fetched: the server does not answer.");
+    let window = web_sys::window().ok_or("There is no window.")?;
+    let options = RequestInit::new();
+    options.set_signal(stop.map(AbortController::signal).as_ref());
+    let promise = window.fetch_with_str_and_init(address, &options);
+    let response: Response = JsFuture::from(promise).await.map_err(unreachable)?.unchecked_into();
+    if !response.ok() {
+        return Err(format!(
+            "The weights at {address} could not be fetched: the server answered {}.",
+            response.status()
+        ));
+    }
+    let header = |name: &str| response.headers().get(name).ok().flatten();
+    // With a content encoding the length is that of the encoded bytes.
+    let of = header("content-length")
+        .and_then(|length| length.parse::<usize>().ok())
+        .filter(|_| header("content-encoding").is_none());
+    let body = response.body().ok_or_else(|| format!("The weights at {address} are empty."))?;
+    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut told = 0;
+    loop {
+        if bytes.is_empty() || bytes.len() >= told + PROGRESS_EVERY || Some(bytes.len()) == of {
+            told = bytes.len();
+            hear(Download::Progress { bytes: told as f64, of: of.map(|of| of as f64) });
+        }
+        let cut = |_: JsValue| format!("The weights at {address} broke off after {} bytes.", bytes.len());
+        let chunk = JsFuture::from(reader.read()).await.map_err(cut)?;
+        let field = |name: &str| Reflect::get(&chunk, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
+        if field("done").is_truthy() {
+            return Ok(bytes);
+        }
+        let part = Uint8Array::new(&field("value"));
+        if bytes.len() + part.length() as usize > LARGEST {
+            return Err(format!("The weights at {address} are larger than {} MB.", LARGEST >> 20));
+        }
+        bytes.extend(part.to_vec());
+    }
+}

@@ -1,0 +1,110 @@
+//! What people read about the engines: the only place that has words for it.
+
+use crate::crew::{Doing, Fault, Kind, On, Reason};
+
+/// What is being done, as a sentence.
+pub fn doing(doing: &Doing) -> String {
+    match doing {
+        Doing::LookingForGpu => "Looking for a GPU…".into(),
+        Doing::FetchingEngine(Kind::Gpu) => "Fetching the engine for your GPU…".into(),
+        Doing::FetchingEngine(Kind::Cpu) => "Fetching the engine for the CPU…".into(),
+        Doing::LoadingWeights { bytes, of: Some(of) } => {
+            format!("Loading the model: {:.1} of {:.1} MB", bytes / 1e6, of / 1e6)
+        }
+        Doing::LoadingWeights { bytes, of: None } => format!("Loading the model: {:.1} MB", bytes / 1e6),
+        Doing::Warming(Some(name)) => format!("Almost there: warming up your GPU ({name})…"),
+        Doing::Warming(None) => "Almost there: warming up the CPU…".into(),
+        Doing::WakingHelpers => "Waking a helper for every processor…".into(),
+        Doing::Cancelling => "Cancelling…".into(),
+        Doing::LeavingGpu(Reason::GaveUp) => "Your GPU gave up; starting again on the CPU…".into(),
+        Doing::LeavingGpu(_) => "Your GPU cannot go on; starting again on the CPU…".into(),
+        Doing::Restarting => "The engine did not answer; starting it again…".into(),
+    }
+}
+
+/// Whether that is out of the ordinary, and to be said aloud.
+pub fn is_unusual(doing: &Doing) -> bool {
+    matches!(doing, Doing::WakingHelpers | Doing::LeavingGpu(_) | Doing::Restarting)
+}
+
+/// How far it has come, from 0 to 1, where that is known.
+pub fn share(doing: &Doing) -> Option<f64> {
+    match doing {
+        Doing::LoadingWeights { bytes, of: Some(of) } if *of > 0.0 => Some((bytes / of).min(1.0)),
+        _ => None,
+    }
+}
+
+/// What computes, and why.
+pub fn device(on: &On) -> String {
+    match on {
+        On::Gpu { name, rival_crashed: None } => format!("your GPU: {name}"),
+        On::Gpu { name, rival_crashed: Some(reason) } => {
+            format!("your GPU: {name} (the CPU's engine crashed: {reason})")
+        }
+        On::Cpu(Reason::Asked) => "the CPU, as asked for".into(),
+        On::Cpu(reason) => format!("{}: using the CPU", why(reason)),
+    }
+}
+
+fn why(reason: &Reason) -> String {
+    match reason {
+        Reason::Asked => "asked for".into(),
+        Reason::NoGpu(reason) | Reason::Unfit(reason) => reason.clone(),
+        Reason::Software(name) => format!("software adapter ({name})"),
+        Reason::NoTimestamps(name) => format!("your GPU ({name}) lacks timestamp-query"),
+        Reason::Slower(name) => format!("your GPU ({name}) is slower than the CPU"),
+        Reason::Silent => "your GPU fell silent".into(),
+        Reason::GaveUp => "your GPU gave up".into(),
+    }
+}
+
+const OTHER_BROWSER: &str = "Try a current Chrome, Edge, Firefox or Safari.";
+
+/// What went wrong, and what to do about it: a sentence each.
+pub fn fault(fault: &Fault) -> (String, String) {
+    match fault {
+        Fault::NotStarted(reason) => (format!("The engine could not be started: {reason}."), OTHER_BROWSER.into()),
+        Fault::EngineFiles => (
+            "The engine's files did not arrive.".into(),
+            "Check your connection, then press Hatch to try again.".into(),
+        ),
+        Fault::OtherBuild => (
+            "The page and its engine are of different builds: one of them is an old copy.".into(),
+            "Reload the page; if it stays, empty the browser's cache for it.".into(),
+        ),
+        Fault::Download(sentence) => (sentence.clone(), "Check your connection, then press Hatch to try again.".into()),
+        Fault::Stalled => (
+            "The download of the model has stalled.".into(),
+            "Check your connection, then press Hatch to try again.".into(),
+        ),
+        Fault::Weights(reason) => (
+            format!("The weights cannot be used: {reason}."),
+            "Reload the page; if it stays, the file on the server is damaged.".into(),
+        ),
+        Fault::Unfit { reason, on_gpu } => {
+            let instead = if *on_gpu { ", or add ?device=cpu to the page's address" } else { "" };
+            (format!("No device can be used: {reason}."), format!("Try another browser{instead}."))
+        }
+        Fault::Crashed { kind, reason } => {
+            let instead = if *kind == Kind::Gpu { "add ?device=cpu to its address, or " } else { "" };
+            (
+                format!("The engine could not go on: {reason}."),
+                format!(
+                    "Press Hatch to start it again. If it happens again, {instead}try a current Chrome, Edge, Firefox or Safari."
+                ),
+            )
+        }
+        Fault::EngineSilent => (
+            "The engine does not answer.".into(),
+            "Press Hatch to start it again, or add ?device=cpu to the page's address.".into(),
+        ),
+        Fault::Hatching(reason) => (
+            format!("Hatching stopped: {reason}."),
+            "Hatch again; if it stays, add ?device=cpu to the page's address and reload.".into(),
+        ),
+        Fault::Misunderstood(what) => {
+            (format!("The page and its engine do not understand each other: {what}."), "Reload the page.".into())
+        }
+    }
+}
