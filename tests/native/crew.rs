@@ -348,14 +348,14 @@ fn event(world: &World, kind: u8, engine: u8, value: u8) -> Event {
     let ids = u32::from(engine) % 12 + 1;
     let said = |event| Event::Engine { id: ids, heard: Heard::Said(event) };
     let kind_of = world.live.get(&ids).copied().unwrap_or(Kind::Cpu);
-    let turn = if value % 4 == 0 { world.turn.wrapping_sub(1) } else { world.turn };
+    let turn = if value.is_multiple_of(4) { world.turn.wrapping_sub(1) } else { world.turn };
     let count = usize::from(value) % 9 + 1;
     let text = || "for some reason".to_string();
     match kind % 24 {
         0 => Event::Begin,
         1 | 2 => Event::Wish(wish(count)),
         3 => Event::Cancel,
-        4 => Event::Seen(gpu(value % 3 == 0, value % 5 != 0)),
+        4 => Event::Seen(gpu(value.is_multiple_of(3), !value.is_multiple_of(5))),
         5 => Event::Seen(Sighting::Nothing(text())),
         6 => Event::Download(Download::Progress { bytes: f64::from(value), of: None }),
         7 | 8 => Event::Download(Download::Complete),
@@ -371,16 +371,16 @@ fn event(world: &World, kind: u8, engine: u8, value: u8) -> Event {
                 _ => protocol::Fault::Crash(text()),
             },
         }),
-        19 if value % 2 == 0 => Event::Engine { id: ids, heard: Heard::Crashed(text()) },
+        19 if value.is_multiple_of(2) => Event::Engine { id: ids, heard: Heard::Crashed(text()) },
         19 => Event::Engine { id: ids, heard: Heard::NotStarted(text()) },
         20 => said(hatching(turn, step(count))),
         21 => said(hatching(turn, hatched(count))),
-        22 if value % 2 == 0 => said(hatching(turn, Hatching::Cancelled)),
+        22 if value.is_multiple_of(2) => said(hatching(turn, Hatching::Cancelled)),
         22 => said(hatching(turn, Hatching::Failed { reason: text() })),
         _ => {
-            let waiting = if value % 2 == 0 { Waiting::Engines } else { Waiting::Download };
+            let waiting = if value.is_multiple_of(2) { Waiting::Engines } else { Waiting::Download };
             match world.alarms.get(&slot(waiting)) {
-                Some((alarm, _)) if value % 8 != 0 => Event::Silence(*alarm),
+                Some((alarm, _)) if !value.is_multiple_of(8) => Event::Silence(*alarm),
                 _ => Event::Silence(Alarm { waiting, number: value.into() }),
             }
         }
