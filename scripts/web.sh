@@ -19,6 +19,9 @@ cd "$ROOT"
 
 if [ "${1:-serve}" = dist ]; then
   say "Building the page for a static host (the first time 10 minutes on two cores, then three)"
+  # By this the page and its workers know whether they were built together: a cache may keep one of them and not the other.
+  CHRYSALIS_BUILD=$(git describe --always --dirty 2>/dev/null) || CHRYSALIS_BUILD=unversioned
+  export CHRYSALIS_BUILD
   trunk build --release || fail "the page could not be built: see the lines above."
   say "Put the contents of dist/ on any static host, under any path"
 else
