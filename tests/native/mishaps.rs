@@ -60,7 +60,7 @@ fn a_run_survives_fifty_kills_and_loses_at_most_what_came_after_a_checkpoint() {
     let mut reached = 0;
     for _ in 0..50 {
         let mut child: Child = program(folder.path(), pictures.path(), &[]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(30 + noise.below(250) as u64));
+        std::thread::sleep(Duration::from_millis(50 + noise.below(400) as u64));
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
