@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use chrysalis::picture::Picture;
 
-use crate::support::{fixture, folder_of_discs, text};
+use crate::support::{fixture, folder_of_discs, text, write_small_toml};
 
 fn run(program: &str, arguments: &[&str], folder: &Path) -> Output {
     Command::new(program)
@@ -187,11 +187,7 @@ fn export_writes_over_its_own_files_only() {
     let folder = tempfile::tempdir().unwrap();
     let data = text(pictures.path());
     let train = ["--data", &data, "--out", "runs/a", "--device", "cpu", "--steps", "1", "--image-size", "8"];
-    std::fs::write(
-        folder.path().join("small.toml"),
-        "sample_count = 0\n[[stages]]\nbatch_size = 2\nshape = { image_size = 8, patch = 1, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 0, embedding = 16 } }\n",
-    )
-    .unwrap();
+    write_small_toml(folder.path(), 8, "");
     let output = run(TRAIN, &[&train[..8], &["--config", "small.toml"]].concat(), folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
     let export = ["--run", "runs/a", "--out", "model.safetensors"];
@@ -212,11 +208,7 @@ fn evaluate_measures_and_export_notes_it() {
     let pictures = folder_of_discs(12, 8);
     let folder = tempfile::tempdir().unwrap();
     let data = text(pictures.path());
-    std::fs::write(
-        folder.path().join("small.toml"),
-        "sample_count = 0\n[[stages]]\nbatch_size = 2\nshape = { image_size = 8, patch = 1, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 0, embedding = 16 } }\n",
-    )
-    .unwrap();
+    write_small_toml(folder.path(), 8, "");
     let train = [
         "--data",
         &data,
@@ -287,7 +279,7 @@ fn train_off_line_names_the_way_out() {
 fn interrupting_finishes_the_step_saves_and_exits_well() {
     let pictures = folder_of_discs(6, 16);
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("small.toml"), "sample_count = 0\nlog_every = 1\n[[stages]]\nbatch_size = 4\nshape = { image_size = 16, patch = 2, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 8, embedding = 16 } }\n").unwrap();
+    write_small_toml(folder.path(), 16, "");
     let mut child = Command::new(TRAIN)
         .args([
             "--config",

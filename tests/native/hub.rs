@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use crate::support::{SMALL_TOML, disc};
+use crate::support::{disc, write_small_toml};
 
 /// What the server does when a file is asked for.
 #[derive(Clone)]
@@ -79,9 +79,9 @@ fn serve(files: Vec<(&'static str, Sends)>) -> String {
 }
 
 fn train(folder: &Path, endpoint: &str, out: &str) -> (Output, String) {
-    std::fs::write(folder.join("small.toml"), SMALL_TOML).unwrap();
+    write_small_toml(folder, 16, "");
     let output = Command::new(env!("CARGO_BIN_EXE_train"))
-        .args(["--device", "cpu", "--out", out, "--data", "somebody/discs", "--config", "small.toml"])
+        .args(["--device", "cpu", "--out", out, "--data", "somebody/discs", "--config", "small.toml", "--steps", "1"])
         .current_dir(folder)
         .env("HF_ENDPOINT", endpoint)
         .env("HF_HOME", folder.join("cache"))

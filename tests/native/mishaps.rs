@@ -12,7 +12,7 @@ use chrysalis::kernels::training;
 use chrysalis::noise::{Noise, Purpose};
 use chrysalis::train::{Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trainer};
 
-use crate::support::{SMALL_TOML, disc, folder_of_discs, small_config, text};
+use crate::support::{disc, folder_of_discs, small_config, text, write_small_toml};
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -36,12 +36,7 @@ fn program(folder: &Path, pictures: &Path, more: &[&str]) -> Command {
     if run.join("config.toml").exists() {
         command.arg("--resume");
     } else {
-        std::fs::write(folder.join("small.toml"), SMALL_TOML.replace("steps = 1", "steps = 100000")).unwrap();
-        std::fs::write(
-            folder.join("small.toml"),
-            format!("checkpoint_every = 4\n{}", std::fs::read_to_string(folder.join("small.toml")).unwrap()),
-        )
-        .unwrap();
+        write_small_toml(folder, 16, "checkpoint_every = 4");
         command.args(["--config", "small.toml"]);
     }
     command.stderr(Stdio::piped());

@@ -157,6 +157,12 @@ pub fn text(path: &Path) -> String {
     path.to_str().unwrap().into()
 }
 
-/// Settings that the program `train` works through in milliseconds a step: one stage of 16 pixels.
-pub const SMALL_TOML: &str = "sample_count = 0\nlog_every = 1\n[[stages]]\nbatch_size = 2\nsteps = 1\n\
-    shape = { image_size = 16, patch = 2, enlarges = 1, layers = { widths = [8], depth = 1, head_width = 8, embedding = 16 } }\n";
+/// Writes small.toml into a folder: settings that the program `train` works through in milliseconds a step, one stage of
+/// `image_size` pixels. `more` settings come first.
+pub fn write_small_toml(folder: &Path, image_size: usize, more: &str) {
+    let text = format!(
+        "{more}\nsample_count = 0\nlog_every = 1\n[[stages]]\nbatch_size = 2\n[stages.shape]\nimage_size = {image_size}\n\
+         patch = 2\nenlarges = 1\nlayers = {{ widths = [8], depth = 1, head_width = 8, embedding = 16 }}\n"
+    );
+    std::fs::write(folder.join("small.toml"), text).unwrap();
+}
