@@ -102,7 +102,8 @@ const COMMON_SIZE: usize = 64;
 /// Pictures sampled together.
 const BATCH: usize = 16;
 /// Samplers in the report's comparison, and evaluations of the first stage.
-const COMPARED: [Sampler; 3] = [Sampler::Ddpm, Sampler::DpmSolver, Sampler::Heun { churn: 40.0 }];
+const COMPARED: [Sampler; 4] =
+    [Sampler::DpmSolverSde, Sampler::Ddpm, Sampler::DpmSolver, Sampler::Heun { churn: 10.0 }];
 const EVALUATIONS: [usize; 3] = [10, 20, 40];
 /// The share of all pictures that such a comparison, or a row of the calibration, is made with.
 const SHARE_FOR_ROWS: usize = 3;

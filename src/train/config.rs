@@ -44,9 +44,9 @@ pub struct TrainConfig {
     pub sample_every: u64,
     /// How many pictures a sample grid shows, from seed 0 up.
     pub sample_count: usize,
-    /// Sampling steps for a grid.
+    /// Sampling steps of the first stage for a grid; further stages take a share of them.
     pub sample_steps: usize,
-    /// The sampler for a grid.
+    /// The first stage's sampler for a grid.
     pub sampler: Sampler,
     /// Steps between two looks at the quality of a stage's pictures, of which the best checkpoint is kept; 0 for none.
     pub evaluate_every: u64,

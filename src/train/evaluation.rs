@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::TrainError;
 use super::trainer::Trainer;
 use crate::data::Dataset;
-use crate::diffusion::{Model, NoiseLevels, Sampler, Sampling, reduce};
+use crate::diffusion::{Model, Plan, Sampling, reduce};
 use crate::files;
 use crate::noise::BatchNoise;
 use crate::picture::Picture;
@@ -24,10 +24,8 @@ pub struct SamplePlan {
     pub stage: usize,
     /// From which seed 0 up.
     pub count: usize,
-    /// Steps.
-    pub steps: usize,
-    /// The sampler.
-    pub sampler: Sampler,
+    /// How the whole cascade would be walked.
+    pub cascade: Plan,
 }
 
 /// Samples the averaged weights at the seeds from 0 up; a further stage adds its detail to the first pictures of the
@@ -47,8 +45,10 @@ pub fn sample(trainer: &Trainer, dataset: &Dataset, plan: SamplePlan) -> Result<
         let under = real.next().filter(|_| stage.is_conditioned());
         let under = under.map(|real| stage.enlarge(reduce(real.narrow(0, 0, seeds.len()), enlarges)));
         let noise = BatchNoise::of_stage(seeds, plan.stage, [3, size, size], &device);
-        let levels = stage.sigmas(NoiseLevels::default(), plan.steps);
-        let Some(last) = Sampling::new(stage.denoiser(under.clone()), plan.sampler, levels, noise).last() else {
+        let Plan { levels, .. } = plan.cascade;
+        let sigmas = stage.sigmas(levels, plan.cascade.steps_of(plan.stage));
+        let sampler = plan.cascade.sampler_of(plan.stage);
+        let Some(last) = Sampling::new(stage.denoiser(under.clone()), sampler, sigmas, noise).last() else {
             break;
         };
         let whole = match under {

@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::trained;
 use super::trainer::{Report, Trainer};
 use crate::data::Dataset;
-use crate::diffusion::Stage;
+use crate::diffusion::{NoiseLevels, Plan, Stage};
 use crate::files;
 use crate::picture::Picture;
 
@@ -261,7 +261,8 @@ impl Run {
 
     fn sample(&self, count: usize) -> Result<Vec<Picture>, TrainError> {
         let TrainConfig { sample_steps: steps, sampler, .. } = self.config;
-        evaluation::sample(&self.trainer, &self.dataset, SamplePlan { stage: self.number, count, steps, sampler })
+        let cascade = Plan { sampler, levels: NoiseLevels::default(), steps };
+        evaluation::sample(&self.trainer, &self.dataset, SamplePlan { stage: self.number, count, cascade })
     }
 
     /// Writes a grid of the averaged weights' pictures at the fixed seeds.

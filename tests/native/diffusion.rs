@@ -418,6 +418,9 @@ fn a_cascade_tells_every_step_and_gives_each_seed_its_own_picture() {
     let model = crate::support::small_model(&device).for_sampling(&device);
     let plan = Plan { sampler: Sampler::Ddpm, levels: NoiseLevels::default(), steps: 7 };
     assert_eq!((plan.steps_of(0), plan.steps_of(1), plan.all_steps(2), plan.evaluations(2)), (7, 3, 10, 10));
+    let heun = Plan { sampler: Sampler::Heun { churn: 0.0 }, ..plan };
+    assert_eq!((heun.sampler_of(0), heun.sampler_of(1), heun.evaluations(2)), (heun.sampler, Sampler::Ddpm, 16));
+    assert_eq!(Plan { steps: 200, ..plan }.steps_of(1), 8);
     let together: Vec<_> = Cascade::new(&model, plan, &[4, 9], &device).collect();
     assert_eq!(together.len(), 10);
     for (index, CascadeStep { stage, finished, step }) in together.iter().enumerate() {
