@@ -1,12 +1,12 @@
 //! A diffusion model that trains on your pictures natively and hatches new ones in any visitor's browser.
 //!
 //! One crate, a few small programs. Natively, `train` turns a folder of pictures into a weight file, `export` turns a
-//! run into one, and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees, `scout` looks
+//! run into one, and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees, `adapter_probe` looks
 //! for a GPU, and `worker-gpu` or `worker-cpu` is the engine.
 //!
 //! The tour, from the mathematics outwards:
 //!
-//! - [`diffusion`]: noise levels, the frame around the network, the loss, samplers as streams of steps, and cascades of
+//! - [`diffusion`]: noise levels, preconditioning, the loss, samplers as streams of steps, and cascades of
 //!   stages.
 //! - [`unet`]: the network, for training and for sampling.
 //! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
@@ -16,8 +16,8 @@
 //! - [`device`]: which device computes, why, and its name for people.
 //! - `data`, `train`, `quality`, `command`, `files`, `terminal`: pictures to learn from, the training run, how good its
 //!   pictures are, the command line and what it writes (native only).
-//! - [`protocol`], [`crew`]: what page and workers say to each other, and what the page makes of it, a state machine.
-//! - `adapter`, `scout`, `page`, `worker`: what the browser says about its GPU and who asks it, and both ends of the
+//! - [`protocol`], [`pool`]: what page and workers say to each other, and what the page makes of it, a state machine.
+//! - `adapter`, `adapter_probe`, `page`, `worker`: what the browser says about its GPU and who asks it, and both ends of the
 //!   conversation (in browsers only).
 //!
 //! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and
@@ -25,9 +25,10 @@
 
 #[cfg(target_family = "wasm")]
 pub mod adapter;
+#[cfg(target_family = "wasm")]
+pub mod adapter_probe;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;
-pub mod crew;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod data;
 #[cfg(feature = "engine")]
@@ -43,11 +44,10 @@ pub mod noise;
 pub mod page;
 #[cfg(feature = "engine")]
 pub mod picture;
+pub mod pool;
 pub mod protocol;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod quality;
-#[cfg(target_family = "wasm")]
-pub mod scout;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod terminal;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]

@@ -11,13 +11,13 @@ pub const BUILD: &str = match option_env!("CHRYSALIS_BUILD") {
     None => env!("CARGO_PKG_VERSION"),
 };
 
-/// From the scout to the page: what the browser says about its GPU.
+/// From the adapter probe to the page: what the browser says about its GPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Sighting {
+pub enum ProbeResult {
     /// There is one.
     Gpu(Adapter),
     /// There is none, and why, as a sentence's beginning.
-    Nothing(String),
+    NoGpu(String),
 }
 
 /// A GPU that the browser offers.
@@ -33,27 +33,27 @@ pub struct Adapter {
 
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Request {
+pub enum WorkerInput {
     /// Make the device ready with weights.
     Load {
         /// The bytes of the weight file.
         #[serde(with = "serde_bytes")]
         weights: Vec<u8>,
     },
-    /// Turn seeds into pictures, instead of whatever hatches now.
-    Hatch {
-        /// Which hatching this is: its events carry the number, so that those of an earlier one cannot be taken for its own.
+    /// Turn seeds into pictures, instead of those of an earlier request.
+    Sample {
+        /// Which request this is: its outputs carry the number, so that those of an earlier one cannot be taken for its own.
         turn: u32,
-        /// What to hatch.
-        wish: HatchWish,
+        /// What to sample.
+        request: SampleRequest,
     },
-    /// Stop hatching after the step at hand.
+    /// Stop sampling after the step at hand.
     Cancel,
 }
 
-/// What to hatch.
+/// What to sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct HatchWish {
+pub struct SampleRequest {
     /// The seed; it crosses as text because a JavaScript number holds only 53 bits.
     #[serde(with = "text")]
     pub seed: u64,
@@ -67,14 +67,14 @@ pub struct HatchWish {
 
 /// From the worker to the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Event {
+pub enum WorkerOutput {
     /// The worker runs and listens.
     Started {
         /// Its [`BUILD`].
         build: String,
     },
     /// The weights are here; the device is being tried.
-    Warming {
+    WarmingUp {
         /// The name of the GPU; none on the CPU.
         gpu: Option<String>,
     },
@@ -83,25 +83,25 @@ pub enum Event {
         /// Why, as a sentence's beginning.
         reason: String,
     },
-    /// Ready to hatch.
+    /// Ready to sample.
     Ready {
         /// The name of the GPU; none on the CPU.
         gpu: Option<String>,
-        /// How long it takes to ask the network once, in milliseconds.
+        /// How long an evaluation of the networks takes, in milliseconds.
         step_ms: f64,
         /// The model's name.
         model: String,
         /// Side of its pictures, in pixels.
         image_size: usize,
     },
-    /// How a hatching goes on.
-    Hatching {
+    /// How a request goes on.
+    Sampling {
         /// Which one.
         turn: u32,
         /// What happened to it.
-        news: Hatching,
+        output: SamplingOutput,
     },
-    /// Something went wrong, outside any hatching.
+    /// Something went wrong, outside any request.
     Failed {
         /// What.
         fault: Fault,
@@ -119,19 +119,19 @@ pub enum Fault {
     Crash(String),
 }
 
-/// What happens to a hatching: steps, and one of the others at its end.
+/// What comes of a request: steps, and one of the others at its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Hatching {
+pub enum SamplingOutput {
     /// One step is done.
     Step(Step),
     /// The pictures are finished.
-    Hatched {
+    Finished {
         /// The pictures.
         pictures: Vec<Shown>,
         /// How long it took, in milliseconds.
         total_ms: f64,
     },
-    /// It stopped because the page asked for that, or for another hatching.
+    /// It stopped because the page asked for that, or for something else.
     Cancelled,
     /// It could not go on; the worker hears the next request.
     Failed {

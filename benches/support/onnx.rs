@@ -4,7 +4,9 @@
 
 use burn::tensor::Tensor;
 use chrysalis::kernels::{EPSILON, LARGEST_ACTIVATION};
-use chrysalis::unet::{ACTIVATION_SIZE, Block, Kernel, Operations, UNet, UNetConfig, branch_factors, join_factors};
+use chrysalis::unet::{
+    ACTIVATION_SIZE, Block, ConvolutionWeight, Operations, UNet, UNetConfig, branch_factors, join_factors,
+};
 
 /// Writes the network: inputs `x` `[batch, inputs, side, side]` and `waves` `[1, embedding]`, output `y` `[batch,
 /// outputs, side, side]`.
@@ -69,17 +71,17 @@ enum Attribute<'a> {
 }
 
 impl Operations for Graph {
-    type Kernel = Kernel;
+    type Weight = ConvolutionWeight;
     type Modulation = Block;
     type Value = Value;
 
-    fn convolve(&mut self, x: Value, kernel: &Kernel) -> Value {
+    fn convolve(&mut self, x: Value, kernel: &ConvolutionWeight) -> Value {
         let weight = kernel.unit();
         let channels = weight.dims()[0];
         Value { name: self.convolution(&x.name, weight), channels, ..x }
     }
 
-    fn convolve_modulated(&mut self, x: Value, kernel: &Kernel, block: &Block) -> Value {
+    fn convolve_modulated(&mut self, x: Value, kernel: &ConvolutionWeight, block: &Block) -> Value {
         let y = self.convolve(x, kernel);
         let embedding = self.embedding.clone();
         let factor = self.convolution(&embedding, block.modulation_matrix());
@@ -89,7 +91,7 @@ impl Operations for Graph {
         Value { name: self.silu(&modulated), ..y }
     }
 
-    fn convolve_onto(&mut self, x: Value, kernel: &Kernel, main: Value) -> Value {
+    fn convolve_onto(&mut self, x: Value, kernel: &ConvolutionWeight, main: Value) -> Value {
         let [by_main, by_branch] = branch_factors();
         let branch = self.convolution(&x.name, kernel.unit().mul_scalar(by_branch));
         let main_part = self.times(&main.name, by_main as f32);

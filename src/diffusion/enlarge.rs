@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::bands::COLOURS;
-use crate::kernels::{self, Convolution, Finish, Patches, Storage};
+use crate::kernels::{self, Convolution, Epilogue, Packing, Patches};
 
 /// What lies beyond the edge of a picture: white, as around specimens.
 const BEYOND: f32 = 1.0;
@@ -16,7 +16,7 @@ const BEYOND: f32 = 1.0;
 pub struct Enlargement {
     factor: usize,
     weight: Tensor<3>,
-    frame: Tensor<4>,
+    scales: Tensor<4>,
 }
 
 impl Enlargement {
@@ -24,20 +24,21 @@ impl Enlargement {
     pub fn new(factor: usize, side: usize, device: &Device) -> Self {
         let (outputs, inputs) = (COLOURS * factor * factor, COLOURS + 1);
         let weight = Tensor::from_data(TensorData::new(weights(factor), [outputs, inputs, 3, 3]), device);
-        let storage = Storage { outputs, inputs, side: 3, rows: side, scale: 1.0 };
-        let weight = kernels::store(weight, Tensor::ones([1], device), storage);
-        let frame = Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device);
-        Self { factor, weight, frame }
+        let storage = Packing { outputs, inputs, side: 3, rows: side, scale: 1.0 };
+        let weight = kernels::pack(weight, Tensor::ones([1], device), storage);
+        let scales = Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device);
+        Self { factor, weight, scales }
     }
 
     /// `[n, 3, h, w]` to `[n, 3, factor · h, factor · w]`.
     pub fn enlarge(&self, small: Tensor<4>) -> Tensor<4> {
         let [batch, colours, rows, columns] = small.dims();
-        let entered = kernels::enter(small, self.frame.clone(), Patches { side: 1 });
-        let convolution = Convolution { side: 3, outputs: COLOURS * self.factor * self.factor, finish: Finish::Plain };
+        let entered = kernels::patchify(small, self.scales.clone(), Patches { side: 1 });
+        let convolution =
+            Convolution { side: 3, outputs: COLOURS * self.factor * self.factor, epilogue: Epilogue::Plain };
         let enlarged = kernels::convolve(entered.clone(), self.weight.clone(), entered, convolution);
         let nothing = Tensor::zeros([batch, colours, rows * self.factor, columns * self.factor], &enlarged.device());
-        kernels::leave(enlarged, nothing, self.frame.clone(), Patches { side: self.factor })
+        kernels::unpatchify(enlarged, nothing, self.scales.clone(), Patches { side: self.factor })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The frame around the network as three matrices.
+//! The preconditioning as three matrices.
 
 use super::precondition::Preconditioning;
 use super::shape::StageShape;
@@ -27,7 +27,7 @@ impl Matrix {
 
 /// The three matrices around the network at one noise level.
 pub struct Matrices {
-    /// From what [`crate::kernels::enter`] makes of noisy picture and condition to the network's input.
+    /// From what [`crate::kernels::patchify`] makes of noisy picture and condition to the network's input.
     pub input: Matrix,
     /// From the noisy picture's patches to what passes the network by.
     pub skip: Matrix,
@@ -39,8 +39,8 @@ impl Matrices {
     pub fn at(preconditioning: &Preconditioning, shape: &StageShape, sigma: f64) -> Self {
         let bands = &preconditioning.bands;
         let count = bands.count();
-        let frame = preconditioning.at(sigma);
-        // What `kernels::enter` makes of a picture: its patches, a one, and zeros up to a multiple of four.
+        let coefficients = preconditioning.at(sigma);
+        // What `kernels::patchify` makes of a picture: its patches, a one, and zeros up to a multiple of four.
         let entered = (count + 1).next_multiple_of(4);
         let conditioned = shape.is_conditioned();
         let rows: Vec<Vec<f64>> = bands
@@ -54,7 +54,7 @@ impl Matrices {
             if conditioned { 2 * count + 1 } else { count + 1 },
             if conditioned { 2 * entered } else { entered },
         );
-        for (band, (row, coefficients)) in rows.iter().zip(&frame).enumerate() {
+        for (band, (row, coefficients)) in rows.iter().zip(&coefficients).enumerate() {
             for (channel, number) in row.iter().enumerate() {
                 input.set(band, channel, coefficients.input * number);
             }
@@ -75,14 +75,14 @@ impl Matrices {
             for channel in 0..count {
                 let number: f64 = rows
                     .iter()
-                    .zip(&frame)
+                    .zip(&coefficients)
                     .filter_map(|(row, coefficients)| Some(row.get(pixel)? * coefficients.skip * row.get(channel)?))
                     .sum();
                 skip.set(pixel, channel, number);
                 kept -= number * mean.get(channel).copied().unwrap_or(0.0);
             }
             skip.set(pixel, count, kept);
-            for (band, (row, coefficients)) in rows.iter().zip(&frame).enumerate() {
+            for (band, (row, coefficients)) in rows.iter().zip(&coefficients).enumerate() {
                 output.set(pixel, band, row.get(pixel).copied().unwrap_or(0.0) * coefficients.output);
             }
         }

@@ -8,14 +8,14 @@ use super::sampling_model::SamplingModel;
 use super::shape::StageShape;
 use crate::unet::UNet;
 
-/// One stage: a network in its frame.
+/// One stage: a network and its preconditioning.
 #[derive(Debug, Clone)]
 pub struct Stage {
     /// What it makes.
     pub shape: StageShape,
     /// The network, folded.
     pub unet: UNet,
-    /// The frame.
+    /// How its input and output are scaled.
     pub preconditioning: Preconditioning,
 }
 
@@ -26,9 +26,9 @@ impl Stage {
     pub fn denoise(&self, x: Tensor<4>, sigma: f64, condition: Option<Tensor<4>>) -> Tensor<4> {
         let Preconditioning { bands, .. } = &self.preconditioning;
         let device = x.device();
-        let frame = self.preconditioning.at(sigma);
+        let coefficients = self.preconditioning.at(sigma);
         let each = |number: fn(&Coefficients) -> f64| -> Tensor<4> {
-            let values: Vec<f32> = frame.iter().map(|band| number(band) as f32).collect();
+            let values: Vec<f32> = coefficients.iter().map(|band| number(band) as f32).collect();
             Tensor::from_data(TensorData::new(values, [1, 1, 1, bands.count()]), &device)
         };
         let labels = vec![self.preconditioning.label(sigma); x.dims()[0]];

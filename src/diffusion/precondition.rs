@@ -1,4 +1,4 @@
-//! The frame around the network, band by band.
+//! Preconditioning, band by band.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum Prediction {
     Clean,
 }
 
-/// The frame around the network: `D(x; σ) = c_skip x + c_out F(c_in x; c_noise)` (Karras et al. 2022, eq. 7), with
+/// The preconditioning of the network: `D(x; σ) = c_skip x + c_out F(c_in x; c_noise)` (Karras et al. 2022, eq. 7), with
 /// coefficients of its own for each of the [`Bands`]. Everything is in the units of pictures, from −1 to 1; the network
 /// is told σ as a share of the data's scale.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ pub struct Coefficients {
 }
 
 impl Preconditioning {
-    /// EDM's own frame: one σ_data for everything.
+    /// EDM's own: one σ_data for everything.
     pub fn edm(patch: usize, sigma_data: f64) -> Self {
         Self { prediction: Prediction::Edm, bands: Bands::uniform(patch, sigma_data) }
     }

@@ -9,7 +9,7 @@ use super::model::{Model, Stage};
 use super::precondition::Preconditioning;
 use super::sampler::Denoiser;
 use super::shape::StageShape;
-use crate::kernels::{self, Convolution, Finish, Join, Patches, Storage};
+use crate::kernels::{self, Convolution, Epilogue, Join, Packing, Patches};
 use crate::unet::SamplingNet;
 
 /// A [`Model`] made ready for sampling.
@@ -57,7 +57,7 @@ pub struct SamplingStage {
     enlargement: Option<Enlargement>,
     one: Tensor<1>,
     /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
-    frame: Tensor<4>,
+    scales: Tensor<4>,
     device: Device,
 }
 
@@ -70,7 +70,7 @@ impl SamplingStage {
             preconditioning: stage.preconditioning.clone(),
             enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
             one: Tensor::ones([1], device),
-            frame: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
+            scales: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
             device: device.clone(),
         }
     }
@@ -107,7 +107,7 @@ impl SamplingStage {
     /// The stage as a denoiser, for pictures that add detail to `condition`.
     pub fn denoiser(&self, condition: Option<Tensor<4>>) -> Conditioned<'_> {
         let patches = Patches { side: self.shape.patch };
-        let condition = condition.map(|condition| kernels::enter(condition, self.frame.clone(), patches));
+        let condition = condition.map(|condition| kernels::patchify(condition, self.scales.clone(), patches));
         Conditioned { stage: self, condition }
     }
 }
@@ -116,51 +116,51 @@ impl SamplingStage {
 #[derive(Debug, Clone)]
 pub struct Conditioned<'a> {
     stage: &'a SamplingStage,
-    /// Patches, as [`kernels::enter`] makes them.
+    /// Patches, as [`kernels::patchify`] makes them.
     condition: Option<Tensor<4>>,
 }
 
 impl Denoiser for Conditioned<'_> {
     fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
-        let SamplingStage { net, shape, preconditioning, frame, .. } = self.stage;
+        let SamplingStage { net, shape, preconditioning, scales, .. } = self.stage;
         let matrices = Matrices::at(preconditioning, shape, sigma);
         let mut numbers = Numbers::default();
         let waves = numbers.add(net.waves(preconditioning.label(sigma)));
         let [input, skip, output] =
             [&matrices.input, &matrices.skip, &matrices.output].map(|m| numbers.add(m.numbers.clone()));
         let numbers = numbers.upload(&self.stage.device);
-        let stored = |matrix: &Matrix, at: Place| {
+        let packed = |matrix: &Matrix, at: Place| {
             let Matrix { outputs, inputs, .. } = *matrix;
             let weight = at.of(&numbers).reshape([outputs, inputs, 1, 1]);
-            let storage = Storage { outputs, inputs, side: 1, rows: 1, scale: 1.0 };
-            kernels::store(weight, self.stage.one.clone(), storage)
+            let packing = Packing { outputs, inputs, side: 1, rows: 1, scale: 1.0 };
+            kernels::pack(weight, self.stage.one.clone(), packing)
         };
         let patches = Patches { side: shape.patch };
-        let convolution = |outputs, finish| Convolution { side: 1, outputs, finish };
+        let convolution = |outputs, epilogue| Convolution { side: 1, outputs, epilogue };
 
-        let noisy = kernels::enter(x.clone(), frame.clone(), patches);
+        let noisy = kernels::patchify(x.clone(), scales.clone(), patches);
         let entered = match &self.condition {
             Some(condition) => kernels::join(noisy.clone(), condition.clone(), Join { main: 1.0, skip: 1.0 }),
             None => noisy.clone(),
         };
-        let weight = stored(&matrices.input, input);
+        let weight = packed(&matrices.input, input);
         let entered =
-            kernels::convolve(entered.clone(), weight, entered, convolution(matrices.input.outputs, Finish::Plain));
+            kernels::convolve(entered.clone(), weight, entered, convolution(matrices.input.outputs, Epilogue::Plain));
         let y = net.forward(entered, waves.of(&numbers));
         let passed = kernels::convolve(
             noisy.clone(),
-            stored(&matrices.skip, skip),
+            packed(&matrices.skip, skip),
             noisy,
-            convolution(matrices.skip.outputs, Finish::Plain),
+            convolution(matrices.skip.outputs, Epilogue::Plain),
         );
-        let finish = Finish::Blend { main: 1.0 };
+        let epilogue = Epilogue::Blend { main: 1.0 };
         let y = kernels::convolve(
             y,
-            stored(&matrices.output, output),
+            packed(&matrices.output, output),
             passed,
-            convolution(matrices.output.outputs, finish),
+            convolution(matrices.output.outputs, epilogue),
         );
-        kernels::leave(y, x, frame.clone(), patches)
+        kernels::unpatchify(y, x, scales.clone(), patches)
     }
 }
 

@@ -47,13 +47,15 @@ impl Preconditioning {
         sigmas: &[f64],
         noise: Tensor<4>,
     ) -> Tensor<1> {
-        let frames: Vec<Vec<Coefficients>> = sigmas.iter().map(|&sigma| self.at(sigma)).collect();
+        let coefficients: Vec<Vec<Coefficients>> = sigmas.iter().map(|&sigma| self.at(sigma)).collect();
         let device = bands.device();
         // A number for each picture and band, ready to be multiplied with the batch.
         let each = |number: &dyn Fn(&Coefficients, &[Coefficients]) -> f64| -> Tensor<4> {
-            let values: Vec<f32> =
-                frames.iter().flat_map(|frame| frame.iter().map(|band| number(band, frame) as f32)).collect();
-            Tensor::from_data(TensorData::new(values, [frames.len(), 1, 1, self.bands.count()]), &device)
+            let values: Vec<f32> = coefficients
+                .iter()
+                .flat_map(|coefficients| coefficients.iter().map(|band| number(band, coefficients) as f32))
+                .collect();
+            Tensor::from_data(TensorData::new(values, [coefficients.len(), 1, 1, self.bands.count()]), &device)
         };
         let levels: Vec<f32> = sigmas.iter().map(|&sigma| sigma as f32).collect();
         let levels = Tensor::<4>::from_data(TensorData::new(levels, [sigmas.len(), 1, 1, 1]), &device);

@@ -22,7 +22,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchTensorKind, backend_extension};
 use burn::tensor::{DType, Tensor};
 
-pub use spec::{Attention, Convolution, EPSILON, Finish, Join, LARGEST_ACTIVATION, Patches, Storage};
+pub use spec::{Attention, Convolution, EPSILON, Epilogue, Join, LARGEST_ACTIVATION, Packing, Patches};
 
 /// The operations, as burn's dispatcher calls them. Use the functions of this module: they check the shapes, which
 /// kernels trust.
@@ -32,10 +32,10 @@ pub use spec::{Attention, Convolution, EPSILON, Finish, Join, LARGEST_ACTIVATION
     Fusion: cfg(not(target_family = "wasm")),
 )]
 pub trait Kernels: Backend {
-    /// See [`store`].
+    /// See [`pack`].
     #[fusion(dtype = weight, shape = spec.shape())]
-    fn store_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Storage) -> FloatTensor<Self>;
-    /// See [`convolve`]; `other` is the modulation or the main path, where [`Finish`] needs one.
+    fn pack_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Packing) -> FloatTensor<Self>;
+    /// See [`convolve`]; `other` is the modulation or the main path, where [`Epilogue`] needs one.
     #[fusion(dtype = x, shape = spec.shape(x))]
     fn convolve_kernel(
         x: FloatTensor<Self>,
@@ -58,15 +58,15 @@ pub trait Kernels: Backend {
     /// See [`attend`].
     #[fusion(dtype = x, shape = spec::attended(x))]
     fn attend_kernel(x: FloatTensor<Self>, spec: Attention) -> FloatTensor<Self>;
-    /// See [`enter`].
-    #[fusion(dtype = picture, shape = spec.entered(picture))]
-    fn enter_kernel(picture: FloatTensor<Self>, frame: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self>;
-    /// See [`leave`].
+    /// See [`patchify`].
+    #[fusion(dtype = picture, shape = spec.patchified(picture))]
+    fn patchify_kernel(picture: FloatTensor<Self>, scales: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self>;
+    /// See [`unpatchify`].
     #[fusion(dtype = picture, shape = picture.clone())]
-    fn leave_kernel(
+    fn unpatchify_kernel(
         x: FloatTensor<Self>,
         picture: FloatTensor<Self>,
-        frame: FloatTensor<Self>,
+        scales: FloatTensor<Self>,
         spec: Patches,
     ) -> FloatTensor<Self>;
     /// See [`mix`].
@@ -105,28 +105,28 @@ macro_rules! run {
 
 /// Brings a kernel `[outputs, inputs, side, side]`, times `spec.scale` and a learned gain `[1]`, into the order that
 /// [`convolve`] wants it in on this device.
-pub fn store(weight: Tensor<4>, gain: Tensor<1>, spec: Storage) -> Tensor<3> {
-    let Storage { outputs, inputs, side, .. } = spec;
+pub fn pack(weight: Tensor<4>, gain: Tensor<1>, spec: Packing) -> Tensor<3> {
+    let Packing { outputs, inputs, side, .. } = spec;
     assert!(side == 1 || side == 3, "kernels are 1 × 1 or 3 × 3");
     assert_eq!(weight.dims(), [outputs, inputs, side, side], "the kernel and what is said about it");
     assert_eq!(gain.dims(), [1], "one gain");
-    run!(weight, store_kernel(weight, gain; spec), reference::store(weight, gain, spec))
+    run!(weight, pack_kernel(weight, gain; spec), reference::pack(weight, gain, spec))
 }
 
-/// A convolution with a [`store`]d kernel and what follows it. `other` is `[1, 1, 1, all modulations]` for
-/// [`Finish::Modulate`] and the main path, of the output's shape, for [`Finish::Blend`]; else it is not looked at.
+/// A convolution with a packed kernel and what follows it. `other` is `[1, 1, 1, all modulations]` for
+/// [`Epilogue::Modulate`] and the main path, of the output's shape, for [`Epilogue::Blend`]; else it is not looked at.
 pub fn convolve(x: Tensor<4>, weight: Tensor<3>, other: Tensor<4>, spec: Convolution) -> Tensor<4> {
     let [batch, rows, columns, channels] = x.dims();
-    let [_, stored_inputs, stored_outputs] = weight.dims();
+    let [_, packed_inputs, packed_outputs] = weight.dims();
     let outputs = spec::padded(spec.outputs);
-    assert!(channels == stored_inputs && outputs <= stored_outputs, "the kernel is for other channels");
-    match spec.finish {
-        Finish::Plain | Finish::Activate => {}
-        Finish::Modulate { offset } => {
+    assert!(channels == packed_inputs && outputs <= packed_outputs, "the kernel is for other channels");
+    match spec.epilogue {
+        Epilogue::Plain | Epilogue::Activate => {}
+        Epilogue::Modulate { offset } => {
             let [.., all] = other.dims();
             assert!(offset.is_multiple_of(4) && offset + outputs <= all, "modulations for every channel");
         }
-        Finish::Blend { .. } => assert_eq!(other.dims(), [batch, rows, columns, outputs], "a main path"),
+        Epilogue::Blend { .. } => assert_eq!(other.dims(), [batch, rows, columns, outputs], "a main path"),
     }
     run!(x, convolve_kernel(x, weight, other; spec), reference::convolve(x, weight, other, spec))
 }
@@ -169,21 +169,21 @@ pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
 }
 
 /// Turns squares of pixels into channels, adds a channel of ones, and fills up to a multiple of four with zeros. The
-/// pixels are multiplied by the first number of `frame`.
+/// pixels are multiplied by the first number of `scales`.
 ///
 /// Numbers that change from step to step come as tensors: as arguments they would be a new buffer for every value on GPUs.
-pub fn enter(picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
-    framed(&picture, &frame, spec);
-    run!(picture, enter_kernel(picture, frame; spec), reference::enter(picture, frame, spec))
+pub fn patchify(picture: Tensor<4>, scales: Tensor<4>, spec: Patches) -> Tensor<4> {
+    check_patches(&picture, &scales, spec);
+    run!(picture, patchify_kernel(picture, scales; spec), reference::patchify(picture, scales, spec))
 }
 
-/// Turns channels back into squares of pixels times the third number of `frame`, and adds `picture` times the second.
-pub fn leave(x: Tensor<4>, picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
-    framed(&picture, &frame, spec);
+/// Turns channels back into squares of pixels times the third number of `scales`, and adds `picture` times the second.
+pub fn unpatchify(x: Tensor<4>, picture: Tensor<4>, scales: Tensor<4>, spec: Patches) -> Tensor<4> {
+    check_patches(&picture, &scales, spec);
     let ([batch, rows, columns, channels], [pictures, colours, height, width]) = (x.dims(), picture.dims());
     assert_eq!([batch, rows * spec.side, columns * spec.side], [pictures, height, width], "patches of the picture");
     assert!(channels >= colours * spec.side * spec.side, "patches of the picture");
-    run!(x, leave_kernel(x, picture, frame; spec), reference::leave(x, picture, frame, spec))
+    run!(x, unpatchify_kernel(x, picture, scales; spec), reference::unpatchify(x, picture, scales, spec))
 }
 
 /// Three tensors of one shape, each times its factor, added up: every step of every sampler is one of these.
@@ -222,8 +222,8 @@ fn in_fours(x: &Tensor<4>) {
     assert!(x.dims()[3].is_multiple_of(4), "channels come in fours, not {}", x.dims()[3]);
 }
 
-fn framed(picture: &Tensor<4>, frame: &Tensor<4>, spec: Patches) {
+fn check_patches(picture: &Tensor<4>, scales: &Tensor<4>, spec: Patches) {
     let [_, _, rows, columns] = picture.dims();
     assert!(rows.is_multiple_of(spec.side) && columns.is_multiple_of(spec.side), "whole patches of {}", spec.side);
-    assert!(frame.dims()[3] >= 3, "three numbers of the frame");
+    assert!(scales.dims()[3] >= 3, "three numbers of the scales");
 }

@@ -7,11 +7,11 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, s};
 
 use super::spec::{EPSILON, LARGEST_ACTIVATION, padded};
-use super::{Attention, Convolution, Finish, Join, Patches, Storage};
+use super::{Attention, Convolution, Epilogue, Join, Packing, Patches};
 
-/// See [`super::store`]; here `[side², inputs, outputs]`.
-pub fn store(weight: Tensor<4>, gain: Tensor<1>, spec: Storage) -> Tensor<3> {
-    let Storage { outputs, inputs, side, scale, .. } = spec;
+/// See [`super::pack`]; here `[side², inputs, outputs]`.
+pub fn pack(weight: Tensor<4>, gain: Tensor<1>, spec: Packing) -> Tensor<3> {
+    let Packing { outputs, inputs, side, scale, .. } = spec;
     let device = weight.device();
     let weight = weight.mul_scalar(scale) * gain.reshape([1, 1, 1, 1]);
     let weight = weight.permute([2, 3, 1, 0]).reshape([side * side, inputs, outputs]);
@@ -21,18 +21,18 @@ pub fn store(weight: Tensor<4>, gain: Tensor<1>, spec: Storage) -> Tensor<3> {
 
 /// See [`super::convolve`].
 pub fn convolve(x: Tensor<4>, weight: Tensor<3>, other: Tensor<4>, spec: Convolution) -> Tensor<4> {
-    let Convolution { side, outputs, finish } = spec;
+    let Convolution { side, outputs, epilogue } = spec;
     let [_, inputs, all] = weight.dims();
     let weight = weight.reshape([side, side, inputs, all]).permute([3, 2, 0, 1]);
     let y = convolve_plain(x, weight);
-    match finish {
-        Finish::Plain => y,
-        Finish::Activate => silu(y),
-        Finish::Modulate { offset } => {
+    match epilogue {
+        Epilogue::Plain => y,
+        Epilogue::Activate => silu(y),
+        Epilogue::Modulate { offset } => {
             let factor = other.narrow(3, offset, padded(outputs)).add_scalar(1.0);
             silu(y * factor)
         }
-        Finish::Blend { main } => {
+        Epilogue::Blend { main } => {
             (other.mul_scalar(main) + y).clamp(-f64::from(LARGEST_ACTIVATION), f64::from(LARGEST_ACTIVATION))
         }
     }
@@ -89,12 +89,12 @@ pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
     attended.swap_dims(1, 2).reshape([batch, rows, columns, channels])
 }
 
-/// See [`super::enter`].
-pub fn enter(picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
+/// See [`super::patchify`].
+pub fn patchify(picture: Tensor<4>, scales: Tensor<4>, spec: Patches) -> Tensor<4> {
     let [batch, channels, rows, columns] = picture.dims();
     let (device, patch) = (picture.device(), spec.side);
     let (rows, columns, inside) = (rows / patch, columns / patch, channels * patch * patch);
-    let patches = (picture * number(frame, 0))
+    let patches = (picture * number(scales, 0))
         .reshape([batch, channels, rows, patch, columns, patch])
         .permute([0, 2, 4, 1, 3, 5])
         .reshape([batch, rows, columns, inside]);
@@ -103,8 +103,8 @@ pub fn enter(picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
     if zeros.dims()[3] == 0 { Tensor::cat(vec![patches, ones], 3) } else { Tensor::cat(vec![patches, ones, zeros], 3) }
 }
 
-/// See [`super::leave`].
-pub fn leave(x: Tensor<4>, picture: Tensor<4>, frame: Tensor<4>, spec: Patches) -> Tensor<4> {
+/// See [`super::unpatchify`].
+pub fn unpatchify(x: Tensor<4>, picture: Tensor<4>, scales: Tensor<4>, spec: Patches) -> Tensor<4> {
     let shape @ [batch, channels, rows, columns] = picture.dims();
     let patch = spec.side;
     let pixels = x
@@ -112,10 +112,10 @@ pub fn leave(x: Tensor<4>, picture: Tensor<4>, frame: Tensor<4>, spec: Patches) 
         .reshape([batch, rows / patch, columns / patch, channels, patch, patch])
         .permute([0, 3, 1, 4, 2, 5])
         .reshape(shape);
-    picture * number(frame.clone(), 1) + pixels * number(frame, 2)
+    picture * number(scales.clone(), 1) + pixels * number(scales, 2)
 }
 
-/// One number of a frame, `[1, 1, 1, 1]`.
-fn number(frame: Tensor<4>, index: usize) -> Tensor<4> {
-    frame.narrow(3, index, 1)
+/// One number of `scales`, `[1, 1, 1, 1]`.
+fn number(scales: Tensor<4>, index: usize) -> Tensor<4> {
+    scales.narrow(3, index, 1)
 }

@@ -14,7 +14,7 @@ pub const fn padded(channels: usize) -> usize {
 
 /// How a kernel is brought into order.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Storage {
+pub struct Packing {
     /// Output channels.
     pub outputs: usize,
     /// Input channels.
@@ -27,7 +27,7 @@ pub struct Storage {
     pub scale: f32,
 }
 
-impl Storage {
+impl Packing {
     /// The tiles that the kernel is used with; none for a 1 × 1 kernel.
     pub fn tile(&self) -> Option<Tile> {
         match self.side {
@@ -94,12 +94,12 @@ pub struct Convolution {
     /// Output channels.
     pub outputs: usize,
     /// What happens to the result.
-    pub finish: Finish,
+    pub epilogue: Epilogue,
 }
 
 /// What follows a convolution in the same kernel.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Finish {
+pub enum Epilogue {
     /// Nothing.
     Plain,
     /// SiLU.
@@ -146,7 +146,7 @@ pub struct Patches {
 }
 
 impl Patches {
-    pub(super) fn entered(&self, picture: &Shape) -> Shape {
+    pub(super) fn patchified(&self, picture: &Shape) -> Shape {
         let channels = picture[1] * self.side * self.side + 1;
         Shape::new([picture[0], picture[2] / self.side, picture[3] / self.side, padded(channels)])
     }

@@ -2,26 +2,26 @@
 
 use web_sys::{Url, UrlSearchParams};
 
-use crate::crew::DeviceWish;
 use crate::diffusion::Sampler;
-use crate::protocol::HatchWish;
+use crate::pool::DevicePreference;
+use crate::protocol::SampleRequest;
 
 /// What an address asks for.
 pub struct Address {
     /// What to put into the controls.
-    pub wish: HatchWish,
+    pub request: SampleRequest,
     /// Whether to hatch it at once: the address names a butterfly by its seed.
     pub hatch: bool,
     /// What in the address makes no sense, as a sentence for people.
     pub fault: Option<String>,
     /// Which devices may be used.
-    pub device: DeviceWish,
+    pub device: DevicePreference,
     /// Another weight file of the same server than the page's own.
     pub weights: Option<String>,
 }
 
 /// Seed, steps and sampler when the address does not name them.
-const USUAL: HatchWish = HatchWish { seed: 7, count: 1, steps: 24, sampler: Sampler::Ddpm };
+const USUAL: SampleRequest = SampleRequest { seed: 7, count: 1, steps: 24, sampler: Sampler::Ddpm };
 /// The most steps that the page offers.
 const MOST_STEPS: usize = 64;
 /// How many butterflies the page offers at once: squares, which fill the picture.
@@ -33,20 +33,20 @@ impl Address {
         let search = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
         let get = |name: &str| UrlSearchParams::new_with_str(&search).ok().and_then(|params| params.get(name));
         let mut address = Self {
-            wish: USUAL,
+            request: USUAL,
             hatch: false,
             fault: None,
             device: match get("device").as_deref() {
-                Some("cpu") => DeviceWish::Cpu,
-                Some("gpu") => DeviceWish::Gpu,
-                _ => DeviceWish::Best,
+                Some("cpu") => DevicePreference::Cpu,
+                Some("gpu") => DevicePreference::Gpu,
+                _ => DevicePreference::Best,
             },
             weights: get("weights"),
         };
         let mut fault = None;
         if let Some(text) = get("steps") {
             match text.parse() {
-                Ok(steps) if (1..=MOST_STEPS).contains(&steps) => address.wish.steps = steps,
+                Ok(steps) if (1..=MOST_STEPS).contains(&steps) => address.request.steps = steps,
                 _ => {
                     fault =
                         Some(format!("The address asks for '{text}' steps, and the page takes from 1 to {MOST_STEPS}."))
@@ -55,7 +55,7 @@ impl Address {
         }
         if let Some(text) = get("count") {
             match text.parse() {
-                Ok(count) if COUNTS.contains(&count) => address.wish.count = count,
+                Ok(count) if COUNTS.contains(&count) => address.request.count = count,
                 _ => {
                     fault = Some(format!("The address asks for '{text}' butterflies, and the page hatches 1, 4 or 9."))
                 }
@@ -63,13 +63,13 @@ impl Address {
         }
         if let Some(text) = get("sampler") {
             match text.parse() {
-                Ok(sampler) => address.wish.sampler = sampler,
+                Ok(sampler) => address.request.sampler = sampler,
                 Err(error) => fault = Some(format!("In the address, {error}.")),
             }
         }
         if let Some(text) = get("seed") {
             match text.parse() {
-                Ok(seed) => (address.wish.seed, address.hatch) = (seed, true),
+                Ok(seed) => (address.request.seed, address.hatch) = (seed, true),
                 Err(_) => fault = Some(format!("The address asks for the seed '{text}', which is no whole number.")),
             }
         }
@@ -80,7 +80,7 @@ impl Address {
     }
 
     /// Puts a butterfly into the address bar, leaving everything else in it.
-    pub fn write(butterfly: &HatchWish) {
+    pub fn write(butterfly: &SampleRequest) {
         let Some(window) = web_sys::window() else { return };
         let Some(url) = window.location().href().ok().and_then(|href| Url::new(&href).ok()) else { return };
         let params = url.search_params();

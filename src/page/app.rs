@@ -6,21 +6,21 @@ use web_sys::{EventTarget, HtmlButtonElement};
 
 use super::address::{self, Address};
 use super::engine::Engines;
-use super::inbox::{Act, Inbox, Input};
+use super::inbox::{Act, Inbox, PageEvent};
 use super::view::{self, View};
 use super::words;
-use crate::crew::{Crew, DeviceWish, Event, News, Ready};
-use crate::protocol::{HatchWish, Shown, Step};
+use crate::pool::{DevicePreference, Event, Pool, Ready, Update};
+use crate::protocol::{SampleRequest, Shown, Step};
 
 /// The page and its engines.
 pub struct App {
     view: View,
-    crew: Crew,
+    pool: Pool,
     engines: Engines,
-    inputs: UnboundedReceiver<Input>,
+    inputs: UnboundedReceiver<PageEvent>,
     /// What in the address makes no sense, until the visitor has been told.
     fault: Option<String>,
-    hatched: Option<HatchWish>,
+    hatched: Option<SampleRequest>,
     /// Who had the keyboard's focus before it went to Cancel.
     focused: Option<HtmlButtonElement>,
     /// Whether Cancel was disabled under it, while nothing else could have it.
@@ -33,7 +33,7 @@ pub struct Unusable {
     /// What is wrong, as a sentence.
     pub message: String,
     /// What to do about it, as a sentence.
-    pub mend: &'static str,
+    pub remedy: &'static str,
 }
 
 impl App {
@@ -42,18 +42,18 @@ impl App {
     /// # Errors
     /// When an element is missing, or the address names weights that may not be used.
     pub fn new() -> Result<Self, Unusable> {
-        let Address { wish, hatch, fault, device, weights } = Address::read();
+        let Address { request, hatch, fault, device, weights } = Address::read();
         let view = View::find().map_err(|missing| Unusable {
             message: format!("The page is incomplete: it has no element '{missing}'."),
-            mend: "Reload it; if you host it yourself, build it again with trunk.",
+            remedy: "Reload it; if you host it yourself, build it again with trunk.",
         })?;
-        view.set_wish(&wish);
+        view.set_request(&request);
         let named = weights.or_else(|| view.weights());
         let weights = named.as_deref().and_then(address::beside_page).ok_or_else(|| {
             view.say("Not ready.");
             Unusable {
                 message: "The page does not say which weights to load, or they are on another server.".into(),
-                mend: "Reload it without ?weights= in its address.",
+                remedy: "Reload it without ?weights= in its address.",
             }
         })?;
         let (sender, inputs) = unbounded();
@@ -61,11 +61,11 @@ impl App {
         listen(&view, &inbox);
         inbox.send(Event::Begin);
         if hatch {
-            inbox.send(Event::Wish(wish));
+            inbox.send(Event::Request(request));
         }
         Ok(Self {
             view,
-            crew: Crew::new(device, processors()),
+            pool: Pool::new(device, processors()),
             engines: Engines::new(inbox, weights),
             inputs,
             fault,
@@ -81,22 +81,22 @@ impl App {
         loop {
             self.update_buttons();
             match self.inputs.recv().await {
-                Ok(Input::Act(act)) => self.act(act),
-                Ok(Input::Event(event)) => self.hear(event),
+                Ok(PageEvent::Act(act)) => self.act(act),
+                Ok(PageEvent::Event(event)) => self.hear(event),
                 // Every sender is gone: nothing can happen any more.
                 Err(_) => return,
             }
         }
     }
 
-    /// Lets the crew know, and does what it says.
+    /// Lets the pool know, and does what it says.
     fn hear(&mut self, event: Event) {
-        let crew = std::mem::replace(&mut self.crew, Crew::new(DeviceWish::Best, 1));
-        let (crew, effects) = crew.next(event);
-        self.crew = crew;
+        let pool = std::mem::replace(&mut self.pool, Pool::new(DevicePreference::Best, 1));
+        let (pool, effects) = pool.next(event);
+        self.pool = pool;
         for effect in effects {
-            if let Some(news) = self.engines.carry_out(effect) {
-                self.show(news);
+            if let Some(update) = self.engines.carry_out(effect) {
+                self.show(update);
             }
         }
     }
@@ -118,14 +118,14 @@ impl App {
     }
 
     fn hatch(&mut self) {
-        match self.view.wish() {
-            Ok(wish) => self.hear(Event::Wish(wish)),
+        match self.view.request() {
+            Ok(request) => self.hear(Event::Request(request)),
             Err(sentence) => self.view.announce(&sentence),
         }
     }
 
     fn save(&mut self) {
-        let Some(HatchWish { seed, count, steps, sampler }) = self.hatched else { return };
+        let Some(SampleRequest { seed, count, steps, sampler }) = self.hatched else { return };
         let sampler = sampler.to_string().replace(':', "-");
         let what =
             if count == 1 { format!("butterfly-{seed}") } else { format!("butterflies-{seed}-and-{}", count - 1) };
@@ -134,26 +134,26 @@ impl App {
         }
     }
 
-    fn show(&mut self, news: News) {
-        match news {
-            News::Busy(doing) => {
-                self.view.set_progress(words::share(&doing));
-                let sentence = words::doing(&doing);
-                if words::is_unusual(&doing) { self.view.announce(&sentence) } else { self.view.say(&sentence) }
+    fn show(&mut self, update: Update) {
+        match update {
+            Update::Busy(activity) => {
+                self.view.set_progress(words::share(&activity));
+                let sentence = words::activity(&activity);
+                if words::is_unusual(&activity) { self.view.announce(&sentence) } else { self.view.say(&sentence) }
             }
-            News::Ready(ready) => self.show_ready(&ready),
-            News::Begun(wish) => self.show_begun(&wish),
-            News::Step(wish, step) => self.show_step(&wish, step),
-            News::Hatched(wish, pictures, total_ms) => self.show_hatched(wish, &pictures, total_ms),
-            News::Cancelled => {
+            Update::Ready(ready) => self.show_ready(&ready),
+            Update::Started(request) => self.show_begun(&request),
+            Update::Step(request, step) => self.show_step(&request, step),
+            Update::Finished(request, pictures, total_ms) => self.show_hatched(request, &pictures, total_ms),
+            Update::Cancelled => {
                 self.view.set_progress(Some(0.0));
                 self.view.announce("Cancelled.");
             }
-            News::Failed(fault) => {
+            Update::Failed(fault) => {
                 self.view.set_progress(Some(0.0));
-                self.view.say(if self.crew.is_ready() { "Stopped." } else { "Not ready." });
-                let (message, mend) = words::fault(&fault);
-                view::tell_failure(&message, &mend);
+                self.view.say(if self.pool.is_ready() { "Stopped." } else { "Not ready." });
+                let (message, remedy) = words::fault(&fault);
+                view::tell_failure(&message, &remedy);
             }
         }
     }
@@ -162,26 +162,26 @@ impl App {
         view::clear_failure();
         self.view.set_progress(Some(0.0));
         self.view.device.set_text_content(Some(&format!(
-            "{}, {step_ms:.0} ms a look · {model}, {image_size} × {image_size}",
+            "{}, {step_ms:.0} ms an evaluation · {model}, {image_size} × {image_size}",
             capitalised(&words::device(on))
         )));
         self.view.announce(self.fault.take().as_deref().unwrap_or("Ready."));
     }
 
-    fn show_begun(&mut self, wish: &HatchWish) {
+    fn show_begun(&mut self, request: &SampleRequest) {
         view::clear_failure();
-        Address::write(wish);
+        Address::write(request);
         self.hatched = None;
         self.view.label_picture("A butterfly on its way");
         self.steps.clear();
         self.view.clear_strip();
         self.view.set_progress(Some(0.0));
-        self.view.announce(&format!("Hatching {}…", named(wish)));
+        self.view.announce(&format!("Hatching {}…", named(request)));
     }
 
-    fn show_step(&mut self, wish: &HatchWish, step: Step) {
+    fn show_step(&mut self, request: &SampleRequest, step: Step) {
         self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
-        self.view.say(&format!("Hatching {}: step {} of {}", named(wish), step.index, step.of));
+        self.view.say(&format!("Hatching {}: step {} of {}", named(request), step.index, step.of));
         let caption = format!("σ {}", short(step.sigma));
         let chosen = if self.view.show_noisy.checked() { &step.noisy } else { &step.clean };
         view::draw(&self.view.picture, chosen);
@@ -190,11 +190,11 @@ impl App {
         self.steps.push((step, caption));
     }
 
-    fn show_hatched(&mut self, wish: HatchWish, pictures: &[Shown], total_ms: f64) {
-        self.hatched = Some(wish);
+    fn show_hatched(&mut self, request: SampleRequest, pictures: &[Shown], total_ms: f64) {
+        self.hatched = Some(request);
         view::draw(&self.view.picture, pictures);
-        let HatchWish { steps, sampler, .. } = wish;
-        let name = capitalised(&named(&wish));
+        let SampleRequest { steps, sampler, .. } = request;
+        let name = capitalised(&named(&request));
         self.view.label_picture(&format!("Butterfly: {name}"));
         self.view.caption.set_text_content(Some(&format!("{name}, {steps} steps of {sampler}")));
         self.view.set_progress(Some(1.0));
@@ -210,7 +210,7 @@ impl App {
     }
 
     fn update_buttons(&mut self) {
-        let (hatching, idle) = (self.crew.is_hatching(), self.crew.is_idle());
+        let (hatching, idle) = (self.pool.is_sampling(), self.pool.is_idle());
         let View { hatch, dice, cancel, save, .. } = &self.view;
         // A button that is disabled loses the keyboard's focus: it goes to the one that is of use now, and back again.
         let focus = match self.view.focused().as_str() {
@@ -273,10 +273,10 @@ fn capitalised(text: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn named(wish: &HatchWish) -> String {
-    match wish.count {
-        1 => format!("number {}", wish.seed),
-        count => format!("numbers {} to {}", wish.seed, wish.seed.wrapping_add(count as u64 - 1)),
+fn named(request: &SampleRequest) -> String {
+    match request.count {
+        1 => format!("number {}", request.seed),
+        count => format!("numbers {} to {}", request.seed, request.seed.wrapping_add(count as u64 - 1)),
     }
 }
 

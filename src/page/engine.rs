@@ -1,4 +1,4 @@
-//! The crew's effects, carried out: workers, timers and the download.
+//! The pool's effects, carried out: workers, timers and the download.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use gloo_timers::callback::Timeout;
 use super::fetch::Fetch;
 use super::inbox::Inbox;
 use super::thread::Thread;
-use crate::crew::{Alarm, Effect, Event, Heard, Kind, News, Waiting};
-use crate::protocol::{self, Request, Sighting};
+use crate::pool::{Awaited, Effect, EngineEvent, Event, Kind, Timer, Update};
+use crate::protocol::{self, ProbeResult, WorkerInput};
 
 impl Kind {
     /// The script that trunk makes for the worker, relative to the page: this works under any path.
@@ -20,39 +20,39 @@ impl Kind {
     }
 }
 
-/// What the crew's effects run on. Everything ends with it.
+/// What the pool's effects run on. Everything ends with it.
 pub struct Engines {
     inbox: Inbox,
     /// Where the weights are.
     address: String,
-    scout: Option<Thread>,
+    probe: Option<Thread>,
     threads: HashMap<u32, Thread>,
     download: Option<Fetch>,
-    alarms: HashMap<Waiting, Timeout>,
+    timers: HashMap<Awaited, Timeout>,
 }
 
 impl Engines {
     /// Nothing runs yet. The inbox hears what happens; the weights are at an absolute address.
     pub fn new(inbox: Inbox, address: String) -> Self {
-        Self { inbox, address, scout: None, threads: HashMap::new(), download: None, alarms: HashMap::new() }
+        Self { inbox, address, probe: None, threads: HashMap::new(), download: None, timers: HashMap::new() }
     }
 
     /// Carries an effect out; what is for the visitor comes back.
-    pub fn carry_out(&mut self, effect: Effect) -> Option<News> {
+    pub fn carry_out(&mut self, effect: Effect) -> Option<Update> {
         match effect {
-            Effect::Probe => self.probe(),
-            Effect::EndProbe => self.scout = None,
+            Effect::Probe => self.start_probe(),
+            Effect::EndProbe => self.probe = None,
             Effect::Download => {
                 let inbox = self.inbox.clone();
-                self.download = Some(Fetch::start(&self.address, move |news| inbox.send(Event::Download(news))));
+                self.download = Some(Fetch::start(&self.address, move |update| inbox.send(Event::Download(update))));
             }
             Effect::EndDownload => self.download = None,
             Effect::Start(id, kind) => self.start(id, kind),
             Effect::End(id) => drop(self.threads.remove(&id)),
-            Effect::Give(id) => {
+            Effect::SendWeights(id) => {
                 let weights = self.download.as_ref().and_then(Fetch::bytes);
                 if let (Some(weights), Some(thread)) = (weights, self.threads.get(&id)) {
-                    thread.send(&Request::Load { weights: weights.to_vec() });
+                    thread.send(&WorkerInput::Load { weights: weights.to_vec() });
                 }
             }
             Effect::Send(id, request) => {
@@ -60,42 +60,42 @@ impl Engines {
                     thread.send(&request);
                 }
             }
-            Effect::Wait(alarm, milliseconds) => self.wait(alarm, milliseconds),
-            Effect::Rest(waiting) => drop(self.alarms.remove(&waiting)),
-            Effect::Tell(news) => return Some(news),
+            Effect::SetTimer(timer, milliseconds) => self.set_timer(timer, milliseconds),
+            Effect::ClearTimer(waiting) => drop(self.timers.remove(&waiting)),
+            Effect::Report(update) => return Some(update),
         }
         None
     }
 
-    fn probe(&mut self) {
-        fn lost(reason: String) -> Sighting {
-            Sighting::Nothing(format!("nobody could look for a GPU ({reason})"))
+    fn start_probe(&mut self) {
+        fn lost(reason: String) -> ProbeResult {
+            ProbeResult::NoGpu(format!("nobody could look for a GPU ({reason})"))
         }
         let inbox = self.inbox.clone();
-        let hear = move |said: Result<Sighting, String>| inbox.send(Event::Seen(said.unwrap_or_else(lost)));
-        match Thread::start("./scout_loader.js", hear) {
-            Ok(scout) => self.scout = Some(scout),
-            Err(reason) => self.inbox.send(Event::Seen(lost(reason))),
+        let hear = move |said: Result<ProbeResult, String>| inbox.send(Event::Probed(said.unwrap_or_else(lost)));
+        match Thread::start("./adapter-probe_loader.js", hear) {
+            Ok(probe) => self.probe = Some(probe),
+            Err(reason) => self.inbox.send(Event::Probed(lost(reason))),
         }
     }
 
     fn start(&mut self, id: u32, kind: Kind) {
         let inbox = self.inbox.clone();
-        let hear = move |said: Result<protocol::Event, String>| {
-            let heard = said.map_or_else(Heard::Crashed, Heard::Said);
-            inbox.send(Event::Engine { id, heard });
+        let hear = move |said: Result<protocol::WorkerOutput, String>| {
+            let event = said.map_or_else(EngineEvent::Crashed, EngineEvent::Said);
+            inbox.send(Event::Engine { id, event });
         };
         match Thread::start(kind.script(), hear) {
             Ok(thread) => {
                 self.threads.insert(id, thread);
             }
-            Err(reason) => self.inbox.send(Event::Engine { id, heard: Heard::NotStarted(reason) }),
+            Err(reason) => self.inbox.send(Event::Engine { id, event: EngineEvent::NotStarted(reason) }),
         }
     }
 
-    fn wait(&mut self, alarm: Alarm, milliseconds: u32) {
+    fn set_timer(&mut self, timer: Timer, milliseconds: u32) {
         let inbox = self.inbox.clone();
-        let timeout = Timeout::new(milliseconds, move || inbox.send(Event::Silence(alarm)));
-        self.alarms.insert(alarm.waiting, timeout);
+        let timeout = Timeout::new(milliseconds, move || inbox.send(Event::TimedOut(timer)));
+        self.timers.insert(timer.waiting, timeout);
     }
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, Response};
 
-use crate::crew::Download;
+use crate::pool::Download;
 
 /// The largest weight file that is taken from a server.
 const LARGEST: usize = 512 << 20;

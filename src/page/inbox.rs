@@ -2,10 +2,10 @@
 
 use futures_channel::mpsc::UnboundedSender;
 
-use crate::crew::Event;
+use crate::pool::Event;
 
 /// Something that happened.
-pub enum Input {
+pub enum PageEvent {
     /// The visitor did something.
     Act(Act),
     /// Something happened to the engines, or to what they run on.
@@ -31,23 +31,23 @@ pub enum Act {
 
 /// Where things that happen are put.
 #[derive(Clone)]
-pub struct Inbox(pub UnboundedSender<Input>);
+pub struct Inbox(pub UnboundedSender<PageEvent>);
 
 impl Inbox {
     /// Puts something in.
-    pub fn send(&self, input: impl Into<Input>) {
+    pub fn send(&self, input: impl Into<PageEvent>) {
         // Fails only when nobody reads, as after a panic: the page has said so then.
         let _ = self.0.unbounded_send(input.into());
     }
 }
 
-impl From<Act> for Input {
+impl From<Act> for PageEvent {
     fn from(act: Act) -> Self {
         Self::Act(act)
     }
 }
 
-impl From<Event> for Input {
+impl From<Event> for PageEvent {
     fn from(event: Event) -> Self {
         Self::Event(event)
     }

@@ -1,7 +1,7 @@
 //! What the visitor sees: the only place that touches the DOM.
 //!
-//! The page keeps no model and computes nothing. It sends [`crate::protocol::Request`]s, and every
-//! [`crate::protocol::Event`] that comes back changes what is shown.
+//! The page keeps no model and computes nothing. It sends [`crate::protocol::WorkerInput`]s, and every
+//! [`crate::protocol::WorkerOutput`] that comes back changes what is shown.
 
 mod address;
 mod app;
@@ -26,6 +26,6 @@ pub fn start() {
             view::say_started();
             spawn_local(app.run());
         }
-        Err(Unusable { message, mend }) => view::tell_failure(&message, mend),
+        Err(Unusable { message, remedy }) => view::tell_failure(&message, remedy),
     }
 }

@@ -27,10 +27,10 @@ impl Thread {
         options.set_type(WorkerType::Module);
         let worker = Worker::new_with_options(script, &options).map_err(|error| format!("{error:?}"))?;
 
-        let hear_message = hear.clone();
+        let handle_message = hear.clone();
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             let said = serde_wasm_bindgen::from_value(message.data());
-            hear_message(said.map_err(|error| format!("it said something the page does not understand ({error})")));
+            handle_message(said.map_err(|error| format!("it said something the page does not understand ({error})")));
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
 

@@ -6,7 +6,7 @@ use web_sys::{
     HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
 };
 
-use crate::protocol::{HatchWish, Shown};
+use crate::protocol::{SampleRequest, Shown};
 
 /// All elements that change.
 pub struct View {
@@ -64,23 +64,23 @@ impl View {
     }
 
     /// What the controls say; the error is a sentence for people.
-    pub fn wish(&self) -> Result<HatchWish, String> {
+    pub fn request(&self) -> Result<SampleRequest, String> {
         let seed = self.seed.value();
         let seed =
             seed.trim().parse().map_err(|_| format!("The seed '{seed}' is no whole number from 0 to {}.", u64::MAX))?;
         let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
         let sampler = self.sampler.value().parse().map_err(|error| format!("{error}."))?;
         let count = self.count.value().parse().unwrap_or(1);
-        Ok(HatchWish { seed, count, steps, sampler })
+        Ok(SampleRequest { seed, count, steps, sampler })
     }
 
     /// Sets the controls. A sampler that the list does not offer, such as ddim:0.5, is added to it.
-    pub fn set_wish(&self, wish: &HatchWish) {
-        self.seed.set_value(&wish.seed.to_string());
-        self.count.set_value(&wish.count.to_string());
-        self.steps.set_value(&wish.steps.to_string());
+    pub fn set_request(&self, request: &SampleRequest) {
+        self.seed.set_value(&request.seed.to_string());
+        self.count.set_value(&request.count.to_string());
+        self.steps.set_value(&request.steps.to_string());
         self.show_steps();
-        let name = wish.sampler.to_string();
+        let name = request.sampler.to_string();
         self.sampler.set_value(&name);
         if self.sampler.value() != name
             && let Ok(option) = self.document.create_element("option")
@@ -201,9 +201,9 @@ pub fn say_started() {
 }
 
 /// Shows a failure above everything else; works even when nothing else does.
-pub fn tell_failure(message: &str, mend: &str) {
+pub fn tell_failure(message: &str, remedy: &str) {
     let Some(document) = web_sys::window().and_then(|window| window.document()) else { return };
-    for (id, text) in [("failure-message", message), ("failure-mend", mend)] {
+    for (id, text) in [("failure-message", message), ("failure-remedy", remedy)] {
         if let Some(element) = document.get_element_by_id(id) {
             element.set_text_content(Some(text));
         }

@@ -1,36 +1,36 @@
 //! What people read about the engines: the only place that has words for it.
 
-use crate::crew::{Doing, Fault, Kind, On, Reason};
+use crate::pool::{Activity, Fault, Kind, On, Reason};
 
 /// What is being done, as a sentence.
-pub fn doing(doing: &Doing) -> String {
-    match doing {
-        Doing::LookingForGpu => "Looking for a GPU…".into(),
-        Doing::FetchingEngine(Kind::Gpu) => "Fetching the engine for your GPU…".into(),
-        Doing::FetchingEngine(Kind::Cpu) => "Fetching the engine for the CPU…".into(),
-        Doing::LoadingWeights { bytes, of: Some(of) } => {
+pub fn activity(activity: &Activity) -> String {
+    match activity {
+        Activity::LookingForGpu => "Looking for a GPU…".into(),
+        Activity::FetchingEngine(Kind::Gpu) => "Fetching the engine for your GPU…".into(),
+        Activity::FetchingEngine(Kind::Cpu) => "Fetching the engine for the CPU…".into(),
+        Activity::LoadingWeights { bytes, of: Some(of) } => {
             format!("Loading the model: {:.1} of {:.1} MB", bytes / 1e6, of / 1e6)
         }
-        Doing::LoadingWeights { bytes, of: None } => format!("Loading the model: {:.1} MB", bytes / 1e6),
-        Doing::Warming(Some(name)) => format!("Almost there: warming up your GPU ({name})…"),
-        Doing::Warming(None) => "Almost there: warming up the CPU…".into(),
-        Doing::WakingHelpers => "Waking a helper for every processor…".into(),
-        Doing::Cancelling => "Cancelling…".into(),
-        Doing::LeavingGpu(Reason::GaveUp) => "Your GPU gave up; starting again on the CPU…".into(),
-        Doing::LeavingGpu(_) => "Your GPU cannot go on; starting again on the CPU…".into(),
-        Doing::Restarting => "The engine did not answer; starting it again…".into(),
+        Activity::LoadingWeights { bytes, of: None } => format!("Loading the model: {:.1} MB", bytes / 1e6),
+        Activity::WarmingUp(Some(name)) => format!("Almost there: warming up your GPU ({name})…"),
+        Activity::WarmingUp(None) => "Almost there: warming up the CPU…".into(),
+        Activity::WakingHelpers => "Waking a helper for every processor…".into(),
+        Activity::Cancelling => "Cancelling…".into(),
+        Activity::LeavingGpu(Reason::GaveUp) => "Your GPU gave up; starting again on the CPU…".into(),
+        Activity::LeavingGpu(_) => "Your GPU cannot go on; starting again on the CPU…".into(),
+        Activity::Restarting => "The engine did not answer; starting it again…".into(),
     }
 }
 
 /// Whether that is out of the ordinary, and to be said aloud.
-pub fn is_unusual(doing: &Doing) -> bool {
-    matches!(doing, Doing::WakingHelpers | Doing::LeavingGpu(_) | Doing::Restarting)
+pub fn is_unusual(activity: &Activity) -> bool {
+    matches!(activity, Activity::WakingHelpers | Activity::LeavingGpu(_) | Activity::Restarting)
 }
 
 /// How far it has come, from 0 to 1, where that is known.
-pub fn share(doing: &Doing) -> Option<f64> {
-    match doing {
-        Doing::LoadingWeights { bytes, of: Some(of) } if *of > 0.0 => Some((bytes / of).min(1.0)),
+pub fn share(activity: &Activity) -> Option<f64> {
+    match activity {
+        Activity::LoadingWeights { bytes, of: Some(of) } if *of > 0.0 => Some((bytes / of).min(1.0)),
         _ => None,
     }
 }
@@ -99,7 +99,7 @@ pub fn fault(fault: &Fault) -> (String, String) {
             "The engine does not answer.".into(),
             "Press Hatch to start it again, or add ?device=cpu to the page's address.".into(),
         ),
-        Fault::Hatching(reason) => (
+        Fault::Sampling(reason) => (
             format!("Hatching stopped: {reason}."),
             "Hatch again; if it stays, add ?device=cpu to the page's address and reload.".into(),
         ),

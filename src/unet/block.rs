@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use super::layers::Kernel;
+use super::layers::ConvolutionWeight;
 use super::trunk::{Heads, Residual};
 use crate::noise::Noise;
 
@@ -28,12 +28,12 @@ pub struct BlockShape {
 /// The parameters of a [`Residual`].
 #[derive(Module, Debug)]
 pub struct Block {
-    pub(super) first: Kernel,
-    pub(super) second: Kernel,
-    pub(super) modulation: Kernel,
+    pub(super) first: ConvolutionWeight,
+    pub(super) second: ConvolutionWeight,
+    pub(super) modulation: ConvolutionWeight,
     /// How strongly the noise level modulates; starts at zero (EDM2's learned gain).
     pub(super) modulation_gain: Param<Tensor<1>>,
-    pub(super) shortcut: Option<Kernel>,
+    pub(super) shortcut: Option<ConvolutionWeight>,
     pub(super) attention: Option<Attention>,
     pub(super) encoder: bool,
 }
@@ -43,18 +43,18 @@ impl Block {
         let BlockShape { side, inputs, outputs, embedding, head_width } = shape;
         let encoder = side == Side::Encoder;
         Self {
-            first: Kernel::new(if encoder { outputs } else { inputs }, outputs, 3, noise, device),
-            second: Kernel::new(outputs, outputs, 3, noise, device),
-            modulation: Kernel::new(embedding, outputs, 1, noise, device),
+            first: ConvolutionWeight::new(if encoder { outputs } else { inputs }, outputs, 3, noise, device),
+            second: ConvolutionWeight::new(outputs, outputs, 3, noise, device),
+            modulation: ConvolutionWeight::new(embedding, outputs, 1, noise, device),
             modulation_gain: Param::from_tensor(Tensor::zeros([1], device)),
-            shortcut: (inputs != outputs).then(|| Kernel::new(inputs, outputs, 1, noise, device)),
+            shortcut: (inputs != outputs).then(|| ConvolutionWeight::new(inputs, outputs, 1, noise, device)),
             attention: (head_width > 0).then(|| Attention::new(outputs, head_width, noise, device)),
             encoder,
         }
     }
 
     /// The block's kernels, and the block itself for its modulation.
-    pub fn parts(&self) -> Residual<&Kernel, &Self> {
+    pub fn parts(&self) -> Residual<&ConvolutionWeight, &Self> {
         Residual {
             encoder: self.encoder,
             shortcut: self.shortcut.as_ref(),
@@ -81,12 +81,12 @@ impl Block {
         self.modulation.unit() * self.modulation_gain.val().reshape([1, 1, 1, 1])
     }
 
-    pub fn map_kernels(mut self, change: &mut impl FnMut(Kernel) -> Kernel) -> Self {
+    pub fn map_weights(mut self, change: &mut impl FnMut(ConvolutionWeight) -> ConvolutionWeight) -> Self {
         self.first = change(self.first);
         self.second = change(self.second);
         self.modulation = change(self.modulation);
         self.shortcut = self.shortcut.map(&mut *change);
-        self.attention = self.attention.map(|attention| attention.map_kernels(change));
+        self.attention = self.attention.map(|attention| attention.map_weights(change));
         self
     }
 }
@@ -94,21 +94,21 @@ impl Block {
 /// The parameters of [`Heads`].
 #[derive(Module, Debug)]
 pub struct Attention {
-    pub(super) query_key_value: Kernel,
-    pub(super) projection: Kernel,
+    pub(super) query_key_value: ConvolutionWeight,
+    pub(super) projection: ConvolutionWeight,
     pub(super) head_width: usize,
 }
 
 impl Attention {
     fn new(channels: usize, head_width: usize, noise: &mut Noise, device: &Device) -> Self {
         Self {
-            query_key_value: Kernel::new(channels, 3 * channels, 1, noise, device),
-            projection: Kernel::new(channels, channels, 1, noise, device),
+            query_key_value: ConvolutionWeight::new(channels, 3 * channels, 1, noise, device),
+            projection: ConvolutionWeight::new(channels, channels, 1, noise, device),
             head_width,
         }
     }
 
-    fn map_kernels(mut self, change: &mut impl FnMut(Kernel) -> Kernel) -> Self {
+    fn map_weights(mut self, change: &mut impl FnMut(ConvolutionWeight) -> ConvolutionWeight) -> Self {
         self.query_key_value = change(self.query_key_value);
         self.projection = change(self.projection);
         self

@@ -10,14 +10,14 @@ use crate::noise::Noise;
 ///
 /// While training, the weights are stored at unit *variance* and brought to unit norm on each use (eq. 47 and 66),
 /// which takes the length of a gradient step out of the hands of the weights' magnitude. For sampling,
-/// [`Kernel::folded`] does this once.
+/// [`ConvolutionWeight::folded`] does this once.
 #[derive(Module, Debug)]
-pub struct Kernel {
+pub struct ConvolutionWeight {
     weight: Param<Tensor<4>>,
     folded: bool,
 }
 
-impl Kernel {
+impl ConvolutionWeight {
     /// A kernel of `outputs` × `inputs` × `side` × `side` standard normal numbers.
     pub fn new(inputs: usize, outputs: usize, side: usize, noise: &mut Noise, device: &Device) -> Self {
         let shape = [outputs, inputs, side, side];

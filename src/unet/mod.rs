@@ -31,7 +31,7 @@ mod trunk;
 pub use block::Block;
 pub use config::{Layers, UNetConfig, UNetConfigError};
 pub use embedding::waves;
-pub use layers::{ACTIVATION_SIZE, Kernel};
+pub use layers::{ACTIVATION_SIZE, ConvolutionWeight};
 pub use network::UNet;
 pub use sampling::SamplingNet;
 pub use training::{Dropout, Setting};

@@ -1,4 +1,4 @@
-//! The parameters of the whole network, and a look by it while training; [`super::trunk`] says how it runs.
+//! The parameters of the whole network, and an evaluation of it while training; [`super::trunk`] says how it runs.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
@@ -6,7 +6,7 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use super::block::{Block, BlockShape, Side};
 use super::config::{Layers, UNetConfig, UNetConfigError};
 use super::embedding::waves;
-use super::layers::{ACTIVATION_SIZE, Kernel};
+use super::layers::{ACTIVATION_SIZE, ConvolutionWeight};
 use super::training::{Setting, Training};
 use super::trunk::{Residual, Trunk};
 use crate::kernels::training::{self, Arithmetic};
@@ -15,14 +15,14 @@ use crate::noise::{Noise, Purpose};
 /// A UNet: `[batch, rows, columns, inputs]` and a noise label for each picture in, `[batch, rows, columns, outputs]` out.
 #[derive(Module, Debug)]
 pub struct UNet {
-    pub(super) stem: Kernel,
-    pub(super) embed: Kernel,
+    pub(super) stem: ConvolutionWeight,
+    pub(super) embed: ConvolutionWeight,
     /// What was done to a training picture, on its way into the embedding; only while training.
-    pub(super) changes: Option<Kernel>,
+    pub(super) changes: Option<ConvolutionWeight>,
     pub(super) down: Vec<Level>,
     pub(super) middle: Block,
     pub(super) up: Vec<Level>,
-    pub(super) head: Kernel,
+    pub(super) head: ConvolutionWeight,
     /// Scale of the output; starts at zero, so that an untrained network predicts nothing (EDM2).
     pub(super) head_gain: Param<Tensor<1>>,
     pub(super) side: usize,
@@ -53,8 +53,8 @@ impl UNet {
         };
 
         // The stem sees one channel more, filled with ones: it stands in for every bias that the network does not have.
-        let stem = Kernel::new(config.inputs + 1, widths[0], 3, noise, device);
-        let embed = Kernel::new(*embedding, *embedding, 1, noise, device);
+        let stem = ConvolutionWeight::new(config.inputs + 1, widths[0], 3, noise, device);
+        let embed = ConvolutionWeight::new(*embedding, *embedding, 1, noise, device);
 
         let mut width = widths[0];
         let mut down = Vec::new();
@@ -81,7 +81,7 @@ impl UNet {
             up.push(Level { blocks });
         }
 
-        let head = Kernel::new(widths[0], config.outputs, 3, noise, device);
+        let head = ConvolutionWeight::new(widths[0], config.outputs, 3, noise, device);
         let head_gain = Param::from_tensor(Tensor::zeros([1], device));
         Ok(Self { stem, embed, changes: None, down, middle, up, head, head_gain, side: config.side })
     }
@@ -91,7 +91,7 @@ impl UNet {
     /// again.
     pub fn told_of_changes(mut self, labels: usize, seed: u64, device: &Device) -> Self {
         let noise = &mut Noise::indexed(seed, Purpose::Weights, 1);
-        self.changes = Some(Kernel::new(labels, self.embed.inputs(), 1, noise, device));
+        self.changes = Some(ConvolutionWeight::new(labels, self.embed.inputs(), 1, noise, device));
         self
     }
 
@@ -126,8 +126,8 @@ impl UNet {
 
     /// What the network is made of, for whoever runs it or writes it down: kernels, and blocks for their modulations.
     /// The head's output is still to be multiplied by [`UNet::head_gain`].
-    pub fn trunk(&self) -> Trunk<&Kernel, &Block> {
-        fn levels(levels: &[Level]) -> Vec<Vec<Residual<&Kernel, &Block>>> {
+    pub fn trunk(&self) -> Trunk<&ConvolutionWeight, &Block> {
+        fn levels(levels: &[Level]) -> Vec<Vec<Residual<&ConvolutionWeight, &Block>>> {
             levels.iter().map(|level| level.blocks.iter().map(Block::parts).collect()).collect()
         }
         Trunk {
@@ -140,7 +140,7 @@ impl UNet {
     }
 
     /// The kernel that the noise level's waves meet first.
-    pub fn embed(&self) -> &Kernel {
+    pub fn embed(&self) -> &ConvolutionWeight {
         &self.embed
     }
 
@@ -158,21 +158,21 @@ impl UNet {
     /// that only training needs.
     pub fn folded(mut self) -> Self {
         self.changes = None;
-        self.map_kernels(Kernel::folded)
+        self.map_weights(ConvolutionWeight::folded)
     }
 
     /// Marks a network whose weights were stored by [`UNet::folded`].
     pub(crate) fn assume_folded(self) -> Self {
-        self.map_kernels(Kernel::assume_folded)
+        self.map_weights(ConvolutionWeight::assume_folded)
     }
 
     /// The network for training: every weight at unit variance. Called after each optimiser step (EDM2's forced weight
     /// normalisation), and turns folded weights back into trainable ones.
     pub fn renormalised(self) -> Self {
-        self.map_kernels(Kernel::renormalised)
+        self.map_weights(ConvolutionWeight::renormalised)
     }
 
-    fn map_kernels(mut self, mut change: impl FnMut(Kernel) -> Kernel) -> Self {
+    fn map_weights(mut self, mut change: impl FnMut(ConvolutionWeight) -> ConvolutionWeight) -> Self {
         self.stem = change(self.stem);
         self.embed = change(self.embed);
         self.changes = self.changes.map(&mut change);
@@ -180,13 +180,13 @@ impl UNet {
             levels
                 .into_iter()
                 .map(|level| Level {
-                    blocks: level.blocks.into_iter().map(|block| block.map_kernels(&mut change)).collect(),
+                    blocks: level.blocks.into_iter().map(|block| block.map_weights(&mut change)).collect(),
                 })
                 .collect()
         };
         self.down = levels(self.down);
         self.up = levels(self.up);
-        self.middle = self.middle.map_kernels(&mut change);
+        self.middle = self.middle.map_weights(&mut change);
         self.head = change(self.head);
         self
     }

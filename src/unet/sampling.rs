@@ -6,16 +6,16 @@ use super::embedding::waves;
 use super::layers::ACTIVATION_SIZE;
 use super::network::UNet;
 use super::trunk::{Operations, Place, Trunk, branch_factors, join_factors};
-use crate::kernels::{self, Convolution, Finish, Storage};
+use crate::kernels::{self, Convolution, Epilogue, Packing};
 
-/// A [`UNet`] made ready for sampling: 52 operations a look for the shipped network, on a GPU 84 launches.
+/// A [`UNet`] made ready for sampling: 52 operations an evaluation for the shipped network, on a GPU 84 launches.
 #[derive(Debug, Clone)]
 pub struct SamplingNet {
-    embed: Stored,
+    embed: PackedWeight,
     /// Those of all blocks, one after the other.
-    modulation: Stored,
+    modulation: PackedWeight,
     /// A block's modulation is where it starts among all.
-    trunk: Trunk<Stored, usize>,
+    trunk: Trunk<PackedWeight, usize>,
     embedding: usize,
 }
 
@@ -25,9 +25,9 @@ impl SamplingNet {
         let mut modulations = Vec::new();
         let mut channels = 0;
         let trunk = unet.trunk().map(
-            |kernel, level, place| {
+            |weight, level, place| {
                 let gain = (place == Place::Head).then(|| unet.head_gain());
-                Stored::new(kernel.unit(), gain, unet.side() >> level, scale(place))
+                PackedWeight::new(weight.unit(), gain, unet.side() >> level, scale(place))
             },
             |block| {
                 let matrix = block.modulation_matrix();
@@ -38,9 +38,9 @@ impl SamplingNet {
             },
         );
         Self {
-            embed: Stored::new(unet.embed().unit(), None, 1, 1.0),
+            embed: PackedWeight::new(unet.embed().unit(), None, 1, 1.0),
             // The embedding's SiLU is brought to unit variance here, once.
-            modulation: Stored::new(Tensor::cat(modulations, 0), None, 1, 1.0 / ACTIVATION_SIZE),
+            modulation: PackedWeight::new(Tensor::cat(modulations, 0), None, 1, 1.0 / ACTIVATION_SIZE),
             trunk,
             embedding: unet.embed().inputs(),
         }
@@ -50,7 +50,7 @@ impl SamplingNet {
     /// last of which that counts is all ones; `[batch, rows, columns, outputs]`, filled up too, comes out. `waves` are
     /// those of [`SamplingNet::waves`], `[1, 1, 1, embedding]`.
     pub fn forward(&self, x: Tensor<4>, waves: Tensor<4>) -> Tensor<4> {
-        let embedding = self.embed.finish(waves.clone(), waves, Finish::Activate);
+        let embedding = self.embed.run_with(waves.clone(), waves, Epilogue::Activate);
         let modulation = self.modulation.run(embedding);
         self.trunk.forward(&mut Sampling { modulation }, x)
     }
@@ -72,55 +72,55 @@ fn scale(place: Place) -> f64 {
     }
 }
 
-/// A kernel in its final order.
+/// A weight in the order that the device wants.
 #[derive(Debug, Clone)]
-struct Stored {
+struct PackedWeight {
     weight: Tensor<3>,
     side: usize,
     outputs: usize,
 }
 
-impl Stored {
+impl PackedWeight {
     /// `rows` is the side of the activations that the kernel will meet.
     fn new(weight: Tensor<4>, gain: Option<Tensor<1>>, rows: usize, scale: f64) -> Self {
         let [outputs, inputs, side, _] = weight.dims();
         let gain = gain.unwrap_or_else(|| Tensor::ones([1], &weight.device()));
-        let storage = Storage { outputs, inputs, side, rows, scale: scale as f32 };
-        Self { weight: kernels::store(weight, gain, storage), side, outputs }
+        let storage = Packing { outputs, inputs, side, rows, scale: scale as f32 };
+        Self { weight: kernels::pack(weight, gain, storage), side, outputs }
     }
 
     fn run(&self, x: Tensor<4>) -> Tensor<4> {
-        self.finish(x.clone(), x, Finish::Plain)
+        self.run_with(x.clone(), x, Epilogue::Plain)
     }
 
-    fn finish(&self, x: Tensor<4>, other: Tensor<4>, finish: Finish) -> Tensor<4> {
-        let convolution = Convolution { side: self.side, outputs: self.outputs, finish };
+    fn run_with(&self, x: Tensor<4>, other: Tensor<4>, epilogue: Epilogue) -> Tensor<4> {
+        let convolution = Convolution { side: self.side, outputs: self.outputs, epilogue };
         kernels::convolve(x, self.weight.clone(), other, convolution)
     }
 }
 
-/// One look, at one noise level.
+/// One evaluation, at one noise level.
 struct Sampling {
     /// What the noise level says to every block, `[1, 1, 1, channels of all blocks]`.
     modulation: Tensor<4>,
 }
 
 impl Operations for Sampling {
-    type Kernel = Stored;
+    type Weight = PackedWeight;
     type Modulation = usize;
     type Value = Tensor<4>;
 
-    fn convolve(&mut self, x: Tensor<4>, kernel: &Stored) -> Tensor<4> {
-        kernel.run(x)
+    fn convolve(&mut self, x: Tensor<4>, weight: &PackedWeight) -> Tensor<4> {
+        weight.run(x)
     }
 
-    fn convolve_modulated(&mut self, x: Tensor<4>, kernel: &Stored, offset: &usize) -> Tensor<4> {
-        kernel.finish(x, self.modulation.clone(), Finish::Modulate { offset: *offset })
+    fn convolve_modulated(&mut self, x: Tensor<4>, weight: &PackedWeight, offset: &usize) -> Tensor<4> {
+        weight.run_with(x, self.modulation.clone(), Epilogue::Modulate { offset: *offset })
     }
 
-    fn convolve_onto(&mut self, x: Tensor<4>, kernel: &Stored, main: Tensor<4>) -> Tensor<4> {
+    fn convolve_onto(&mut self, x: Tensor<4>, weight: &PackedWeight, main: Tensor<4>) -> Tensor<4> {
         let [factor, _] = branch_factors();
-        kernel.finish(x, main, Finish::Blend { main: factor as f32 })
+        weight.run_with(x, main, Epilogue::Blend { main: factor as f32 })
     }
 
     fn activate(&mut self, x: Tensor<4>) -> Tensor<4> {

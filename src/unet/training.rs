@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 
 use super::block::Block;
-use super::layers::{ACTIVATION_SIZE, Kernel};
+use super::layers::{ACTIVATION_SIZE, ConvolutionWeight};
 use super::trunk::{Operations, branch_factors, join_factors};
 use crate::kernels::training::{self, Arithmetic};
 use crate::noise::Noise;
@@ -58,7 +58,7 @@ impl Dropout {
     }
 }
 
-/// One look at a batch.
+/// One evaluation of a batch.
 pub struct Training {
     /// What the network is told about each picture, `[batch, embedding]`.
     pub embedding: Tensor<2>,
@@ -67,15 +67,15 @@ pub struct Training {
 }
 
 impl Operations for Training {
-    type Kernel = Kernel;
+    type Weight = ConvolutionWeight;
     type Modulation = Block;
     type Value = Tensor<4>;
 
-    fn convolve(&mut self, x: Tensor<4>, kernel: &Kernel) -> Tensor<4> {
+    fn convolve(&mut self, x: Tensor<4>, kernel: &ConvolutionWeight) -> Tensor<4> {
         kernel.forward(x, self.arithmetic.short_products)
     }
 
-    fn convolve_modulated(&mut self, x: Tensor<4>, kernel: &Kernel, block: &Block) -> Tensor<4> {
+    fn convolve_modulated(&mut self, x: Tensor<4>, kernel: &ConvolutionWeight, block: &Block) -> Tensor<4> {
         let modulation = block.modulate(self.embedding.clone());
         let (modulation, more) = match &mut self.dropout {
             Some(dropout) => dropout.silence(modulation),
@@ -84,7 +84,7 @@ impl Operations for Training {
         training::modulate(self.convolve(x, kernel), modulation, more / ACTIVATION_SIZE)
     }
 
-    fn convolve_onto(&mut self, x: Tensor<4>, kernel: &Kernel, main: Tensor<4>) -> Tensor<4> {
+    fn convolve_onto(&mut self, x: Tensor<4>, kernel: &ConvolutionWeight, main: Tensor<4>) -> Tensor<4> {
         training::blend(main, self.convolve(x, kernel), branch_factors())
     }
 

@@ -1,7 +1,7 @@
 //! The network, written once: what it is made of and how it runs.
 //!
 //! [`Trunk`] is generic over what stands for a kernel, and [`Trunk::forward`] over what the operations do. Training
-//! runs it on parameters, in operations that have gradients; sampling on stored kernels, in few launches; and whoever
+//! runs it on parameters, in operations that have gradients; sampling on packed weights, in few launches; and whoever
 //! writes the network down for another engine, on names.
 
 use std::borrow::Borrow;
@@ -79,24 +79,24 @@ pub enum Place {
 /// What a network does to its values. Shapes are `[batch, rows, columns, channels]`.
 pub trait Operations {
     /// Stands for a kernel. A [`Trunk`] may hold it or a reference to it.
-    type Kernel;
+    type Weight;
     /// Stands for a block's modulation.
     type Modulation;
     /// Stands for activations.
     type Value: Clone;
 
     /// A convolution that keeps rows and columns.
-    fn convolve(&mut self, x: Self::Value, kernel: &Self::Kernel) -> Self::Value;
+    fn convolve(&mut self, x: Self::Value, kernel: &Self::Weight) -> Self::Value;
     /// A convolution, each channel times its modulation, and an activation.
     fn convolve_modulated(
         &mut self,
         x: Self::Value,
-        kernel: &Self::Kernel,
+        kernel: &Self::Weight,
         modulation: &Self::Modulation,
     ) -> Self::Value;
     /// A convolution at the end of a branch, whose result joins the main path by [`branch_factors`]. The sum is kept
     /// within ± [`crate::kernels::LARGEST_ACTIVATION`].
-    fn convolve_onto(&mut self, x: Self::Value, kernel: &Self::Kernel, main: Self::Value) -> Self::Value;
+    fn convolve_onto(&mut self, x: Self::Value, kernel: &Self::Weight, main: Self::Value) -> Self::Value;
     /// SiLU at unit variance (EDM2, eq. 81), be it here or by the kernel that follows.
     fn activate(&mut self, x: Self::Value) -> Self::Value;
     /// Divides every `width` channels of a position, or all of them, by their root mean square.
@@ -120,7 +120,7 @@ impl<K, M> Trunk<K, M> {
     /// Runs the network: the inputs and a channel of ones in, the outputs out.
     pub fn forward<O: Operations>(&self, o: &mut O, x: O::Value) -> O::Value
     where
-        K: Borrow<O::Kernel>,
+        K: Borrow<O::Weight>,
         M: Borrow<O::Modulation>,
     {
         let mut x = o.convolve(x, self.stem.borrow());
@@ -169,7 +169,7 @@ impl<K, M> Trunk<K, M> {
 impl<K, M> Residual<K, M> {
     fn forward<O: Operations>(&self, o: &mut O, x: O::Value) -> O::Value
     where
-        K: Borrow<O::Kernel>,
+        K: Borrow<O::Weight>,
         M: Borrow<O::Modulation>,
     {
         let mut main = x;
@@ -192,7 +192,7 @@ impl<K, M> Residual<K, M> {
 
     fn shorten<O: Operations>(&self, o: &mut O, x: O::Value) -> O::Value
     where
-        K: Borrow<O::Kernel>,
+        K: Borrow<O::Weight>,
     {
         match &self.shortcut {
             Some(shortcut) => o.convolve(x, shortcut.borrow()),

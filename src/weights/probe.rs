@@ -45,7 +45,7 @@ impl Probe {
     /// # Errors
     /// When the device returns nothing.
     pub async fn measure(stage: &Stage, device: &Device) -> Result<Self, ProbeError> {
-        let input = Input::new(stage.shape.image_size, stage.preconditioning.bands.scale(), device);
+        let input = ProbeInput::new(stage.shape.image_size, stage.preconditioning.bands.scale(), device);
         let condition = stage.shape.is_conditioned().then(|| input.x.clone());
         let output = stage.denoise(input.x, input.sigma, condition);
         Ok(Self { expected: kept(output, input.scale).await? })
@@ -56,7 +56,7 @@ impl Probe {
     /// # Errors
     /// When the device returns nothing, or numbers other than these.
     pub async fn check(&self, stage: &SamplingStage, device: &Device) -> Result<f32, ProbeError> {
-        let input = Input::new(stage.image_size(), stage.scale(), device);
+        let input = ProbeInput::new(stage.image_size(), stage.scale(), device);
         let condition = stage.is_conditioned().then(|| input.x.clone());
         let found = kept(stage.denoiser(condition).denoise(input.x, input.sigma), input.scale).await?;
         if found.len() != self.expected.len() {
@@ -72,13 +72,13 @@ impl Probe {
 
 /// The known input: noise of the size that a noisy picture has, which also stands in for the picture that detail is
 /// added to.
-struct Input {
+struct ProbeInput {
     x: Tensor<4>,
     sigma: f64,
     scale: f64,
 }
 
-impl Input {
+impl ProbeInput {
     fn new(size: usize, scale: f64, device: &Device) -> Self {
         let sigma = SIGMA * scale;
         let factor = (sigma * sigma + scale * scale).sqrt() as f32;

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 
 use super::{engine, scope};
 use crate::diffusion::SamplingModel;
-use crate::protocol::Event;
+use crate::protocol::WorkerOutput;
 use crate::weights::{Description, WeightsError, decode};
 
 /// What a worker computes on. Each worker is built for one, so that a visitor downloads no other.
@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 /// A model on a device that was shown to be sound, with its measured speed.
-pub struct Sound {
+pub struct LoadedModel {
     /// The model.
     pub model: SamplingModel,
     /// What its file says about it.
@@ -32,7 +32,7 @@ pub struct Sound {
     pub step_ms: f64,
 }
 
-/// Why there is nothing to hatch with.
+/// Why there is nothing to sample with.
 pub enum Failure {
     /// The weight file is at fault.
     Weights(WeightsError),
@@ -70,9 +70,9 @@ impl Opened {
     ///
     /// # Errors
     /// With the weight file's fault, or with a sentence on why the device will not do.
-    pub async fn load(self, bytes: &[u8]) -> Result<Sound, Failure> {
+    pub async fn load(self, bytes: &[u8]) -> Result<LoadedModel, Failure> {
         let Self { device, gpu } = self;
-        scope::post(&Event::Warming { gpu: gpu.clone() });
+        scope::post(&WorkerOutput::WarmingUp { gpu: gpu.clone() });
         scope::give_way().await;
         let weights = decode(bytes, &device).map_err(Failure::Weights)?;
         let (model, description) = (weights.model.for_sampling(&device), weights.description);
@@ -92,12 +92,12 @@ impl Opened {
         check().await?;
         scope::give_way().await;
         if gpu.is_some() {
-            engine::rehearse(&model, &device).await.map_err(unusable)?;
+            engine::warm_up(&model, &device).await.map_err(unusable)?;
             scope::give_way().await;
         }
         let before = scope::now_ms();
         check().await?;
         let step_ms = scope::now_ms() - before;
-        Ok(Sound { model, description, device, gpu, step_ms })
+        Ok(LoadedModel { model, description, device, gpu, step_ms })
     }
 }

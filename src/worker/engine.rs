@@ -1,15 +1,15 @@
-//! Loading a model and hatching pictures from it.
+//! Loading a model and sampling pictures from it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor};
 
-use super::device::{Failure, Kind, Sound};
+use super::device::{Failure, Kind, LoadedModel};
 use super::scope;
 use crate::diffusion::{Cascade, CascadeStep, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::picture::Picture;
-use crate::protocol::{self, Event, Fault, HatchWish, Hatching, Shown};
+use crate::protocol::{self, Fault, SampleRequest, SamplingOutput, Shown, WorkerOutput};
 
 /// The most steps a page may ask for.
 const MOST_STEPS: usize = 1000;
@@ -18,91 +18,91 @@ const MOST_PICTURES: usize = 64;
 
 /// What the worker holds between requests.
 #[derive(Default)]
-pub struct Engine {
-    sound: Option<Rc<Sound>>,
-    /// The number of the hatching that is wanted: one that finds another than its own stops.
+pub struct WorkerState {
+    loaded: Option<Rc<LoadedModel>>,
+    /// The number of the request that is wanted: one that finds another than its own stops.
     wanted: Option<u32>,
 }
 
-impl Engine {
-    /// Stops whatever hatches.
+impl WorkerState {
+    /// Stops whatever is being sampled.
     pub fn cancel(&mut self) {
         self.wanted = None;
     }
 }
 
 /// Opens the device and loads the weights.
-pub async fn load(engine: Rc<RefCell<Engine>>, weights: Vec<u8>, kind: Kind) {
+pub async fn load(engine: Rc<RefCell<WorkerState>>, weights: Vec<u8>, kind: Kind) {
     match try_load(&weights, kind).await {
-        Ok(sound) => {
-            let description = &sound.description;
-            scope::post(&Event::Ready {
-                gpu: sound.gpu.clone(),
-                step_ms: sound.step_ms,
+        Ok(loaded) => {
+            let description = &loaded.description;
+            scope::post(&WorkerOutput::Ready {
+                gpu: loaded.gpu.clone(),
+                step_ms: loaded.step_ms,
                 model: description.name.clone(),
                 image_size: description.image_size(),
             });
-            engine.borrow_mut().sound = Some(Rc::new(sound));
+            engine.borrow_mut().loaded = Some(Rc::new(loaded));
         }
         Err(event) => scope::post(&event),
     }
 }
 
-async fn try_load(weights: &[u8], kind: Kind) -> Result<Sound, Event> {
-    let device = kind.open().await.map_err(|reason| Event::Unfit { reason })?;
+async fn try_load(weights: &[u8], kind: Kind) -> Result<LoadedModel, WorkerOutput> {
+    let device = kind.open().await.map_err(|reason| WorkerOutput::Unfit { reason })?;
     device.load(weights).await.map_err(|failure| match failure {
-        Failure::Weights(error) => Event::Failed { fault: Fault::Weights(error.to_string()) },
-        Failure::Device(reason) => Event::Unfit { reason },
+        Failure::Weights(error) => WorkerOutput::Failed { fault: Fault::Weights(error.to_string()) },
+        Failure::Device(reason) => WorkerOutput::Unfit { reason },
     })
 }
 
-/// Hatches pictures, telling the page of every step.
-pub async fn hatch(engine: Rc<RefCell<Engine>>, turn: u32, wish: HatchWish) {
-    let sound = {
+/// Samples pictures, telling the page of every step.
+pub async fn sample(engine: Rc<RefCell<WorkerState>>, turn: u32, request: SampleRequest) {
+    let loaded = {
         let mut engine = engine.borrow_mut();
         engine.wanted = Some(turn);
-        engine.sound.clone()
+        engine.loaded.clone()
     };
     let still_wanted = || engine.borrow().wanted == Some(turn);
-    let tell = |news| scope::post(&Event::Hatching { turn, news });
-    tell(match sound {
-        Some(sound) => {
-            let end = try_hatch(&sound, wish, |step| tell(Hatching::Step(step)), still_wanted).await;
-            end.unwrap_or_else(|reason| Hatching::Failed { reason })
+    let report = |output| scope::post(&WorkerOutput::Sampling { turn, output });
+    report(match loaded {
+        Some(loaded) => {
+            let end = try_sample(&loaded, request, |step| report(SamplingOutput::Step(step)), still_wanted).await;
+            end.unwrap_or_else(|reason| SamplingOutput::Failed { reason })
         }
-        None => Hatching::Failed { reason: "the model is not loaded yet".into() },
+        None => SamplingOutput::Failed { reason: "the model is not loaded yet".into() },
     });
 }
 
-async fn try_hatch(
-    sound: &Sound,
-    wish: HatchWish,
-    tell: impl Fn(protocol::Step),
+async fn try_sample(
+    loaded: &LoadedModel,
+    request: SampleRequest,
+    report: impl Fn(protocol::Step),
     still_wanted: impl Fn() -> bool,
-) -> Result<Hatching, String> {
-    if !(1..=MOST_STEPS).contains(&wish.steps) {
-        return Err(format!("a butterfly takes from 1 to {MOST_STEPS} steps, not {}", wish.steps));
+) -> Result<SamplingOutput, String> {
+    if !(1..=MOST_STEPS).contains(&request.steps) {
+        return Err(format!("a butterfly takes from 1 to {MOST_STEPS} steps, not {}", request.steps));
     }
-    if !(1..=MOST_PICTURES).contains(&wish.count) {
-        return Err(format!("from 1 to {MOST_PICTURES} butterflies hatch at once, not {}", wish.count));
+    if !(1..=MOST_PICTURES).contains(&request.count) {
+        return Err(format!("from 1 to {MOST_PICTURES} butterflies hatch at once, not {}", request.count));
     }
     let before = scope::now_ms();
-    let seeds: Vec<u64> = (0..wish.count as u64).map(|index| wish.seed.wrapping_add(index)).collect();
-    let plan = Plan { sampler: wish.sampler, levels: NoiseLevels::default(), steps: wish.steps };
+    let seeds: Vec<u64> = (0..request.count as u64).map(|index| request.seed.wrapping_add(index)).collect();
+    let plan = Plan { sampler: request.sampler, levels: NoiseLevels::default(), steps: request.steps };
     let mut last = None;
-    for CascadeStep { finished, step, .. } in Cascade::new(&sound.model, plan, &seeds, &sound.device) {
+    for CascadeStep { finished, step, .. } in Cascade::new(&loaded.model, plan, &seeds, &loaded.device) {
         let (noisy, clean) = shown(step.x, step.denoised).await?;
         if finished {
             last = Some(noisy.clone());
         }
-        tell(protocol::Step { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
+        report(protocol::Step { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
         scope::give_way().await;
         if !still_wanted() {
-            return Ok(Hatching::Cancelled);
+            return Ok(SamplingOutput::Cancelled);
         }
     }
     let pictures = last.ok_or("no step was taken")?;
-    Ok(Hatching::Hatched { pictures, total_ms: scope::now_ms() - before })
+    Ok(SamplingOutput::Finished { pictures, total_ms: scope::now_ms() - before })
 }
 
 /// Reads both batches back, at once: on a GPU each reading is a wait.
@@ -118,11 +118,11 @@ async fn shown(noisy: Tensor<4>, clean: Tensor<4>) -> Result<(Vec<Shown>, Vec<Sh
     Ok((noisy.iter().map(shown).collect(), clean.iter().map(shown).collect()))
 }
 
-/// Hatches a picture that nobody sees: everything that hatching needs is compiled then.
+/// Samples a picture that nobody sees: everything that sampling needs is compiled then.
 ///
 /// # Errors
 /// When the device gives no picture back.
-pub async fn rehearse(model: &SamplingModel, device: &Device) -> Result<(), String> {
+pub async fn warm_up(model: &SamplingModel, device: &Device) -> Result<(), String> {
     let plan = Plan { sampler: Sampler::DpmSolver, levels: NoiseLevels::default(), steps: 2 };
     for CascadeStep { step, .. } in Cascade::new(model, plan, &[0], device) {
         shown(step.x, step.denoised).await?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::DedicatedWorkerGlobalScope;
 
-use crate::protocol::{Event, Fault};
+use crate::protocol::{Fault, WorkerOutput};
 
 /// The worker's global object.
 pub fn global() -> DedicatedWorkerGlobalScope {
@@ -14,7 +14,7 @@ pub fn global() -> DedicatedWorkerGlobalScope {
 }
 
 /// Sends an event to the page.
-pub fn post(event: &Event) {
+pub fn post(event: &WorkerOutput) {
     let serializer = serde_wasm_bindgen::Serializer::new().serialize_missing_as_null(true);
     match event.serialize(&serializer) {
         Ok(message) => {
@@ -52,6 +52,6 @@ pub fn report_crashes() {
     .forget();
 }
 
-fn crashed(reason: &str) -> Event {
-    Event::Failed { fault: Fault::Crash(reason.into()) }
+fn crashed(reason: &str) -> WorkerOutput {
+    WorkerOutput::Failed { fault: Fault::Crash(reason.into()) }
 }

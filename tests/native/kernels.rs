@@ -6,8 +6,8 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use chrysalis::device::{DeviceChoice, choose};
 use chrysalis::diffusion::{Denoiser, Model, StageShape};
 use chrysalis::kernels::{
-    Attention, Convolution, Finish, Join, Patches, Storage, activate, attend, convolve, enter, halve, join, leave, mix,
-    normalise, reference, store, training,
+    Attention, Convolution, Epilogue, Join, Packing, Patches, activate, attend, convolve, halve, join, mix, normalise,
+    pack, patchify, reference, training, unpatchify,
 };
 use chrysalis::noise::{Noise, Purpose};
 use chrysalis::unet::Layers;
@@ -57,22 +57,22 @@ fn convolutions_with_all_that_may_follow_them() {
             for side in [1, 3] {
                 let weight = numbers(1, [outputs, inputs, side, side], &plain);
                 let gain = Tensor::<1>::from_data([0.7], &plain);
-                let storage = Storage { outputs, inputs, side, rows, scale: 0.3 };
+                let storage = Packing { outputs, inputs, side, rows, scale: 0.3 };
                 let x = numbers(2, [batch, rows, columns, inputs], &plain);
                 let stored_outputs = outputs.next_multiple_of(4);
                 let path = numbers(3, [batch, rows, columns, stored_outputs], &plain);
                 let modulation = numbers(4, [1, 1, 1, stored_outputs + 8], &plain);
-                for (finish, other) in [
-                    (Finish::Plain, &x),
-                    (Finish::Activate, &x),
-                    (Finish::Modulate { offset: 4 }, &modulation),
-                    (Finish::Blend { main: 0.9 }, &path),
+                for (epilogue, other) in [
+                    (Epilogue::Plain, &x),
+                    (Epilogue::Activate, &x),
+                    (Epilogue::Modulate { offset: 4 }, &modulation),
+                    (Epilogue::Blend { main: 0.9 }, &path),
                 ] {
-                    let spec = Convolution { side, outputs, finish };
-                    let expected_weight = reference::store(weight.clone(), gain.clone(), storage);
+                    let spec = Convolution { side, outputs, epilogue };
+                    let expected_weight = reference::pack(weight.clone(), gain.clone(), storage);
                     let expected = reference::convolve(x.clone(), expected_weight, other.clone(), spec);
                     let there = |tensor: &Tensor<4>| tensor.clone().to_device(&device);
-                    let stored = store(there(&weight), gain.clone().to_device(&device), storage);
+                    let stored = pack(there(&weight), gain.clone().to_device(&device), storage);
                     let found = convolve(there(&x), stored, there(other), spec);
                     let off = off(found.to_device(&plain), expected);
                     // Winograd's transforms cost a digit.
@@ -88,9 +88,9 @@ fn large_activations_are_kept_within_bounds() {
     for (name, device) in devices() {
         let x = numbers(1, [1, 8, 8, 8], &device);
         let weight = numbers(2, [8, 8, 3, 3], &device).mul_scalar(100.0);
-        let storage = Storage { outputs: 8, inputs: 8, side: 3, rows: 8, scale: 1.0 };
-        let stored = store(weight, Tensor::ones([1], &device), storage);
-        let spec = Convolution { side: 3, outputs: 8, finish: Finish::Blend { main: 1.0 } };
+        let storage = Packing { outputs: 8, inputs: 8, side: 3, rows: 8, scale: 1.0 };
+        let stored = pack(weight, Tensor::ones([1], &device), storage);
+        let spec = Convolution { side: 3, outputs: 8, epilogue: Epilogue::Blend { main: 1.0 } };
         let largest: f32 = convolve(x.clone(), stored, x, spec).abs().max().into_scalar();
         assert_eq!(largest, 256.0, "{name}");
     }
@@ -128,11 +128,11 @@ fn everything_else() {
         let picture = numbers(4, [2, 3, 12, 24], &plain);
         for patch in [1, 2, 3, 4] {
             let spec = Patches { side: patch };
-            let frame = Tensor::from_data([[[[0.4, 0.3, 1.7, 0.0]]]], &plain);
-            let patches = reference::enter(picture.clone(), frame.clone(), spec);
-            check("entering", enter(there(&picture), there(&frame), spec), patches.clone());
-            let left = reference::leave(patches.clone(), picture.clone(), frame.clone(), spec);
-            check("leaving", leave(there(&patches), there(&picture), there(&frame), spec), left);
+            let scales = Tensor::from_data([[[[0.4, 0.3, 1.7, 0.0]]]], &plain);
+            let patches = reference::patchify(picture.clone(), scales.clone(), spec);
+            check("entering", patchify(there(&picture), there(&scales), spec), patches.clone());
+            let left = reference::unpatchify(patches.clone(), picture.clone(), scales.clone(), spec);
+            check("leaving", unpatchify(there(&patches), there(&picture), there(&scales), spec), left);
         }
         let (a, b, c) =
             (numbers(6, [2, 3, 5, 7], &plain), numbers(7, [2, 3, 5, 7], &plain), numbers(8, [2, 3, 5, 7], &plain));

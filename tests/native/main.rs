@@ -3,7 +3,6 @@
 
 mod changes;
 mod commands;
-mod crew;
 mod data;
 mod diffusion;
 mod golden;
@@ -12,6 +11,7 @@ mod kernels;
 mod mishaps;
 mod noise;
 mod picture;
+mod pool;
 mod quality;
 #[cfg(feature = "remote")]
 mod remote;

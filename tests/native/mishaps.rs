@@ -221,9 +221,9 @@ fn what_is_no_number_stays_none_on_its_way_through_the_kernels() {
     assert!(is_none(training::blend(x.clone(), x.clone(), [0.5, 0.5])));
     assert!(is_none(chrysalis::kernels::attend(x.clone(), chrysalis::kernels::Attention { width: 16 })));
     let kernel = Tensor::<4>::ones([48, 48, 1, 1], &device);
-    let storage = chrysalis::kernels::Storage { outputs: 48, inputs: 48, side: 1, rows: 1, scale: 1.0 };
-    let stored = chrysalis::kernels::store(kernel, Tensor::ones([1], &device), storage);
-    let finish = chrysalis::kernels::Finish::Blend { main: 1.0 };
-    let convolution = chrysalis::kernels::Convolution { side: 1, outputs: 48, finish };
-    assert!(is_none(chrysalis::kernels::convolve(x.clone(), stored, x, convolution)));
+    let packing = chrysalis::kernels::Packing { outputs: 48, inputs: 48, side: 1, rows: 1, scale: 1.0 };
+    let packed = chrysalis::kernels::pack(kernel, Tensor::ones([1], &device), packing);
+    let epilogue = chrysalis::kernels::Epilogue::Blend { main: 1.0 };
+    let convolution = chrysalis::kernels::Convolution { side: 1, outputs: 48, epilogue };
+    assert!(is_none(chrysalis::kernels::convolve(x.clone(), packed, x, convolution)));
 }

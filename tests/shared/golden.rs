@@ -1,6 +1,6 @@
 // Included by the native and the browser tests, so that both hatch the very same picture.
 
-/// The picture behind seed 7 in 8 steps of Heun's method, and 3 more of its second stage.
+/// The picture behind seed 7 in 8 steps of Heun's method, and 3 ancestral ones of its second stage.
 async fn hatch_golden(weights: &[u8], device: &Device) -> Result<Picture, String> {
     let weights = decode(weights, device).map_err(|error| error.to_string())?;
     let model = weights.model.for_sampling(device);

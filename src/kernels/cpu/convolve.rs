@@ -8,11 +8,11 @@ use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{load, silu, store as put};
 use super::parallel::{Shared, filled, for_each, threads};
 use super::winograd::{Grid, Input, Kernel, Matrix, Output, Taps, gather, transform};
-use crate::kernels::spec::{LARGEST_ACTIVATION, Storage, Tile, padded};
+use crate::kernels::spec::{LARGEST_ACTIVATION, Packing, Tile, padded};
 
 /// What follows the convolution, with the numbers that it needs.
 #[derive(Clone, Copy)]
-pub enum Epilogue<'a> {
+pub enum BoundEpilogue<'a> {
     Plain,
     Activate,
     Modulate(&'a [f32]),
@@ -25,14 +25,14 @@ const MOST_TILES: usize = 24;
 const MOST_POSITIONS: usize = 96;
 
 /// Brings a kernel `[outputs, inputs, side, side]` into the order of [`convolve`]: `[frequencies, inputs, outputs]`, packed.
-pub fn store(weight: &[f32], factor: f32, spec: Storage) -> (Vec<f32>, [usize; 3]) {
-    let Storage { outputs, inputs, side, .. } = spec;
+pub fn pack(weight: &[f32], factor: f32, spec: Packing) -> (Vec<f32>, [usize; 3]) {
+    let Packing { outputs, inputs, side, .. } = spec;
     let taps = Taps { weight, side, inputs, outputs, turned: false };
-    pack(taps, factor, padded(inputs), spec.tile())
+    pack_taps(taps, factor, padded(inputs), spec.tile())
 }
 
 /// A kernel for activations of `rows` channels, cut into tiles if it is 3 × 3, packed: its numbers and their shape.
-pub fn pack(taps: Taps<'_>, factor: f32, rows: usize, tile: Option<Tile>) -> (Vec<f32>, [usize; 3]) {
+pub fn pack_taps(taps: Taps<'_>, factor: f32, rows: usize, tile: Option<Tile>) -> (Vec<f32>, [usize; 3]) {
     assert!(taps.inputs() <= rows && tile.is_some() == (taps.side == 3), "a kernel of another shape");
     let columns = packed_columns(taps.outputs());
     let frequencies = tile.map_or(1, Tile::frequencies);
@@ -78,7 +78,7 @@ where
                 for y in 0..IN {
                     for x in 0..IN {
                         let at = (y * IN + x) * rows * columns + (panel * rows + input) * PANEL + lane;
-                        // SAFETY: every panel has places of its own: `pack` sees to it that there is a row for every input.
+                        // SAFETY: every panel has places of its own: `pack_taps` sees to it that there is a row for every input.
                         put(simd, unsafe { out.slice(at, S::F32_LANES) }, transformed[y][x]);
                     }
                 }
@@ -92,16 +92,16 @@ pub fn convolve(
     x: &[f32],
     dims: [usize; 4],
     weight: &[f32],
-    stored: [usize; 3],
+    packed: [usize; 3],
     outputs: usize,
-    finish: Epilogue<'_>,
+    epilogue: BoundEpilogue<'_>,
 ) -> Vec<f32> {
     let [batch, rows, columns, inputs] = dims;
-    let [frequencies, stored_inputs, stored_outputs] = stored;
-    assert_eq!(stored_inputs, inputs, "the kernel was stored for other activations");
-    assert_eq!(stored_outputs, packed_columns(outputs), "the kernel was stored for other channels");
+    let [frequencies, packed_inputs, packed_outputs] = packed;
+    assert_eq!(packed_inputs, inputs, "the kernel was packed for other activations");
+    assert_eq!(packed_outputs, packed_columns(outputs), "the kernel was packed for other channels");
     let tile = Tile::of(frequencies);
-    assert_eq!(frequencies, tile.map_or(1, Tile::frequencies), "the kernel was not stored for these");
+    assert_eq!(frequencies, tile.map_or(1, Tile::frequencies), "the kernel was not packed for these");
     let tiles = batch * Grid::new(rows, columns, tile.map_or(1, Tile::outputs)).tiles();
     let most = if tile.is_some() { MOST_TILES } else { MOST_POSITIONS };
     let at_once = tiles.div_ceil(threads()).next_multiple_of(6).min(most).max(1);
@@ -109,15 +109,15 @@ pub fn convolve(
         for_each(tiles.div_ceil(at_once), |item| {
             let count = at_once.min(tiles - item * at_once);
             let scratch =
-                [if tile.is_none() { 0 } else { inputs }, stored_outputs].map(|width| frequencies * count * width);
+                [if tile.is_none() { 0 } else { inputs }, packed_outputs].map(|width| frequencies * count * width);
             with_scratch(scratch, |transformed, products| {
                 let work = Work {
                     x,
                     dims,
                     weight,
-                    stored_outputs,
+                    packed_outputs,
                     outputs,
-                    finish,
+                    epilogue,
                     out,
                     first: item * at_once,
                     count,
@@ -139,9 +139,9 @@ struct Work<'a> {
     x: &'a [f32],
     dims: [usize; 4],
     weight: &'a [f32],
-    stored_outputs: usize,
+    packed_outputs: usize,
     outputs: usize,
-    finish: Epilogue<'a>,
+    epilogue: BoundEpilogue<'a>,
     out: Shared<'a>,
     first: usize,
     count: usize,
@@ -174,17 +174,17 @@ impl WithSimd for Positions<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Work { x, dims, weight, stored_outputs, outputs, finish, out, first, count, products, .. } = self.0;
+        let Work { x, dims, weight, packed_outputs, outputs, epilogue, out, first, count, products, .. } = self.0;
         let inputs = dims[3];
         let a = Rows { values: &x[first * inputs..], stride: inputs, step: 1, count };
-        multiply::<S, false>(simd, a, weight, inputs, stored_outputs, products);
-        for (index, row) in products.chunks_exact(stored_outputs).enumerate() {
+        multiply::<S, false>(simd, a, weight, inputs, packed_outputs, products);
+        for (index, row) in products.chunks_exact(packed_outputs).enumerate() {
             let at = (first + index) * outputs;
             // SAFETY: every position belongs to one piece of work.
             let into = unsafe { out.slice(at, outputs) };
             for channel in (0..outputs).step_by(S::F32_LANES) {
                 let value = load(simd, &row[..outputs], channel);
-                put(simd, &mut into[channel..], finish.apply(simd, value, at, channel, outputs));
+                put(simd, &mut into[channel..], epilogue.apply(simd, value, at, channel, outputs));
             }
         }
     }
@@ -203,7 +203,7 @@ where
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Work { x, dims, weight, stored_outputs, outputs, finish, out, first, count, transformed, products } =
+        let Work { x, dims, weight, packed_outputs, outputs, epilogue, out, first, count, transformed, products } =
             self.0;
         let [_, rows, columns, inputs] = dims;
         let grid = Grid::new(rows, columns, OUT);
@@ -228,9 +228,9 @@ where
                 step: 1,
                 count,
             };
-            let b = &weight[frequency * inputs * stored_outputs..(frequency + 1) * inputs * stored_outputs];
-            let into = &mut products[frequency * count * stored_outputs..(frequency + 1) * count * stored_outputs];
-            multiply::<S, false>(simd, a, b, inputs, stored_outputs, into);
+            let b = &weight[frequency * inputs * packed_outputs..(frequency + 1) * inputs * packed_outputs];
+            let into = &mut products[frequency * count * packed_outputs..(frequency + 1) * count * packed_outputs];
+            multiply::<S, false>(simd, a, b, inputs, packed_outputs, into);
         }
         for index in 0..count {
             let (picture, top, left) = grid.place(first + index);
@@ -238,8 +238,8 @@ where
                 let mut values = [[zero; IN]; IN];
                 for y in 0..IN {
                     for x_at in 0..IN {
-                        let at = ((y * IN + x_at) * count + index) * stored_outputs;
-                        values[y][x_at] = load(simd, &products[at..at + stored_outputs], channel);
+                        let at = ((y * IN + x_at) * count + index) * packed_outputs;
+                        values[y][x_at] = load(simd, &products[at..at + packed_outputs], channel);
                     }
                 }
                 let values: [[S::f32s; OUT]; OUT] = transform::<Output, _, _, _>(simd, values);
@@ -249,7 +249,7 @@ where
                             let at = ((picture * rows + top + y) * columns + left + x_at) * outputs;
                             // SAFETY: every position belongs to one tile, and every tile to one piece of work.
                             let into = unsafe { out.slice(at + channel, outputs - channel) };
-                            put(simd, into, finish.apply(simd, values[y][x_at], at, channel, outputs));
+                            put(simd, into, epilogue.apply(simd, values[y][x_at], at, channel, outputs));
                         }
                     }
                 }
@@ -258,7 +258,7 @@ where
     }
 }
 
-impl Epilogue<'_> {
+impl BoundEpilogue<'_> {
     /// Finishes the channels from `channel` on of the position that starts at `at`.
     #[inline(always)]
     fn apply<S: Simd>(&self, simd: S, value: S::f32s, at: usize, channel: usize, outputs: usize) -> S::f32s {

@@ -23,13 +23,13 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape, TensorData};
 
 use super::spec::{attended, halved, joined, padded};
-use super::{Attention, Convolution, Finish, Join, Kernels, Patches, Storage};
+use super::{Attention, Convolution, Epilogue, Join, Kernels, Packing, Patches};
 
 /// A contiguous tensor of f32: nobody calls the kernels with others, and burn's own cast would not tell where they come
 /// from.
-struct Input(FlexTensor);
+struct Operand(FlexTensor);
 
-impl Input {
+impl Operand {
     fn new(tensor: FlexTensor) -> Self {
         assert_eq!(tensor.dtype(), DType::F32, "kernels compute in f32");
         Self(tensor.to_contiguous())
@@ -53,10 +53,10 @@ fn output(values: Vec<f32>, shape: Shape) -> FlexTensor {
 }
 
 impl Kernels for Flex {
-    fn store_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Storage) -> FloatTensor<Self> {
-        let (weight, gain) = (Input::new(weight), Input::new(gain));
+    fn pack_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Packing) -> FloatTensor<Self> {
+        let (weight, gain) = (Operand::new(weight), Operand::new(gain));
         let factor = spec.scale * gain.values().first().copied().unwrap_or(1.0);
-        let (values, shape) = convolve::store(weight.values(), factor, spec);
+        let (values, shape) = convolve::pack(weight.values(), factor, spec);
         output(values, Shape::new(shape))
     }
 
@@ -66,65 +66,70 @@ impl Kernels for Flex {
         other: FloatTensor<Self>,
         spec: Convolution,
     ) -> FloatTensor<Self> {
-        let (x, weight) = (Input::new(x), Input::new(weight));
-        let other = match spec.finish {
-            Finish::Plain | Finish::Activate => None,
-            Finish::Modulate { .. } | Finish::Blend { .. } => Some(Input::new(other)),
+        let (x, weight) = (Operand::new(x), Operand::new(weight));
+        let other = match spec.epilogue {
+            Epilogue::Plain | Epilogue::Activate => None,
+            Epilogue::Modulate { .. } | Epilogue::Blend { .. } => Some(Operand::new(other)),
         };
-        let finish = match (&spec.finish, &other) {
-            (Finish::Modulate { offset }, Some(other)) => {
-                convolve::Epilogue::Modulate(other.values().get(*offset..).unwrap_or_default())
+        let epilogue = match (&spec.epilogue, &other) {
+            (Epilogue::Modulate { offset }, Some(other)) => {
+                convolve::BoundEpilogue::Modulate(other.values().get(*offset..).unwrap_or_default())
             }
-            (Finish::Blend { main }, Some(other)) => convolve::Epilogue::Blend { main: *main, path: other.values() },
-            (Finish::Activate, _) => convolve::Epilogue::Activate,
-            _ => convolve::Epilogue::Plain,
+            (Epilogue::Blend { main }, Some(other)) => {
+                convolve::BoundEpilogue::Blend { main: *main, path: other.values() }
+            }
+            (Epilogue::Activate, _) => convolve::BoundEpilogue::Activate,
+            _ => convolve::BoundEpilogue::Plain,
         };
         let values =
-            convolve::convolve(x.values(), x.dims(), weight.values(), weight.dims(), padded(spec.outputs), finish);
+            convolve::convolve(x.values(), x.dims(), weight.values(), weight.dims(), padded(spec.outputs), epilogue);
         output(values, spec.shape(x.shape()))
     }
 
     fn activate_kernel(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let x = Input::new(x);
+        let x = Operand::new(x);
         output(pointwise::activate(x.values(), 1.0), x.shape().clone())
     }
 
     fn normalise_kernel(x: FloatTensor<Self>, width: usize) -> FloatTensor<Self> {
-        let x = Input::new(x);
+        let x = Operand::new(x);
         output(pointwise::normalise(x.values(), width, width), x.shape().clone())
     }
 
     fn halve_kernel(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let x = Input::new(x);
+        let x = Operand::new(x);
         output(pointwise::halve(x.values(), x.dims()), halved(x.shape()))
     }
 
     fn join_kernel(x: FloatTensor<Self>, skip: FloatTensor<Self>, spec: Join) -> FloatTensor<Self> {
-        let (x, skip) = (Input::new(x), Input::new(skip));
+        let (x, skip) = (Operand::new(x), Operand::new(skip));
         output(pointwise::join(x.values(), x.dims(), skip.values(), skip.dims(), spec), joined(x.shape(), skip.shape()))
     }
 
     fn attend_kernel(x: FloatTensor<Self>, spec: Attention) -> FloatTensor<Self> {
-        let x = Input::new(x);
+        let x = Operand::new(x);
         output(attend::attend(x.values(), x.dims(), spec.width), attended(x.shape()))
     }
 
-    fn enter_kernel(picture: FloatTensor<Self>, frame: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self> {
-        let (picture, frame) = (Input::new(picture), Input::new(frame));
-        let [scale, ..] = numbers(&frame);
-        output(pointwise::enter(picture.values(), picture.dims(), spec.side, scale), spec.entered(picture.shape()))
+    fn patchify_kernel(picture: FloatTensor<Self>, scales: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self> {
+        let (picture, scales) = (Operand::new(picture), Operand::new(scales));
+        let [scale, ..] = numbers(&scales);
+        output(
+            pointwise::patchify(picture.values(), picture.dims(), spec.side, scale),
+            spec.patchified(picture.shape()),
+        )
     }
 
-    fn leave_kernel(
+    fn unpatchify_kernel(
         x: FloatTensor<Self>,
         picture: FloatTensor<Self>,
-        frame: FloatTensor<Self>,
+        scales: FloatTensor<Self>,
         spec: Patches,
     ) -> FloatTensor<Self> {
-        let (x, picture, frame) = (Input::new(x), Input::new(picture), Input::new(frame));
-        let ([.., stride], [_, skip, out]) = (x.dims::<4>(), numbers(&frame));
+        let (x, picture, scales) = (Operand::new(x), Operand::new(picture), Operand::new(scales));
+        let ([.., stride], [_, skip, out]) = (x.dims::<4>(), numbers(&scales));
         let patches = pointwise::Patches { values: x.values(), stride, side: spec.side };
-        output(pointwise::leave(patches, picture.values(), picture.dims(), [skip, out]), picture.shape().clone())
+        output(pointwise::unpatchify(patches, picture.values(), picture.dims(), [skip, out]), picture.shape().clone())
     }
 
     fn mix_kernel(
@@ -133,7 +138,7 @@ impl Kernels for Flex {
         c: FloatTensor<Self>,
         factors: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let (a, b, c, factors) = (Input::new(a), Input::new(b), Input::new(c), Input::new(factors));
+        let (a, b, c, factors) = (Operand::new(a), Operand::new(b), Operand::new(c), Operand::new(factors));
         let [first, second, third] = numbers(&factors);
         let sum = |((a, b), c): ((&f32, &f32), &f32)| first * a + second * b + third * c;
         let values = a.values().iter().zip(b.values()).zip(c.values()).map(sum).collect();
@@ -142,6 +147,6 @@ impl Kernels for Flex {
 }
 
 /// The first three numbers of a tensor.
-fn numbers(tensor: &Input) -> [f32; 3] {
+fn numbers(tensor: &Operand) -> [f32; 3] {
     tensor.values().first_chunk().copied().unwrap_or_default()
 }

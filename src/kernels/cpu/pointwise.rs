@@ -103,7 +103,7 @@ pub fn join(x: &[f32], dims: [usize; 4], skip: &[f32], skip_dims: [usize; 4], sp
 }
 
 /// From a picture `[batch, channels, rows, columns]` to patches, a one and zeros.
-pub fn enter(picture: &[f32], dims: [usize; 4], patch: usize, scale: f32) -> Vec<f32> {
+pub fn patchify(picture: &[f32], dims: [usize; 4], patch: usize, scale: f32) -> Vec<f32> {
     let [batch, channels, rows, columns] = dims;
     let inside = channels * patch * patch;
     let width = padded(inside + 1);
@@ -132,7 +132,7 @@ pub struct Patches<'a> {
 }
 
 /// From patches to a picture, and the picture that entered beside it.
-pub fn leave(patches: Patches<'_>, picture: &[f32], dims: [usize; 4], [skip, output]: [f32; 2]) -> Vec<f32> {
+pub fn unpatchify(patches: Patches<'_>, picture: &[f32], dims: [usize; 4], [skip, output]: [f32; 2]) -> Vec<f32> {
     let [_, channels, rows, columns] = dims;
     let Patches { values: x, stride, side: patch } = patches;
     let (down, across) = (rows / patch, columns / patch);

@@ -5,16 +5,16 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::{output, silu_of_one, winograd};
-use crate::kernels::spec::{Convolution, Finish, LARGEST_ACTIVATION, Tile};
+use crate::kernels::spec::{Convolution, Epilogue, LARGEST_ACTIVATION, Tile};
 
 /// The most rows that a thread computes: with four channels of each that is 32 sums in registers.
 const MOST_ROWS: usize = 8;
 /// A GPU wants at least so many threads to hide the time that memory takes.
 const ENOUGH_THREADS: usize = 4096;
 
-/// [`Finish`] as a kernel is compiled for it.
+/// [`Epilogue`] as a kernel is compiled for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum End {
+pub enum EpilogueKind {
     Plain,
     Activate,
     Modulate,
@@ -22,12 +22,12 @@ pub enum End {
 }
 
 /// What follows a convolution: the kernel for it, where its modulations start, and the factor of the main path.
-pub fn end(finish: Finish) -> (End, usize, f32) {
-    match finish {
-        Finish::Plain => (End::Plain, 0, 0.0),
-        Finish::Activate => (End::Activate, 0, 0.0),
-        Finish::Modulate { offset } => (End::Modulate, offset, 0.0),
-        Finish::Blend { main } => (End::Blend, 0, main),
+pub fn end(epilogue: Epilogue) -> (EpilogueKind, usize, f32) {
+    match epilogue {
+        Epilogue::Plain => (EpilogueKind::Plain, 0, 0.0),
+        Epilogue::Activate => (EpilogueKind::Activate, 0, 0.0),
+        Epilogue::Modulate { offset } => (EpilogueKind::Modulate, offset, 0.0),
+        Epilogue::Blend { main } => (EpilogueKind::Blend, 0, main),
     }
 }
 
@@ -35,21 +35,21 @@ pub fn end(finish: Finish) -> (End, usize, f32) {
 pub fn convolve(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, spec: Convolution) -> CubeTensor {
     let [frequencies, ..] = weight.meta.shape().dims::<3>();
     let tile = Tile::of(frequencies);
-    assert_eq!(tile.is_some(), spec.side == 3, "the kernel was stored for these");
+    assert_eq!(tile.is_some(), spec.side == 3, "the weight was packed for these");
     let Some(tile) = tile else {
-        return multiply(x, weight, other, shape, spec.finish);
+        return multiply(x, weight, other, shape, spec.epilogue);
     };
     let transformed = winograd::transform(x, tile);
     let [_, tiles, _] = transformed.meta.shape().dims();
     let products = Shape::new([frequencies, tiles, shape[3]]);
     let nothing = transformed.clone();
-    let products = multiply(transformed, weight, nothing, products, Finish::Plain);
-    winograd::finish(products, other, shape, spec.finish, tile)
+    let products = multiply(transformed, weight, nothing, products, Epilogue::Plain);
+    winograd::epilogue(products, other, shape, spec.epilogue, tile)
 }
 
 /// Rows of numbers times a matrix, for each frequency its own: the last dimension of `x` and of `shape` are channels,
 /// and all others together are rows, sorted by frequency.
-fn multiply(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, finish: Finish) -> CubeTensor {
+fn multiply(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, epilogue: Epilogue) -> CubeTensor {
     let [frequencies, inputs, outputs] = weight.meta.shape().dims();
     assert_eq!(outputs, shape[shape.num_dims() - 1], "the kernel is for other channels");
     let rows = shape.num_elements() / outputs / frequencies;
@@ -61,7 +61,7 @@ fn multiply(x: CubeTensor, weight: CubeTensor, other: CubeTensor, shape: Shape, 
     {
         together *= 2;
     }
-    let (end, offset, main) = end(finish);
+    let (end, offset, main) = end(epilogue);
     let out = output(&x, shape);
     let total = count(together);
     launch!(
@@ -94,7 +94,7 @@ fn multiply_kernel(
     offset: usize,
     main: f32,
     #[comptime] together: usize,
-    #[comptime] end: End,
+    #[comptime] end: EpilogueKind,
 ) {
     if ABSOLUTE_POS >= total {
         terminate!();
@@ -142,12 +142,12 @@ fn multiply_kernel(
 
 /// The number at `at` after what follows the convolution; `modulation` is where its channel's is.
 #[cube]
-pub fn ended(sum: f32, other: &[f32], at: usize, modulation: usize, main: f32, #[comptime] end: End) -> f32 {
-    if comptime![end == End::Modulate] {
+pub fn ended(sum: f32, other: &[f32], at: usize, modulation: usize, main: f32, #[comptime] end: EpilogueKind) -> f32 {
+    if comptime![end == EpilogueKind::Modulate] {
         silu_of_one(sum * (1.0_f32 + other[modulation]))
-    } else if comptime![end == End::Blend] {
+    } else if comptime![end == EpilogueKind::Blend] {
         clamp(main * other[at] + sum, f32::new(-LARGEST_ACTIVATION), f32::new(LARGEST_ACTIVATION))
-    } else if comptime![end == End::Activate] {
+    } else if comptime![end == EpilogueKind::Activate] {
         silu_of_one(sum)
     } else {
         sum

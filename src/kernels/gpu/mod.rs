@@ -14,7 +14,7 @@ use cubecl::cube;
 use cubecl::prelude::*;
 
 use super::spec::{attended, halved, joined};
-use super::{Attention, Convolution, Join, Kernels, Patches, Storage};
+use super::{Attention, Convolution, Join, Kernels, Packing, Patches};
 
 /// Threads that work side by side; a multiple of what every GPU runs in step.
 const SIDE_BY_SIDE: u32 = 64;
@@ -52,8 +52,8 @@ macro_rules! launch {
 
 mod attend;
 mod convolve;
+mod pack;
 mod pointwise;
-mod store;
 mod winograd;
 
 /// `x / (1 + exp(−x))`.
@@ -71,8 +71,8 @@ fn silu_of_one(x: f32) -> f32 {
 }
 
 impl Kernels for CubeBackend {
-    fn store_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Storage) -> FloatTensor<Self> {
-        store::store(input(weight), input(gain), spec)
+    fn pack_kernel(weight: FloatTensor<Self>, gain: FloatTensor<Self>, spec: Packing) -> FloatTensor<Self> {
+        pack::pack(input(weight), input(gain), spec)
     }
 
     fn convolve_kernel(
@@ -108,18 +108,18 @@ impl Kernels for CubeBackend {
         attend::attend(input(x), shape, spec)
     }
 
-    fn enter_kernel(picture: FloatTensor<Self>, frame: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self> {
-        let shape = spec.entered(picture.meta.shape());
-        pointwise::enter(input(picture), input(frame), shape, spec)
+    fn patchify_kernel(picture: FloatTensor<Self>, scales: FloatTensor<Self>, spec: Patches) -> FloatTensor<Self> {
+        let shape = spec.patchified(picture.meta.shape());
+        pointwise::patchify(input(picture), input(scales), shape, spec)
     }
 
-    fn leave_kernel(
+    fn unpatchify_kernel(
         x: FloatTensor<Self>,
         picture: FloatTensor<Self>,
-        frame: FloatTensor<Self>,
+        scales: FloatTensor<Self>,
         spec: Patches,
     ) -> FloatTensor<Self> {
-        pointwise::leave(input(x), input(picture), input(frame), spec)
+        pointwise::unpatchify(input(x), input(picture), input(scales), spec)
     }
 
     fn mix_kernel(

@@ -113,18 +113,18 @@ fn join_kernel(
     }
 }
 
-pub fn enter(picture: CubeTensor, frame: CubeTensor, shape: Shape, spec: Patches) -> CubeTensor {
+pub fn patchify(picture: CubeTensor, scales: CubeTensor, shape: Shape, spec: Patches) -> CubeTensor {
     let [_, channels, rows, columns] = picture.meta.shape().dims();
     let [.., width] = shape.dims::<4>();
     let total = shape.num_elements();
     let out = output(&picture, shape);
-    launch!(enter_kernel, total, [picture, frame] -> out, channels, rows, columns, width, spec.side, total)
+    launch!(patchify_kernel, total, [picture, scales] -> out, channels, rows, columns, width, spec.side, total)
 }
 
 #[cube(launch_unchecked)]
-fn enter_kernel(
+fn patchify_kernel(
     picture: &[f32],
-    frame: &[f32],
+    scales: &[f32],
     out: &mut [f32],
     channels: usize,
     rows: usize,
@@ -147,27 +147,27 @@ fn enter_kernel(
         let line = position / down;
         let row = line % (rows / patch) * patch + index / patch % patch;
         let image = line / (rows / patch);
-        value = frame[0] * picture[((image * channels + channel) * rows + row) * columns + column];
+        value = scales[0] * picture[((image * channels + channel) * rows + row) * columns + column];
     } else if index == inside {
         value = 1.0_f32;
     }
     out[ABSOLUTE_POS] = value;
 }
 
-pub fn leave(x: CubeTensor, picture: CubeTensor, frame: CubeTensor, spec: Patches) -> CubeTensor {
+pub fn unpatchify(x: CubeTensor, picture: CubeTensor, scales: CubeTensor, spec: Patches) -> CubeTensor {
     let [.., width] = x.meta.shape().dims::<4>();
     let shape = picture.meta.shape().clone();
     let [_, channels, rows, columns] = shape.dims();
     let total = shape.num_elements();
     let out = output(&x, shape);
-    launch!(leave_kernel, total, [x, picture, frame] -> out, channels, rows, columns, width, spec.side, total)
+    launch!(unpatchify_kernel, total, [x, picture, scales] -> out, channels, rows, columns, width, spec.side, total)
 }
 
 #[cube(launch_unchecked)]
-fn leave_kernel(
+fn unpatchify_kernel(
     x: &[f32],
     picture: &[f32],
-    frame: &[f32],
+    scales: &[f32],
     out: &mut [f32],
     channels: usize,
     rows: usize,
@@ -184,7 +184,7 @@ fn leave_kernel(
     let plane = ABSOLUTE_POS / (columns * rows);
     let position = (plane / channels * (rows / patch) + row / patch) * (columns / patch) + column / patch;
     let index = (plane % channels * patch + row % patch) * patch + column % patch;
-    out[ABSOLUTE_POS] = frame[1] * picture[ABSOLUTE_POS] + frame[2] * x[position * width + index];
+    out[ABSOLUTE_POS] = scales[1] * picture[ABSOLUTE_POS] + scales[2] * x[position * width + index];
 }
 
 pub fn mix([a, b, c]: [CubeTensor; 3], factors: CubeTensor) -> CubeTensor {

@@ -5,9 +5,9 @@ use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::convolve::{End, end, ended};
+use super::convolve::{EpilogueKind, end, ended};
 use super::output;
-use crate::kernels::spec::{Finish, Tile};
+use crate::kernels::spec::{Epilogue, Tile};
 
 /// Brings activations to frequencies: `[frequencies, tiles, channels]`.
 pub fn transform(x: CubeTensor, tile: Tile) -> CubeTensor {
@@ -117,14 +117,14 @@ fn input_line(values: &mut Array<f32>, #[comptime] first: usize, #[comptime] ste
 }
 
 /// Brings products back to activations of the given shape, and does what follows.
-pub fn finish(products: CubeTensor, other: CubeTensor, shape: Shape, finish: Finish, tile: Tile) -> CubeTensor {
+pub fn epilogue(products: CubeTensor, other: CubeTensor, shape: Shape, epilogue: Epilogue, tile: Tile) -> CubeTensor {
     let [batch, rows, columns, channels] = shape.dims();
     let (down, across) = (rows.div_ceil(tile.outputs()), columns.div_ceil(tile.outputs()));
     let total = batch * down * across * channels;
-    let (end, offset, main) = end(finish);
+    let (end, offset, main) = end(epilogue);
     let out = output(&products, shape);
     launch!(
-        finish_kernel,
+        output_transform_kernel,
         total,
         [products, other] -> out,
         rows,
@@ -142,7 +142,7 @@ pub fn finish(products: CubeTensor, other: CubeTensor, shape: Shape, finish: Fin
 
 /// A thread brings one channel of one tile back: `Aᵀ m A`.
 #[cube(launch_unchecked)]
-fn finish_kernel(
+fn output_transform_kernel(
     products: &[f32],
     other: &[f32],
     out: &mut [f32],
@@ -155,7 +155,7 @@ fn finish_kernel(
     offset: usize,
     main: f32,
     #[comptime] tile: Tile,
-    #[comptime] end: End,
+    #[comptime] end: EpilogueKind,
 ) {
     if ABSOLUTE_POS >= total {
         terminate!();

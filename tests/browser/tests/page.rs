@@ -81,7 +81,7 @@ fn serve(fault: Fault) -> String {
         let file = path.strip_prefix("a/sub/path/").map(|file| if file.is_empty() { "index.html" } else { file })?;
         match file {
             file if matches!(fault, Fault::Without(missing) if missing == file) => None,
-            loader @ ("scout_loader.js" | "worker-gpu_loader.js" | "worker-cpu_loader.js") => {
+            loader @ ("adapter-probe_loader.js" | "worker-gpu_loader.js" | "worker-cpu_loader.js") => {
                 engines += usize::from(loader.starts_with("worker"));
                 if fault == Fault::OneEngine && engines > 1 {
                     return None;
@@ -416,7 +416,7 @@ fn no_module_runs_its_constructors_at_every_call() {
         bytes.windows(name.len()).any(|window| window == name.as_bytes())
     };
     assert!(contains("worker-gpu_bg.wasm", "__wasm_call_ctors"), "the module has lost its names, or its constructors");
-    for module in ["worker-gpu_bg.wasm", "worker-cpu_bg.wasm", "scout_bg.wasm"] {
+    for module in ["worker-gpu_bg.wasm", "worker-cpu_bg.wasm", "adapter-probe_bg.wasm"] {
         assert!(!contains(module, ".command_export"), "{module} is taken for a command");
     }
 }
@@ -453,7 +453,7 @@ async fn a_wish_for_four_can_be_withdrawn_while_helpers_wake() {
     let said: String = browser.driver.execute(at_once, Vec::new()).await.unwrap().convert().unwrap();
     assert!(said.contains("helper"), "{said}");
     browser.wait_for("status", "Cancelled", |text| text == "Cancelled.").await;
-    // The helpers that are on their way do not start what nobody wants any more, and the next wish is granted.
+    // The helpers that are on their way do not start what nobody wants any more, and the next request is granted.
     browser.set("count", "1").await;
     browser.click("hatch").await;
     browser.wait_hatched().await;
@@ -484,7 +484,7 @@ async fn whoever_falls_silent_is_not_waited_for() {
     // Nobody says whether there is a GPU, for one reason or another.
     for (fault, needed) in [
         (Fault::SilentGpu, "The browser does not say whether there is a GPU: using the CPU"),
-        (Fault::Without("scout_loader.js"), "Nobody could look for a GPU"),
+        (Fault::Without("adapter-probe_loader.js"), "Nobody could look for a GPU"),
     ] {
         browser.open(&format!("{}?{GOLDEN}", serve(fault))).await;
         browser.wait_hatched().await;
@@ -609,14 +609,14 @@ async fn hatching_can_be_cancelled_repeated_saved_and_shared() {
 async fn bad_weights_are_explained() {
     let browser = Browser::start(false).await;
     let page = serve(Fault::None);
-    for (name, needed, mend) in [
+    for (name, needed, remedy) in [
         ("missing", "the server answered 404", "try again"),
         ("truncated", "cut off", "Reload"),
         ("garbage", "cannot be used: the weight file's header claims", "Reload"),
     ] {
         browser.open(&format!("{page}?weights=weights/{name}.safetensors")).await;
         let said = browser.wait_for("failure", "a failure", |text| !text.is_empty()).await;
-        assert!(said.contains(needed) && said.contains(mend), "{name}: {said}");
+        assert!(said.contains(needed) && said.contains(remedy), "{name}: {said}");
         assert!(browser.enabled("hatch").await, "another attempt is welcome");
         browser.screenshot(name).await;
     }

@@ -9,10 +9,10 @@ use burn::tensor::Shape;
 pub use update::Factors;
 
 use super::bf16::{self, Amx};
-use super::convolve::{Epilogue, pack};
+use super::convolve::{BoundEpilogue, pack_taps};
 use super::pointwise as plain;
 use super::winograd::Taps;
-use super::{Input, attend, convolve as convolution, gradients, output};
+use super::{Operand, attend, convolve as convolution, gradients, output};
 use crate::kernels::spec::Tile;
 use crate::kernels::training::{Pair, Single};
 
@@ -26,7 +26,7 @@ pub fn has_short_products() -> bool {
 
 /// An operation on one tensor.
 pub fn single(x: FlexTensor, operation: Single) -> FlexTensor {
-    let x = Input::new(x);
+    let x = Operand::new(x);
     let shape = x.shape().clone();
     match operation {
         Single::Activate { scale } => output(plain::activate(x.values(), scale), shape),
@@ -44,7 +44,7 @@ pub fn single(x: FlexTensor, operation: Single) -> FlexTensor {
 
 /// The gradient of its input.
 pub fn single_gradient(x: FlexTensor, gradient: FlexTensor, operation: Single) -> FlexTensor {
-    let (x, gradient) = (Input::new(x), Input::new(gradient));
+    let (x, gradient) = (Operand::new(x), Operand::new(gradient));
     let shape = x.shape().clone();
     let (values, from) = (x.values(), gradient.values());
     output(
@@ -61,7 +61,7 @@ pub fn single_gradient(x: FlexTensor, gradient: FlexTensor, operation: Single) -
 
 /// An operation on two tensors.
 pub fn pair(x: FlexTensor, other: FlexTensor, operation: Pair) -> FlexTensor {
-    let (x, other) = (Input::new(x), Input::new(other));
+    let (x, other) = (Operand::new(x), Operand::new(other));
     match operation {
         Pair::Convolve { short } => {
             let [outputs, inputs, side, _] = other.dims();
@@ -87,7 +87,7 @@ pub fn pair_gradient(
     operation: Pair,
     [wants_x, wants_other]: [bool; 2],
 ) -> [Option<FlexTensor>; 2] {
-    let (x, other, gradient) = (Input::new(x), Input::new(other), Input::new(gradient));
+    let (x, other, gradient) = (Operand::new(x), Operand::new(other), Operand::new(gradient));
     let both = |[of_x, of_other]: [Vec<f32>; 2]| {
         [wants_x.then(|| output(of_x, x.shape().clone())), wants_other.then(|| output(of_other, other.shape().clone()))]
     };
@@ -118,7 +118,7 @@ pub fn pair_gradient(
 /// One step of the optimiser: see [`crate::kernels::training::Update`]. Weight, both moments, average and gradient in,
 /// all but the last out.
 pub fn updated(tensors: [FlexTensor; 5], factors: Factors) -> [Vec<f32>; 4] {
-    let [weight, first, second, average, gradient] = tensors.map(Input::new);
+    let [weight, first, second, average, gradient] = tensors.map(Operand::new);
     let shape = weight.shape();
     let (kernel, length) = (shape.num_dims() == 4, shape.num_elements());
     let numbers = update::Numbers {
@@ -133,23 +133,23 @@ pub fn updated(tensors: [FlexTensor; 5], factors: Factors) -> [Vec<f32>; 4] {
 
 /// The first number of a tensor.
 pub fn only(x: FlexTensor) -> f32 {
-    Input::new(x).values().first().copied().unwrap_or_default()
+    Operand::new(x).values().first().copied().unwrap_or_default()
 }
 
 /// The sum of a tensor's squares.
 pub fn squares(x: FlexTensor) -> f64 {
-    update::squares(Input::new(x).values())
+    update::squares(Operand::new(x).values())
 }
 
-fn convolve(x: &Input, taps: Taps<'_>, short: bool) -> FlexTensor {
+fn convolve(x: &Operand, taps: Taps<'_>, short: bool) -> FlexTensor {
     let [batch, rows, columns, channels] = x.dims();
     assert_eq!(taps.inputs(), channels, "the kernel is for other channels");
     let values = match Amx::find().filter(|_| short) {
         Some(amx) => bf16::convolve(amx, x.values(), x.dims(), taps),
         None => {
             let tile = if taps.side == 3 { TILE } else { None };
-            let (packed, shape) = pack(taps, 1.0, channels, tile);
-            convolution::convolve(x.values(), x.dims(), &packed, shape, taps.outputs(), Epilogue::Plain)
+            let (packed, shape) = pack_taps(taps, 1.0, channels, tile);
+            convolution::convolve(x.values(), x.dims(), &packed, shape, taps.outputs(), BoundEpilogue::Plain)
         }
     };
     output(values, Shape::new([batch, rows, columns, taps.outputs()]))

@@ -7,18 +7,18 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::DedicatedWorkerGlobalScope;
 
 use crate::adapter;
-use crate::protocol::Sighting;
+use crate::protocol::ProbeResult;
 
 /// Looks, and tells the page.
 pub fn start() {
     console_error_panic_hook::set_once();
     spawn_local(async {
-        let sighting = match adapter::look().await {
-            Ok(adapter) => Sighting::Gpu(adapter),
-            Err(error) => Sighting::Nothing(error.to_string()),
+        let result = match adapter::look().await {
+            Ok(adapter) => ProbeResult::Gpu(adapter),
+            Err(error) => ProbeResult::NoGpu(error.to_string()),
         };
         let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
-        if let Ok(message) = sighting.serialize(&serde_wasm_bindgen::Serializer::new()) {
+        if let Ok(message) = result.serialize(&serde_wasm_bindgen::Serializer::new()) {
             // Fails only for values that cannot be cloned, which this does not hold.
             let _ = scope.post_message(&message);
         }

@@ -4,9 +4,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::output;
-use crate::kernels::spec::{Storage, Tile};
+use crate::kernels::spec::{Packing, Tile};
 
-pub fn store(weight: CubeTensor, gain: CubeTensor, spec: Storage) -> CubeTensor {
+pub fn pack(weight: CubeTensor, gain: CubeTensor, spec: Packing) -> CubeTensor {
     let out = output(&weight, spec.shape());
     let [_, inputs, outputs] = out.meta.shape().dims();
     let total = inputs * outputs;

@@ -1,14 +1,14 @@
-//! A hatching shared out over several engines, put together again.
+//! A request shared out over several engines, put together again.
 
 use std::collections::VecDeque;
 
-use crate::protocol::{HatchWish, Shown, Step};
+use crate::protocol::{SampleRequest, Shown, Step};
 
-/// How a hatching ended.
+/// How it ended.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// With all pictures, after the longest of the engines' times, in milliseconds.
-    Hatched(Vec<Shown>, f64),
+    Finished(Vec<Shown>, f64),
     /// Without some.
     Cancelled,
 }
@@ -24,17 +24,17 @@ struct Part {
 }
 
 impl Parts {
-    /// Shares a wish out over at most `engines` engines; the wishes go to them in order.
-    pub fn share_out(wish: &HatchWish, engines: usize) -> (Self, Vec<HatchWish>) {
-        let count = wish.count.max(1);
+    /// Shares a request out over at most `engines` engines; the requests go to them in order.
+    pub fn share_out(request: &SampleRequest, engines: usize) -> (Self, Vec<SampleRequest>) {
+        let count = request.count.max(1);
         let shares = engines.clamp(1, count);
-        let wishes: Vec<HatchWish> = (0..shares)
+        let requests: Vec<SampleRequest> = (0..shares)
             .map(|share| {
                 let (first, next) = (count * share / shares, count * (share + 1) / shares);
-                HatchWish { seed: wish.seed.wrapping_add(first as u64), count: next - first, ..*wish }
+                SampleRequest { seed: request.seed.wrapping_add(first as u64), count: next - first, ..*request }
             })
             .collect();
-        (Self(wishes.iter().map(|_| Part::default()).collect()), wishes)
+        (Self(requests.iter().map(|_| Part::default()).collect()), requests)
     }
 
     /// Takes a step from an engine; gives every step that is complete now.
@@ -71,13 +71,13 @@ impl Parts {
         let (mut all, mut longest) = (Vec::new(), 0.0_f64);
         for part in &mut self.0 {
             match part.end.take() {
-                Some(Outcome::Hatched(pictures, total_ms)) => {
+                Some(Outcome::Finished(pictures, total_ms)) => {
                     all.extend(pictures);
                     longest = longest.max(total_ms);
                 }
                 _ => return Some(Outcome::Cancelled),
             }
         }
-        Some(Outcome::Hatched(all, longest))
+        Some(Outcome::Finished(all, longest))
     }
 }

@@ -1,7 +1,7 @@
-//! What can happen to the crew, and what it can want done about it.
+//! What can happen to the pool, and what it can want done about it.
 
-use super::News;
-use crate::protocol::{self, HatchWish, Request, Sighting};
+use super::Update;
+use crate::protocol::{self, ProbeResult, SampleRequest, WorkerInput};
 
 /// Which of the two engines: a visitor fetches only the one that fits the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub enum Kind {
 
 /// Which devices the visitor allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceWish {
-    /// The fastest sound one.
+pub enum DevicePreference {
+    /// The fastest that computes the right numbers.
     Best,
     /// WebGPU even if it is slow, for tests and the curious.
     Gpu,
@@ -28,12 +28,12 @@ pub enum DeviceWish {
 pub enum Event {
     /// The page is there.
     Begin,
-    /// The visitor wishes for pictures.
-    Wish(HatchWish),
+    /// The visitor asks for pictures.
+    Request(SampleRequest),
     /// The visitor does not any more.
     Cancel,
-    /// The scout says what it found.
-    Seen(Sighting),
+    /// The adapter probe says what it found.
+    Probed(ProbeResult),
     /// The weights are on their way, or not.
     Download(Download),
     /// Something is heard of an engine.
@@ -41,10 +41,10 @@ pub enum Event {
         /// Which, by its number.
         id: u32,
         /// What.
-        heard: Heard,
+        event: EngineEvent,
     },
-    /// An alarm rings.
-    Silence(Alarm),
+    /// A timer rings.
+    TimedOut(Timer),
 }
 
 /// How the download of the weights goes.
@@ -65,9 +65,9 @@ pub enum Download {
 
 /// What is heard of an engine.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Heard {
+pub enum EngineEvent {
     /// It said something.
-    Said(protocol::Event),
+    Said(protocol::WorkerOutput),
     /// It crashed, and why, as a sentence's beginning.
     Crashed(String),
     /// The browser did not start it, and why.
@@ -77,7 +77,7 @@ pub enum Heard {
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Send a scout to look for a GPU.
+    /// Send an adapter probe to look for a GPU.
     Probe,
     /// Call it back.
     EndProbe,
@@ -90,31 +90,31 @@ pub enum Effect {
     /// End it, wherever it hangs.
     End(u32),
     /// Hand it the weights.
-    Give(u32),
+    SendWeights(u32),
     /// Send it a request.
-    Send(u32, Request),
-    /// Ring an alarm after so many milliseconds, in place of the one of its kind that was set before.
-    Wait(Alarm, u32),
-    /// Ring no alarm of this kind.
-    Rest(Waiting),
+    Send(u32, WorkerInput),
+    /// Ring a timer after so many milliseconds, in place of the one of its kind that was set before.
+    SetTimer(Timer, u32),
+    /// Ring no timer of this kind.
+    ClearTimer(Awaited),
     /// Tell the visitor.
-    Tell(News),
+    Report(Update),
 }
 
-/// An alarm, by its kind and number.
+/// A timer, by its kind and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Alarm {
+pub struct Timer {
     /// What is waited for.
-    pub waiting: Waiting,
-    /// Which of all alarms this is: one that was replaced may still ring.
+    pub waiting: Awaited,
+    /// Which of all timers this is: one that was replaced may still ring.
     pub number: u32,
 }
 
 /// What can be waited for, both at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Waiting {
+pub enum Awaited {
     /// The next bytes of the weights.
     Download,
-    /// The scout or an engine.
+    /// The adapter probe or an engine.
     Engines,
 }

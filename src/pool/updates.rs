@@ -1,21 +1,21 @@
-//! What the crew has to tell, in terms that the page finds words for.
+//! What the pool has to tell, in terms that the page finds words for.
 
 use super::Kind;
-use crate::protocol::{HatchWish, Shown, Step};
+use crate::protocol::{SampleRequest, Shown, Step};
 
-/// Something that happened to the engines, or to what they hatch.
+/// Something that happened to the engines, or to what they sample.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
+pub enum Update {
     /// Something is being done that takes a moment.
-    Busy(Doing),
-    /// The crew can hatch now.
+    Busy(Activity),
+    /// The pool can sample now.
     Ready(Ready),
-    /// A hatching has begun.
-    Begun(HatchWish),
+    /// A request is being answered.
+    Started(SampleRequest),
     /// It has taken a step.
-    Step(HatchWish, Step),
+    Step(SampleRequest, Step),
     /// It is finished, with its pictures, after so many milliseconds.
-    Hatched(HatchWish, Vec<Shown>, f64),
+    Finished(SampleRequest, Vec<Shown>, f64),
     /// It was stopped, as the visitor wished.
     Cancelled,
     /// Something went wrong.
@@ -24,7 +24,7 @@ pub enum News {
 
 /// What is being done.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Doing {
+pub enum Activity {
     /// The browser is asked whether it has a GPU.
     LookingForGpu,
     /// The engine's own files are fetched.
@@ -37,7 +37,7 @@ pub enum Doing {
         of: Option<f64>,
     },
     /// The device is being tried; with the GPU's name, if it is one.
-    Warming(Option<String>),
+    WarmingUp(Option<String>),
     /// Helpers are made ready.
     WakingHelpers,
     /// The step at hand is waited for.
@@ -74,7 +74,7 @@ pub enum Reason {
 pub struct Ready {
     /// What computes.
     pub on: On,
-    /// How long it takes to ask the network once, in milliseconds.
+    /// How long an evaluation of the networks takes, in milliseconds.
     pub step_ms: f64,
     /// The model's name.
     pub model: String,
@@ -127,8 +127,8 @@ pub enum Fault {
     },
     /// The engine did not answer, not even after it was started again.
     EngineSilent,
-    /// The hatching stopped and the engine lives on; why.
-    Hatching(String),
+    /// Sampling stopped and the engine lives on; why.
+    Sampling(String),
     /// Page and engine did not understand each other; what was said.
     Misunderstood(String),
 }

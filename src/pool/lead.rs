@@ -1,79 +1,79 @@
 //! The engine that every butterfly needs, the device that it computes on, and the weights.
 
 use super::{
-    Crew, DeviceWish, Doing, Download, Effect, Engine, Fault, Fleet, Heard, Kind, LOADING_MS, News, On, PROBING_MS,
-    Ready, Reason, STALLED_MS, STARTING_MS, State, Waiting, Weights,
+    Activity, Awaited, DevicePreference, Download, Effect, Engine, EngineEvent, Fault, Kind, LOADING_MS, On,
+    PROBING_MS, Pool, Ready, Reason, STALLED_MS, STARTING_MS, State, Update, Weights, Workers,
 };
-use crate::protocol::{self, Event, HatchWish, Sighting};
+use crate::protocol::{self, ProbeResult, SampleRequest, WorkerOutput};
 
 /// A GPU that answers within this time is taken without trying the CPU: a butterfly then takes a second or two.
 const QUICK_MS: f64 = 60.0;
 
-impl Crew {
-    /// Starts the engine that the visitor's wish and the browser's GPU call for.
-    pub(super) fn begin(&mut self, next: Option<HatchWish>) {
+impl Pool {
+    /// Starts the engine that the visitor's request and the browser's GPU call for.
+    pub(super) fn begin(&mut self, next: Option<SampleRequest>) {
         self.restarted = false;
         match self.allowed {
-            DeviceWish::Gpu => self.start_lead(Kind::Gpu, next),
-            DeviceWish::Cpu => self.start_lead(Kind::Cpu, next),
-            DeviceWish::Best => {
+            DevicePreference::Gpu => self.start_lead(Kind::Gpu, next),
+            DevicePreference::Cpu => self.start_lead(Kind::Cpu, next),
+            DevicePreference::Best => {
                 self.state = State::Probing { next };
-                self.tell(News::Busy(Doing::LookingForGpu));
+                self.report(Update::Busy(Activity::LookingForGpu));
                 self.effects.push(Effect::Probe);
-                self.wait(Waiting::Engines, PROBING_MS);
+                self.set_timer(Awaited::Engines, PROBING_MS);
             }
         }
     }
 
-    pub(super) fn choose(&mut self, sighting: Sighting, next: Option<HatchWish>) {
+    pub(super) fn choose(&mut self, result: ProbeResult, next: Option<SampleRequest>) {
         self.end_all();
-        match sighting {
+        match result {
             // It takes several times as long as the CPU path, and trying it would cost a visitor ten seconds.
-            Sighting::Gpu(gpu) if gpu.software => self.take_cpu(Reason::Software(gpu.name), next),
-            Sighting::Gpu(gpu) if !gpu.timestamps => self.take_cpu(Reason::NoTimestamps(gpu.name), next),
-            Sighting::Gpu(_) => self.start_lead(Kind::Gpu, next),
-            Sighting::Nothing(reason) => self.take_cpu(Reason::NoGpu(reason), next),
+            ProbeResult::Gpu(gpu) if gpu.software => self.take_cpu(Reason::Software(gpu.name), next),
+            ProbeResult::Gpu(gpu) if !gpu.timestamps => self.take_cpu(Reason::NoTimestamps(gpu.name), next),
+            ProbeResult::Gpu(_) => self.start_lead(Kind::Gpu, next),
+            ProbeResult::NoGpu(reason) => self.take_cpu(Reason::NoGpu(reason), next),
         }
     }
 
     /// Starts on the CPU, for a reason, and stays there.
-    pub(super) fn take_cpu(&mut self, reason: Reason, next: Option<HatchWish>) {
+    pub(super) fn take_cpu(&mut self, reason: Reason, next: Option<SampleRequest>) {
         self.end_all();
         self.reason = reason;
-        self.allowed = DeviceWish::Cpu;
+        self.allowed = DevicePreference::Cpu;
         self.start_lead(Kind::Cpu, next);
     }
 
-    fn start_lead(&mut self, kind: Kind, next: Option<HatchWish>) {
+    fn start_lead(&mut self, kind: Kind, next: Option<SampleRequest>) {
         let lead = self.start_engine(kind);
         self.state = State::Loading { lead, next };
         self.wait_for_start(kind);
     }
 
     fn wait_for_start(&mut self, kind: Kind) {
-        self.tell(News::Busy(Doing::FetchingEngine(kind)));
-        self.wait(Waiting::Engines, STARTING_MS);
+        self.report(Update::Busy(Activity::FetchingEngine(kind)));
+        self.set_timer(Awaited::Engines, STARTING_MS);
         if self.weights == Weights::Unasked {
             self.weights = Weights::Coming;
             self.effects.push(Effect::Download);
-            self.wait(Waiting::Download, STALLED_MS);
+            self.set_timer(Awaited::Download, STALLED_MS);
         }
     }
 
-    pub(super) fn hear_download(&mut self, download: Download) {
+    pub(super) fn handle_download(&mut self, download: Download) {
         if self.weights != Weights::Coming {
             return;
         }
         match download {
             Download::Progress { bytes, of } => {
-                self.wait(Waiting::Download, STALLED_MS);
-                self.tell(News::Busy(Doing::LoadingWeights { bytes, of }));
+                self.set_timer(Awaited::Download, STALLED_MS);
+                self.report(Update::Busy(Activity::LoadingWeights { bytes, of }));
             }
             Download::Complete => {
-                self.rest(Waiting::Download);
+                self.clear_timer(Awaited::Download);
                 self.weights = Weights::Here;
                 if let Some(Engine { id, started: true, .. }) = self.loading() {
-                    self.give(id);
+                    self.send_weights(id);
                 }
             }
             Download::Failed(reason) => self.do_without_download(Fault::Download(reason)),
@@ -82,7 +82,7 @@ impl Crew {
 
     /// The weights will not come. Without them no device is of use.
     pub(super) fn do_without_download(&mut self, fault: Fault) {
-        self.rest(Waiting::Download);
+        self.clear_timer(Awaited::Download);
         self.weights = Weights::Unasked;
         self.effects.push(Effect::EndDownload);
         self.fail(fault);
@@ -96,33 +96,35 @@ impl Crew {
         }
     }
 
-    fn give(&mut self, id: u32) {
-        self.effects.push(Effect::Give(id));
-        self.wait(Waiting::Engines, LOADING_MS);
+    fn send_weights(&mut self, id: u32) {
+        self.effects.push(Effect::SendWeights(id));
+        self.set_timer(Awaited::Engines, LOADING_MS);
     }
 
     /// The lead, or the CPU that a GPU is compared with, before it is ready.
-    pub(super) fn hear_loading(&mut self, heard: Heard) {
+    pub(super) fn handle_loading(&mut self, event: EngineEvent) {
         let Some(Engine { id, kind, .. }) = self.loading() else { return };
         let comparing = matches!(self.state, State::Comparing { .. });
-        let may_leave = kind == Kind::Gpu && self.allowed == DeviceWish::Best;
-        match heard {
-            Heard::Said(Event::Started { build }) if build != protocol::BUILD => self.fail(Fault::OtherBuild),
-            Heard::Said(Event::Started { .. }) => {
+        let may_leave = kind == Kind::Gpu && self.allowed == DevicePreference::Best;
+        match event {
+            EngineEvent::Said(WorkerOutput::Started { build }) if build != protocol::BUILD => {
+                self.fail(Fault::OtherBuild)
+            }
+            EngineEvent::Said(WorkerOutput::Started { .. }) => {
                 if let State::Loading { lead, .. } | State::Comparing { cpu: lead, .. } = &mut self.state {
                     lead.started = true;
                 }
                 // Until the weights are here it is the download that is waited for.
                 match self.weights {
-                    Weights::Here => self.give(id),
-                    _ => self.rest(Waiting::Engines),
+                    Weights::Here => self.send_weights(id),
+                    _ => self.clear_timer(Awaited::Engines),
                 }
             }
-            Heard::Said(Event::Warming { gpu }) => {
-                self.wait(Waiting::Engines, LOADING_MS);
-                self.tell(News::Busy(Doing::Warming(gpu)));
+            EngineEvent::Said(WorkerOutput::WarmingUp { gpu }) => {
+                self.set_timer(Awaited::Engines, LOADING_MS);
+                self.report(Update::Busy(Activity::WarmingUp(gpu)));
             }
-            Heard::Said(Event::Ready { gpu, step_ms, model, image_size }) => {
+            EngineEvent::Said(WorkerOutput::Ready { gpu, step_ms, model, image_size }) => {
                 let on = match gpu {
                     Some(name) => On::Gpu { name, rival_crashed: None },
                     None => On::Cpu(self.reason.clone()),
@@ -130,30 +132,37 @@ impl Crew {
                 self.measured(Ready { on, step_ms, model, image_size });
             }
             // The CPU was only wanted if it is faster.
-            Heard::Crashed(reason)
-            | Heard::NotStarted(reason)
-            | Heard::Said(Event::Failed { fault: protocol::Fault::Crash(reason) })
+            EngineEvent::Crashed(reason)
+            | EngineEvent::NotStarted(reason)
+            | EngineEvent::Said(WorkerOutput::Failed { fault: protocol::Fault::Crash(reason) })
                 if comparing =>
             {
                 self.take_gpu(Some(reason));
             }
-            Heard::Said(Event::Unfit { .. } | Event::Failed { .. }) if comparing => self.take_gpu(None),
-            Heard::Said(Event::Unfit { reason }) if may_leave => self.leave_gpu(Reason::Unfit(reason)),
-            Heard::Said(Event::Unfit { reason }) => self.fail(Fault::Unfit { reason, on_gpu: kind == Kind::Gpu }),
+            EngineEvent::Said(WorkerOutput::Unfit { .. } | WorkerOutput::Failed { .. }) if comparing => {
+                self.take_gpu(None)
+            }
+            EngineEvent::Said(WorkerOutput::Unfit { reason }) if may_leave => self.leave_gpu(Reason::Unfit(reason)),
+            EngineEvent::Said(WorkerOutput::Unfit { reason }) => {
+                self.fail(Fault::Unfit { reason, on_gpu: kind == Kind::Gpu })
+            }
             // A damaged file is so for every device, and is fetched again if the visitor asks again.
-            Heard::Said(Event::Failed { fault: protocol::Fault::Weights(reason) }) => {
+            EngineEvent::Said(WorkerOutput::Failed { fault: protocol::Fault::Weights(reason) }) => {
                 self.weights = Weights::Unasked;
                 self.fail(Fault::Weights(reason));
             }
-            Heard::Said(Event::Failed { fault: protocol::Fault::Misunderstood(what) }) => {
+            EngineEvent::Said(WorkerOutput::Failed { fault: protocol::Fault::Misunderstood(what) }) => {
                 self.fail(Fault::Misunderstood(what));
             }
-            Heard::Crashed(_) | Heard::Said(Event::Failed { .. }) if may_leave => self.leave_gpu(Reason::GaveUp),
-            Heard::Crashed(reason) | Heard::Said(Event::Failed { fault: protocol::Fault::Crash(reason) }) => {
+            EngineEvent::Crashed(_) | EngineEvent::Said(WorkerOutput::Failed { .. }) if may_leave => {
+                self.leave_gpu(Reason::GaveUp)
+            }
+            EngineEvent::Crashed(reason)
+            | EngineEvent::Said(WorkerOutput::Failed { fault: protocol::Fault::Crash(reason) }) => {
                 self.fail(Fault::Crashed { kind, reason });
             }
-            Heard::NotStarted(reason) => self.fail(Fault::NotStarted(reason)),
-            Heard::Said(Event::Hatching { .. }) => {}
+            EngineEvent::NotStarted(reason) => self.fail(Fault::NotStarted(reason)),
+            EngineEvent::Said(WorkerOutput::Sampling { .. }) => {}
         }
     }
 
@@ -161,7 +170,7 @@ impl Crew {
     fn measured(&mut self, ready: Ready) {
         match std::mem::take(&mut self.state) {
             State::Loading { lead, next } => match &ready.on {
-                On::Gpu { name, .. } if self.allowed == DeviceWish::Best && ready.step_ms > QUICK_MS => {
+                On::Gpu { name, .. } if self.allowed == DevicePreference::Best && ready.step_ms > QUICK_MS => {
                     // What to say if the CPU is faster.
                     self.reason = Reason::Slower(name.clone());
                     let cpu = self.start_engine(Kind::Cpu);
@@ -172,7 +181,7 @@ impl Crew {
             },
             State::Comparing { gpu, ready: rival, cpu, next } if rival.step_ms > ready.step_ms => {
                 self.effects.push(Effect::End(gpu.id));
-                self.allowed = DeviceWish::Cpu;
+                self.allowed = DevicePreference::Cpu;
                 self.be_ready(cpu, ready, next);
             }
             State::Comparing { gpu, ready: rival, cpu, next } => {
@@ -183,12 +192,12 @@ impl Crew {
         }
     }
 
-    fn be_ready(&mut self, lead: Engine, ready: Ready, next: Option<HatchWish>) {
-        self.rest(Waiting::Engines);
-        self.state = State::Ready(Fleet { lead, step_ms: ready.step_ms, helpers: Vec::new() });
-        self.tell(News::Ready(ready));
-        if let Some(wish) = next {
-            self.hatch(wish);
+    fn be_ready(&mut self, lead: Engine, ready: Ready, next: Option<SampleRequest>) {
+        self.clear_timer(Awaited::Engines);
+        self.state = State::Ready(Workers { lead, step_ms: ready.step_ms, helpers: Vec::new() });
+        self.report(Update::Ready(ready));
+        if let Some(request) = next {
+            self.sample(request);
         }
     }
 
@@ -208,7 +217,7 @@ impl Crew {
         if let State::Comparing { gpu, cpu, next, .. } = std::mem::take(&mut self.state) {
             self.effects.push(Effect::End(gpu.id));
             self.reason = Reason::GaveUp;
-            self.allowed = DeviceWish::Cpu;
+            self.allowed = DevicePreference::Cpu;
             self.state = State::Loading { lead: cpu, next };
         }
     }
@@ -221,19 +230,21 @@ impl Crew {
         self.leave_gpu_for(reason, next);
     }
 
-    /// Gives the GPU up for the CPU, which is to hatch what was wished for.
-    pub(super) fn leave_gpu_for(&mut self, reason: Reason, next: Option<HatchWish>) {
-        self.tell(News::Busy(Doing::LeavingGpu(reason.clone())));
+    /// Gives the GPU up for the CPU, which is to sample what was asked for.
+    pub(super) fn leave_gpu_for(&mut self, reason: Reason, next: Option<SampleRequest>) {
+        self.report(Update::Busy(Activity::LeavingGpu(reason.clone())));
         self.take_cpu(reason, next);
     }
 
     /// Ends the engines, wherever they hang, and starts anew: on the CPU if it was on a GPU, and else once.
-    pub(super) fn restart(&mut self, reason: Reason, next: Option<HatchWish>) {
+    pub(super) fn restart(&mut self, reason: Reason, next: Option<SampleRequest>) {
         let kind = match &self.state {
-            State::Ready(fleet) | State::Gathering { fleet, .. } | State::Sampling { fleet, .. } => fleet.lead.kind,
+            State::Ready(workers) | State::Gathering { workers, .. } | State::Sampling { workers, .. } => {
+                workers.lead.kind
+            }
             _ => return,
         };
-        if kind == Kind::Gpu && self.allowed == DeviceWish::Best {
+        if kind == Kind::Gpu && self.allowed == DevicePreference::Best {
             return self.leave_gpu_for(reason, next);
         }
         if self.restarted {
@@ -241,7 +252,7 @@ impl Crew {
         }
         self.restarted = true;
         self.end_all();
-        self.tell(News::Busy(Doing::Restarting));
+        self.report(Update::Busy(Activity::Restarting));
         self.start_lead(kind, next);
     }
 }

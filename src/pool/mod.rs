@@ -1,6 +1,6 @@
 //! The engines of a page as one: which device computes, who helps, and who takes over when one of them fails.
 //!
-//! A state machine that knows no browser: [`Crew::next`] takes something that happened and gives what to do about it.
+//! A state machine that knows no browser: [`Pool::next`] takes something that happened and gives what to do about it.
 //! Workers, timers, the download and what the visitor sees are [`Effect`]s, which the page carries out. So it runs, and
 //! is tested, on every platform.
 //!
@@ -9,18 +9,18 @@
 //!                            └─ Comparing ──┘                    (and Failed, from wherever there is nothing left to try)
 //! ```
 //!
-//! Whoever is waited for is waited for with an alarm; and a wish in the state `Failed` begins anew.
+//! Whoever is waited for is waited for with a timer; and a request in the state `Failed` begins anew.
 
 mod events;
-mod flock;
 mod lead;
-mod news;
 mod parts;
+mod sampling;
+mod updates;
 
-pub use events::{Alarm, DeviceWish, Download, Effect, Event, Heard, Kind, Waiting};
-pub use news::{Doing, Fault, News, On, Ready, Reason};
+pub use events::{Awaited, DevicePreference, Download, Effect, EngineEvent, Event, Kind, Timer};
+pub use updates::{Activity, Fault, On, Ready, Reason, Update};
 
-use crate::protocol::{HatchWish, Request, Sighting};
+use crate::protocol::{ProbeResult, SampleRequest, WorkerInput};
 use parts::Parts;
 
 /// How long the browser may take to say whether it has a GPU: it usually needs a tenth of a second.
@@ -41,9 +41,9 @@ const CANCELLING_MS: u32 = 15_000;
 
 /// All engines of a page.
 #[derive(Debug, Clone)]
-pub struct Crew {
+pub struct Pool {
     state: State,
-    allowed: DeviceWish,
+    allowed: DevicePreference,
     /// Why it is the CPU, if it is.
     reason: Reason,
     weights: Weights,
@@ -51,13 +51,13 @@ pub struct Crew {
     processors: usize,
     /// Whether helpers have failed, and are not to be tried again.
     alone: bool,
-    /// Whether an engine that fell silent has been started again, and nothing has hatched since.
+    /// Whether an engine that fell silent has been started again, and nothing was sampled since.
     restarted: bool,
-    /// Number the engines that were started, the hatchings, and the alarms.
+    /// Number the engines that were started, the requests, and the timers.
     engines: u32,
     turn: u32,
-    alarms: u32,
-    /// The alarms that are set.
+    timers: u32,
+    /// The timers that are set.
     set: [Option<u32>; 2],
     effects: Vec<Effect>,
 }
@@ -68,25 +68,25 @@ enum State {
     /// Nothing has begun.
     #[default]
     New,
-    /// A scout looks for a GPU.
-    Probing { next: Option<HatchWish> },
+    /// An adapter probe looks for a GPU.
+    Probing { next: Option<SampleRequest> },
     /// The engine that every butterfly needs is being made ready, with the weights.
-    Loading { lead: Engine, next: Option<HatchWish> },
+    Loading { lead: Engine, next: Option<SampleRequest> },
     /// A GPU is sound but slow, and the CPU is measured against it.
-    Comparing { gpu: Engine, ready: Ready, cpu: Engine, next: Option<HatchWish> },
+    Comparing { gpu: Engine, ready: Ready, cpu: Engine, next: Option<SampleRequest> },
     /// There is nothing to do.
-    Ready(Fleet),
+    Ready(Workers),
     /// Helpers are waited for.
-    Gathering { fleet: Fleet, wish: HatchWish },
-    /// Pictures hatch.
+    Gathering { workers: Workers, request: SampleRequest },
+    /// Pictures are being sampled.
     Sampling {
-        fleet: Fleet,
-        wish: HatchWish,
+        workers: Workers,
+        request: SampleRequest,
         parts: Parts,
-        /// Whether the visitor has withdrawn the wish, and the step at hand is waited for.
+        /// Whether the visitor has withdrawn the request, and the step at hand is waited for.
         cancelled: bool,
     },
-    /// There is nothing to hatch with, until the visitor asks again.
+    /// There is nothing to sample with, until the visitor asks again.
     Failed,
 }
 
@@ -99,9 +99,9 @@ struct Engine {
     started: bool,
 }
 
-/// The engines that hatch.
+/// The engines that sample.
 #[derive(Debug, Clone)]
-struct Fleet {
+struct Workers {
     lead: Engine,
     /// How long the lead takes to ask the network once, in milliseconds.
     step_ms: f64,
@@ -122,9 +122,9 @@ enum Weights {
     Here,
 }
 
-impl Crew {
-    /// A crew that nothing has happened to, on a machine with so many processors.
-    pub fn new(allowed: DeviceWish, processors: usize) -> Self {
+impl Pool {
+    /// A pool that nothing has happened to, on a machine with so many processors.
+    pub fn new(allowed: DevicePreference, processors: usize) -> Self {
         Self {
             state: State::New,
             allowed,
@@ -135,31 +135,31 @@ impl Crew {
             restarted: false,
             engines: 0,
             turn: 0,
-            alarms: 0,
+            timers: 0,
             set: [None; 2],
             effects: Vec::new(),
         }
     }
 
-    /// The crew after something happened, and what is to be done.
+    /// The pool after something happened, and what is to be done.
     pub fn next(mut self, event: Event) -> (Self, Vec<Effect>) {
-        self.hear(event);
+        self.handle(event);
         let effects = std::mem::take(&mut self.effects);
         (self, effects)
     }
 
-    /// Whether a wish would be taken: there is nothing to do, or nothing to do it with and another attempt is welcome.
+    /// Whether a request would be taken: there is nothing to do, or nothing to do it with and another attempt is welcome.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Ready(_) | State::Failed)
     }
 
-    /// Whether it has what it takes to hatch.
+    /// Whether it has what it takes to sample.
     pub fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready(_))
     }
 
     /// Whether there is something to cancel.
-    pub fn is_hatching(&self) -> bool {
+    pub fn is_sampling(&self) -> bool {
         matches!(self.state, State::Gathering { .. } | State::Sampling { .. })
     }
 
@@ -177,52 +177,54 @@ impl Crew {
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Begin => {
                 if matches!(self.state, State::New) {
                     self.begin(None);
                 }
             }
-            Event::Wish(wish) => self.wish(wish),
+            Event::Request(request) => self.request(request),
             Event::Cancel => self.cancel(),
-            Event::Seen(sighting) => {
+            Event::Probed(result) => {
                 if let State::Probing { next } = self.state {
-                    self.choose(sighting, next);
+                    self.choose(result, next);
                 }
             }
-            Event::Download(download) => self.hear_download(download),
-            Event::Engine { id, heard } => self.hear_engine(id, heard),
-            Event::Silence(alarm) => {
-                if self.set[alarm.waiting as usize] == Some(alarm.number) {
-                    self.set[alarm.waiting as usize] = None;
-                    self.lose_patience(alarm.waiting);
+            Event::Download(download) => self.handle_download(download),
+            Event::Engine { id, event } => self.handle_engine(id, event),
+            Event::TimedOut(timer) => {
+                if self.set[timer.waiting as usize] == Some(timer.number) {
+                    self.set[timer.waiting as usize] = None;
+                    self.time_out(timer.waiting);
                 }
             }
         }
     }
 
-    /// Hatches, now or as soon as that is possible; does nothing while something else hatches.
-    fn wish(&mut self, wish: HatchWish) {
+    /// Samples, now or as soon as that is possible; does nothing while something else is being sampled.
+    fn request(&mut self, request: SampleRequest) {
         match &mut self.state {
-            State::New | State::Failed => self.begin(Some(wish)),
-            State::Probing { next } | State::Loading { next, .. } | State::Comparing { next, .. } => *next = Some(wish),
-            State::Ready(_) => self.hatch(wish),
+            State::New | State::Failed => self.begin(Some(request)),
+            State::Probing { next } | State::Loading { next, .. } | State::Comparing { next, .. } => {
+                *next = Some(request)
+            }
+            State::Ready(_) => self.sample(request),
             State::Gathering { .. } | State::Sampling { .. } => {}
         }
     }
 
-    fn hear_engine(&mut self, id: u32, heard: Heard) {
+    fn handle_engine(&mut self, id: u32, event: EngineEvent) {
         // Others have ended: nothing that they said matters any more.
         match &self.state {
-            State::Loading { lead, .. } if lead.id == id => self.hear_loading(heard),
-            State::Comparing { cpu, .. } if cpu.id == id => self.hear_loading(heard),
+            State::Loading { lead, .. } if lead.id == id => self.handle_loading(event),
+            State::Comparing { cpu, .. } if cpu.id == id => self.handle_loading(event),
             State::Comparing { gpu, .. } if gpu.id == id => self.lose_rival(),
-            State::Ready(fleet) | State::Gathering { fleet, .. } | State::Sampling { fleet, .. } => {
-                if fleet.lead.id == id {
-                    self.hear_lead(heard);
-                } else if let Some(index) = fleet.helpers.iter().position(|helper| helper.id == id) {
-                    self.hear_helper(index, heard);
+            State::Ready(workers) | State::Gathering { workers, .. } | State::Sampling { workers, .. } => {
+                if workers.lead.id == id {
+                    self.handle_lead(event);
+                } else if let Some(index) = workers.helpers.iter().position(|helper| helper.id == id) {
+                    self.handle_helper(index, event);
                 }
             }
             _ => {}
@@ -230,8 +232,8 @@ impl Crew {
     }
 
     /// Whoever was waited for has been silent for too long. A GPU can be for good.
-    fn lose_patience(&mut self, waiting: Waiting) {
-        if waiting == Waiting::Download {
+    fn time_out(&mut self, waiting: Awaited) {
+        if waiting == Awaited::Download {
             if self.weights == Weights::Coming {
                 self.do_without_download(Fault::Stalled);
             }
@@ -240,44 +242,44 @@ impl Crew {
         match &self.state {
             State::Probing { next } => {
                 let next = *next;
-                self.choose(Sighting::Nothing("the browser does not say whether there is a GPU".into()), next);
+                self.choose(ProbeResult::NoGpu("the browser does not say whether there is a GPU".into()), next);
             }
             // The CPU was only wanted if it is faster.
             State::Comparing { .. } => self.take_gpu(None),
             State::Loading { lead, .. } if !lead.started => self.fail(Fault::EngineFiles),
             State::Loading { lead, next } => {
                 let (kind, next) = (lead.kind, *next);
-                if kind == Kind::Gpu && self.allowed == DeviceWish::Best {
+                if kind == Kind::Gpu && self.allowed == DevicePreference::Best {
                     self.take_cpu(Reason::Silent, next);
                 } else {
                     self.fail(Fault::EngineSilent);
                 }
             }
             State::Gathering { .. } => self.go_on_alone(),
-            State::Sampling { wish, cancelled, .. } => {
-                let next = (!*cancelled).then_some(*wish);
+            State::Sampling { request, cancelled, .. } => {
+                let next = (!*cancelled).then_some(*request);
                 self.restart(Reason::Silent, next);
             }
             State::New | State::Ready(_) | State::Failed => {}
         }
     }
 
-    /// Sets an alarm, in place of the one before.
-    fn wait(&mut self, waiting: Waiting, milliseconds: u32) {
-        self.alarms += 1;
-        self.set[waiting as usize] = Some(self.alarms);
-        self.effects.push(Effect::Wait(Alarm { waiting, number: self.alarms }, milliseconds));
+    /// Sets a timer, in place of the one before.
+    fn set_timer(&mut self, waiting: Awaited, milliseconds: u32) {
+        self.timers += 1;
+        self.set[waiting as usize] = Some(self.timers);
+        self.effects.push(Effect::SetTimer(Timer { waiting, number: self.timers }, milliseconds));
     }
 
     /// Waits no longer.
-    fn rest(&mut self, waiting: Waiting) {
+    fn clear_timer(&mut self, waiting: Awaited) {
         if self.set[waiting as usize].take().is_some() {
-            self.effects.push(Effect::Rest(waiting));
+            self.effects.push(Effect::ClearTimer(waiting));
         }
     }
 
-    fn tell(&mut self, news: News) {
-        self.effects.push(Effect::Tell(news));
+    fn report(&mut self, update: Update) {
+        self.effects.push(Effect::Report(update));
     }
 
     fn start_engine(&mut self, kind: Kind) -> Engine {
@@ -286,29 +288,29 @@ impl Crew {
         Engine { id: self.engines, kind, started: false }
     }
 
-    fn send(&mut self, id: u32, request: Request) {
+    fn send(&mut self, id: u32, request: WorkerInput) {
         self.effects.push(Effect::Send(id, request));
     }
 
-    /// Ends all engines, and the scout.
+    /// Ends all engines, and the adapter probe.
     fn end_all(&mut self) {
         match std::mem::take(&mut self.state) {
             State::Probing { .. } => self.effects.push(Effect::EndProbe),
             State::Loading { lead, .. } => self.effects.push(Effect::End(lead.id)),
             State::Comparing { gpu, cpu, .. } => self.effects.extend([Effect::End(gpu.id), Effect::End(cpu.id)]),
-            State::Ready(fleet) | State::Gathering { fleet, .. } | State::Sampling { fleet, .. } => {
-                let helpers = fleet.helpers.iter().map(|helper| helper.id);
-                self.effects.extend(std::iter::once(fleet.lead.id).chain(helpers).map(Effect::End));
+            State::Ready(workers) | State::Gathering { workers, .. } | State::Sampling { workers, .. } => {
+                let helpers = workers.helpers.iter().map(|helper| helper.id);
+                self.effects.extend(std::iter::once(workers.lead.id).chain(helpers).map(Effect::End));
             }
             State::New | State::Failed => {}
         }
-        self.rest(Waiting::Engines);
+        self.clear_timer(Awaited::Engines);
     }
 
     /// There is nothing left to try.
     fn fail(&mut self, fault: Fault) {
         self.end_all();
         self.state = State::Failed;
-        self.tell(News::Failed(fault));
+        self.report(Update::Failed(fault));
     }
 }
