@@ -155,6 +155,19 @@ pub struct Step {
     pub clean: Vec<Shown>,
 }
 
+impl Step {
+    /// The step with its pictures reduced until those of all steps together take no more than `most` bytes.
+    pub fn within(mut self, most: usize) -> Self {
+        let bytes: usize = self.noisy.iter().chain(&self.clean).map(|picture| picture.rgba.len()).sum();
+        let all = bytes.saturating_mul(self.of.max(1));
+        let factor = (1..).find(|factor: &usize| all / (factor * factor) <= most).unwrap_or(1);
+        if factor > 1 {
+            self.noisy.iter_mut().chain(&mut self.clean).for_each(|picture| *picture = picture.reduced(factor as u32));
+        }
+        self
+    }
+}
+
 /// A picture on its way to a canvas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
@@ -165,6 +178,20 @@ pub struct Shown {
     /// RGBA bytes, row by row.
     #[serde(with = "serde_bytes")]
     pub rgba: Vec<u8>,
+}
+
+impl Shown {
+    /// Every `factor`-th pixel of every `factor`-th row, for a picture that is shown small.
+    fn reduced(&self, factor: u32) -> Self {
+        let (width, height) = (self.width.div_ceil(factor), self.height.div_ceil(factor));
+        let pixel = |x: u32, y: u32| {
+            let at = 4 * (y as usize * self.width as usize + x as usize);
+            self.rgba.get(at..at + 4).unwrap_or(&[0; 4])
+        };
+        let rgba =
+            (0..height).flat_map(|y| (0..width).flat_map(move |x| pixel(x * factor, y * factor))).copied().collect();
+        Self { width, height, rgba }
+    }
 }
 
 mod text {

@@ -8,6 +8,8 @@
 use burn::tensor::Device;
 #[cfg(feature = "gpu")]
 use chrysalis::device::open_gpu;
+#[cfg(feature = "cpu")]
+use chrysalis::diffusion::DEFAULT_STEPS;
 use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler};
 use chrysalis::noise::{Noise, Purpose};
 use chrysalis::picture::Picture;
@@ -19,6 +21,8 @@ wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 include!("shared/golden.rs");
 include!("shared/noise_golden.rs");
+#[cfg(feature = "cpu")]
+include!("shared/readme.rs");
 
 const TINY: &[u8] = include_bytes!("fixtures/tiny.safetensors");
 
@@ -35,6 +39,13 @@ fn seeds_give_the_golden_bits() {
 #[wasm_bindgen_test]
 async fn the_cpu_gives_the_golden_picture() {
     let off = hatch_golden(TINY, &Device::flex()).await.unwrap().largest_difference(&golden()).unwrap();
+    assert!(off <= 1, "off by {off}/255");
+}
+
+#[cfg(feature = "cpu")]
+#[wasm_bindgen_test]
+async fn the_readme_shows_what_the_shipped_weights_give_here() {
+    let off = hatch_shipped(7, &Device::flex()).await.largest_difference(&in_the_readme(7)).unwrap();
     assert!(off <= 1, "off by {off}/255");
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::shipped;
 use crate::data::{Dataset, Squaring};
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::{Cascade, NoiseLevels, Plan, Sampler, SamplingModel};
+use crate::diffusion::{Cascade, DEFAULT_STEPS, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::files;
 use crate::picture::Picture;
 use crate::quality::{Calibration, FeatureNet, Judge, Judgement};
@@ -40,10 +40,10 @@ struct Arguments {
     #[arg(long, value_parser = clap::value_parser!(u64).range(8..=100_000))]
     count: Option<u64>,
     /// Steps of the first stage; further stages take a third of them each
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
-    #[arg(long, default_value = "ddpm")]
+    #[arg(long, default_value_t)]
     sampler: Sampler,
     /// Also write quality.json and index.html, with a grid, the closest training pictures, samplers compared and a
     /// calibration, into this folder

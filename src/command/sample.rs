@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use super::shipped;
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, NoiseLevels, Plan, Sampler};
+use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, DEFAULT_STEPS, NoiseLevels, Plan, Sampler};
 use crate::files;
 use crate::picture::Picture;
 use crate::terminal;
@@ -29,10 +29,10 @@ struct Arguments {
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
     /// Steps of the first stage; further stages take a third of them each; heun asks the network twice a step
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
-    #[arg(long, default_value = "ddpm")]
+    #[arg(long, default_value_t)]
     sampler: Sampler,
     /// Walk the noise levels of the classic DDPM instead of EDM's; cosine starts far above what the shipped model has seen
     #[arg(long, value_name = "SCHEDULE")]

@@ -54,7 +54,7 @@ struct Arguments {
     #[arg(long)]
     images: Option<u64>,
     /// Stop this session after a time such as 90s, 45m or 2h, shared out over the stages
-    #[arg(long, value_parser = parse_time)]
+    #[arg(long, value_parser = humantime::parse_duration)]
     time_limit: Option<Duration>,
     /// Pictures a step
     #[arg(long)]
@@ -282,20 +282,4 @@ fn sentence(outcome: &Outcome, folder: &RunFolder) -> String {
         text.push_str(&format!("\ngo on with: train --resume --out {}", folder.path().display()));
     }
     text
-}
-
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.char_indices().last() {
-        Some((at, unit)) if unit.is_ascii_alphabetic() => (&text[..at], unit),
-        _ => (text, 's'),
-    };
-    let seconds = match unit {
-        's' => 1.0,
-        'm' => 60.0,
-        'h' => 3600.0,
-        _ => return Err("a time ends in s, m or h, such as 90s, 45m or 2h".into()),
-    };
-    let number: f64 =
-        number.parse().map_err(|_| format!("'{number}' is no number: a time is such as 90s, 45m or 2h"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
 }

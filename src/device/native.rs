@@ -30,6 +30,9 @@ pub enum DeviceChoice {
     Remote(String),
 }
 
+/// The environment variable that holds the token of a server that asks for one.
+pub const TOKEN: &str = "CHRYSALIS_TOKEN";
+
 /// Why a device cannot be used.
 #[derive(Debug, Error)]
 pub enum DeviceError {
@@ -235,10 +238,27 @@ fn libtorch() -> Result<Chosen, DeviceError> {
 #[cfg(feature = "remote")]
 fn remote(address: &str) -> Result<Chosen, DeviceError> {
     let host = burn::remote::RemoteHost::websocket(address);
+    let host = match std::env::var(TOKEN) {
+        Ok(token) => host.with_credential(token),
+        Err(_) => host,
+    };
     let device = Device::remote_options(&host)
         .init()
-        .map_err(|error| DeviceError::Remote { address: address.into(), reason: error.to_string() })?;
+        .map_err(|error| DeviceError::Remote { address: address.into(), reason: connect_reason(&error) })?;
     Ok(Chosen { device, name: format!("a device of {address}") })
+}
+
+/// What burn says, and what to do about it.
+#[cfg(feature = "remote")]
+fn connect_reason(error: &burn::remote::ConnectError) -> String {
+    use burn::remote::ConnectError;
+    let remedy = match error {
+        ConnectError::Unauthorized => "set CHRYSALIS_TOKEN to the token that 'serve' was started with",
+        ConnectError::Unreachable { .. } => "see that 'serve' runs there and that no firewall is in between",
+        ConnectError::IncompatibleProtocol { .. } => "build both from the same version",
+        _ => "try again",
+    };
+    format!("{error} ({remedy})")
 }
 
 #[cfg(not(feature = "remote"))]

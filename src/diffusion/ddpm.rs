@@ -28,7 +28,7 @@ impl BetaSchedule {
                 let offset = 0.008;
                 let f = |t: usize| {
                     let angle = (t as f64 / STEPS as f64 + offset) / (1.0 + offset) * std::f64::consts::FRAC_PI_2;
-                    angle.cos().powi(2)
+                    libm::cos(angle).powi(2)
                 };
                 (0..STEPS).map(|t| (1.0 - f(t + 1) / f(t)).min(0.999)).collect()
             }

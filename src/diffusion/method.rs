@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How to get from one noise level to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Sampler {
     /// Ancestral sampling: the posterior of the forward process, fresh noise at each step (Ho et al. 2020, algorithm 2).
@@ -26,9 +26,14 @@ pub enum Sampler {
     /// DPM-Solver++(2M): second order from the previous step's guess, one evaluation a step (Lu et al. 2022, algorithm 2).
     DpmSolver,
     /// DPM-Solver++(2M) of the reverse diffusion instead of the probability flow ("SDE-DPM-Solver++(2M)", Lu et al.
-    /// 2022, appendix D.2): ancestral sampling's fresh noise at second order.
+    /// 2022, appendix D.2): ancestral sampling's fresh noise at second order. In 16 steps it is better than ancestral
+    /// sampling in 24: KID × 1000 at 64 px 97 against 114 (docs/recipe.md).
+    #[default]
     DpmSolverSde,
 }
+
+/// Steps of the first stage where nobody asks for others.
+pub const DEFAULT_STEPS: usize = 16;
 
 /// The largest S_churn that can be named: Karras et al. search up to 100.
 const MOST_CHURN: f64 = 200.0;

@@ -59,4 +59,4 @@ pub use self::{
     shape::{ShapeError, StageShape, check_shapes},
     training::NoiseDensity,
 };
-pub use method::{ParseSamplerError, Sampler};
+pub use method::{DEFAULT_STEPS, ParseSamplerError, Sampler};

@@ -49,7 +49,7 @@ impl Preconditioning {
 
     /// What the network is told about a noise level: `c_noise = ln(σ / scale) / 4`.
     pub fn label(&self, sigma: f64) -> f64 {
-        (sigma / self.bands.scale()).ln() / 4.0
+        libm::log(sigma / self.bands.scale()) / 4.0
     }
 
     /// The coefficients of every band at noise level `sigma` > 0.

@@ -135,7 +135,7 @@ impl<D: Denoiser> Sampling<D> {
         }
         match &self.previous {
             Some((before, denoised_before)) => {
-                let ratio = (before / from).ln() / (from / to).ln();
+                let ratio = libm::log(before / from) / libm::log(from / to);
                 let weight = 1.0 / (2.0 * ratio);
                 let factors = [share, (1.0 - share) * (1.0 + weight), -(1.0 - share) * weight];
                 mix([x, denoised.clone(), denoised_before.clone()], factors)

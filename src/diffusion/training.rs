@@ -27,7 +27,7 @@ impl Default for NoiseDensity {
 impl NoiseDensity {
     /// Draws one noise level, as a share of the data's scale.
     pub fn draw(&self, noise: &mut Noise) -> f64 {
-        (self.mean + self.deviation * noise.gaussian()).exp()
+        libm::exp(self.mean + self.deviation * noise.gaussian())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use web_sys::{Url, UrlSearchParams};
 
-use crate::diffusion::Sampler;
+use crate::diffusion::{DEFAULT_STEPS, Sampler};
 use crate::pool::DevicePreference;
 use crate::protocol::SampleRequest;
 
@@ -21,7 +21,7 @@ pub struct Address {
 }
 
 /// Seed, steps and sampler when the address does not name them.
-const USUAL: SampleRequest = SampleRequest { seed: 7, count: 1, steps: 24, sampler: Sampler::Ddpm };
+const USUAL: SampleRequest = SampleRequest { seed: 7, count: 1, steps: DEFAULT_STEPS, sampler: Sampler::DpmSolverSde };
 /// The most steps that the page offers.
 const MOST_STEPS: usize = 64;
 /// How many butterflies the page offers at once: squares, which fill the picture.

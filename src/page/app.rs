@@ -12,6 +12,9 @@ use super::words;
 use crate::pool::{DevicePreference, Event, Pool, Ready, Update};
 use crate::protocol::{SampleRequest, Shown, Step};
 
+/// What the pictures of all steps may take, as long as they are on the page.
+const MOST_KEPT_BYTES: usize = 32 << 20;
+
 /// The page and its engines.
 pub struct App {
     view: View,
@@ -60,7 +63,8 @@ impl App {
         let inbox = Inbox(sender);
         listen(&view, &inbox);
         inbox.send(Event::Begin);
-        if hatch {
+        // An address that names a butterfly asks for it.
+        if hatch || !view::prefers_calm() {
             inbox.send(Event::Request(request));
         }
         Ok(Self {
@@ -183,9 +187,10 @@ impl App {
         self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
         self.view.say(&format!("Hatching {}: step {} of {}", named(request), step.index, step.of));
         let caption = format!("σ {}", short(step.sigma));
-        let chosen = if self.view.show_noisy.checked() { &step.noisy } else { &step.clean };
-        view::draw(&self.view.picture, chosen);
-        self.view.add_to_strip(chosen, &caption);
+        let noisy_too = self.view.show_noisy.checked();
+        view::draw(&self.view.picture, if noisy_too { &step.noisy } else { &step.clean });
+        let step = step.within(MOST_KEPT_BYTES);
+        self.view.add_to_strip(if noisy_too { &step.noisy } else { &step.clean }, &caption);
         self.view.caption.set_text_content(Some(&format!("What the network sees at {caption}")));
         self.steps.push((step, caption));
     }

@@ -1,5 +1,6 @@
 //! The elements of the page, and what can be shown in them.
 
+use js_sys::{Function, Reflect};
 use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{
     CanvasRenderingContext2d, Document, Element, HtmlAnchorElement, HtmlButtonElement, HtmlCanvasElement, HtmlElement,
@@ -177,7 +178,7 @@ pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
     }
     // Small pictures, put there pixel by pixel: a canvas on the GPU would cost its start and a copy for each.
     let options = js_sys::Object::new();
-    let _ = js_sys::Reflect::set(&options, &"willReadFrequently".into(), &true.into());
+    let _ = Reflect::set(&options, &"willReadFrequently".into(), &true.into());
     let context = canvas.get_context_with_context_options("2d", &options).ok().flatten();
     let context = context.and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());
     let Some(context) = context else { return };
@@ -189,6 +190,16 @@ pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
                 context.put_image_data(&data, f64::from(index % across * width), f64::from(index / across * height));
         }
     }
+}
+
+/// Whether the visitor has asked for less motion or less data: then nothing begins by itself.
+pub fn prefers_calm() -> bool {
+    let Some(window) = web_sys::window() else { return true };
+    let field = |of: &JsValue, name: &str| Reflect::get(of, &name.into()).unwrap_or(JsValue::UNDEFINED);
+    let saves_data = field(&field(&window.navigator(), "connection"), "saveData").is_truthy();
+    let query = field(&window, "matchMedia").dyn_into::<Function>().ok();
+    let answer = query.and_then(|query| query.call1(&window, &"(prefers-reduced-motion: reduce)".into()).ok());
+    saves_data || answer.is_some_and(|answer| field(&answer, "matches").is_truthy())
 }
 
 /// Takes over from the script that tells failures until the page's own code runs.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::data::{DEFAULT_SOURCE, Squaring};
-use crate::diffusion::{NoiseDensity, Prediction, Sampler, ShapeError, StageShape, check_shapes};
+use crate::diffusion::{DEFAULT_STEPS, NoiseDensity, Prediction, Sampler, ShapeError, StageShape, check_shapes};
 use crate::files::{self, FileError};
 use crate::kernels::training::Arithmetic;
 use crate::unet::Layers;
@@ -103,8 +103,8 @@ impl Default for TrainConfig {
             checkpoint_every: 500,
             sample_every: 1000,
             sample_count: 16,
-            sample_steps: 24,
-            sampler: Sampler::Ddpm,
+            sample_steps: DEFAULT_STEPS,
+            sampler: Sampler::default(),
             evaluate_every: 0,
             evaluate_count: 256,
             stages: StageConfig::cascade(128),

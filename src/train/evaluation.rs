@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
+use super::log::Stepped;
 use super::trainer::Trainer;
 use crate::data::Dataset;
 use crate::diffusion::{Model, Plan, Sampling, reduce};
@@ -75,6 +76,12 @@ pub struct Best {
     pub kid: f64,
     /// Its deviation over subsets.
     pub deviation: f64,
+}
+
+impl Stepped for Best {
+    fn step(&self) -> u64 {
+        self.step
+    }
 }
 
 impl Evaluation {

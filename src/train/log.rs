@@ -5,19 +5,20 @@ use std::io::Write;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use super::evaluation::Best;
+use csv::{ReaderBuilder, WriterBuilder};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
 use crate::files::{self, FileError};
 
-/// What a table's rows hold.
-pub trait Columns {
-    /// The first line; its first column is the step.
-    const HEADER: &'static str;
-    /// The row as a line.
-    fn line(&self) -> String;
+/// A row of a table.
+pub trait Stepped: Serialize + DeserializeOwned {
+    /// Steps done when it was written.
+    fn step(&self) -> u64;
 }
 
 /// One row of `log.csv`: means over the steps since the row before.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Steps done.
     pub step: u64,
@@ -33,20 +34,9 @@ pub struct Row {
     pub learning_rate: f64,
 }
 
-impl Columns for Row {
-    const HEADER: &'static str = "step,images,seconds,loss,gradient_norm,learning_rate";
-
-    fn line(&self) -> String {
-        let Self { step, images, seconds, loss, gradient_norm, learning_rate } = self;
-        format!("{step},{images},{seconds:.1},{loss:.6},{gradient_norm:.6},{learning_rate:.8}")
-    }
-}
-
-impl Columns for Best {
-    const HEADER: &'static str = "step,kid_x1000,deviation";
-
-    fn line(&self) -> String {
-        format!("{},{:.2},{:.2}", self.step, self.kid, self.deviation)
+impl Stepped for Row {
+    fn step(&self) -> u64 {
+        self.step
     }
 }
 
@@ -56,35 +46,44 @@ pub struct Table<T> {
     rows: PhantomData<T>,
 }
 
-impl<T: Columns> Table<T> {
-    /// Opens the table, without any rows past `step`: a resumed run writes those again.
+impl<T: Stepped> Table<T> {
+    /// Opens the table, without any rows past `step`: a resumed run writes those again. What cannot be read is dropped.
     pub fn open(path: &Path, step: u64) -> Result<Self, FileError> {
-        let mut kept = String::from(T::HEADER);
-        kept.push('\n');
+        let mut kept = Vec::new();
         if path.exists() {
             let bytes = files::read(path)?;
-            let text = String::from_utf8_lossy(&bytes);
-            let mut last = None;
             // A line without its end was being written when the program was killed.
-            for line in text.split_inclusive('\n').skip(1).filter(|line| line.ends_with('\n')) {
-                let before = line.split(',').next().and_then(|step| step.parse::<u64>().ok());
-                if before.is_some_and(|before| before <= step) && before > last {
-                    kept.push_str(line);
-                    last = before;
+            let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+            let mut last = None;
+            let rows = ReaderBuilder::new().flexible(true).from_reader(&bytes[..whole]).into_deserialize::<T>();
+            for row in rows.flatten().filter(|row| row.step() <= step) {
+                if Some(row.step()) > last {
+                    last = Some(row.step());
+                    kept.extend(line(&row, kept.is_empty()));
                 }
             }
         }
-        files::write(path, kept.as_bytes())?;
+        files::write(path, &kept)?;
         Ok(Self { path: path.to_path_buf(), rows: PhantomData })
     }
 
-    /// Adds a row, in one write.
+    /// Adds a row, in one write; the first one with the names of the columns.
     pub fn add(&self, row: &T) -> Result<(), FileError> {
-        let line = row.line() + "\n";
         OpenOptions::new()
             .append(true)
             .open(&self.path)
-            .and_then(|mut file| file.write_all(line.as_bytes()))
+            .and_then(|mut file| {
+                let first = file.metadata()?.len() == 0;
+                file.write_all(&line(row, first))
+            })
             .map_err(FileError::at(&self.path, "adding a row"))
     }
+}
+
+/// A row as a line, after a line of names where it is the `first`.
+fn line<T: Serialize>(row: &T, first: bool) -> Vec<u8> {
+    let mut writer = WriterBuilder::new().has_headers(first).from_writer(Vec::new());
+    // Into memory, and of plain numbers: neither can fail.
+    let _ = writer.serialize(row);
+    writer.into_inner().unwrap_or_default()
 }

@@ -248,14 +248,17 @@ impl Run {
     }
 
     fn row(&self, reports: &[Report]) -> Row {
-        let mean = |number: fn(&Report) -> f64| reports.iter().map(number).sum::<f64>() / reports.len().max(1) as f64;
+        let rounded = |number: f64, decimals: f64| (number * decimals).round() / decimals;
+        let mean = |number: fn(&Report) -> f64| {
+            rounded(reports.iter().map(number).sum::<f64>() / reports.len().max(1) as f64, 1e6)
+        };
         Row {
             step: self.state.step,
             images: self.state.images,
-            seconds: self.state.seconds,
+            seconds: rounded(self.state.seconds, 10.0),
             loss: mean(|report| report.loss),
             gradient_norm: mean(|report| report.gradient_norm),
-            learning_rate: reports.last().map_or(0.0, |report| report.learning_rate),
+            learning_rate: rounded(reports.last().map_or(0.0, |report| report.learning_rate), 1e8),
         }
     }
 

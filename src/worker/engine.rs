@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor};
+use futures_channel::oneshot::{self, Receiver};
+use wasm_bindgen_futures::spawn_local;
 
-use super::device::{Failure, Kind, LoadedModel};
+use super::device::{Failure, Kind, LoadedModel, Opened};
 use super::scope;
 use crate::diffusion::{Cascade, CascadeStep, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::picture::Picture;
@@ -17,23 +19,35 @@ const MOST_STEPS: usize = 1000;
 const MOST_PICTURES: usize = 64;
 
 /// What the worker holds between requests.
-#[derive(Default)]
 pub struct WorkerState {
+    /// The device that is being opened while the weights are on their way, until they ask for it.
+    opening: Option<Receiver<Result<Opened, String>>>,
     loaded: Option<Rc<LoadedModel>>,
     /// The number of the request that is wanted: one that finds another than its own stops.
     wanted: Option<u32>,
 }
 
 impl WorkerState {
+    /// Begins to open the device.
+    pub fn opening(kind: Kind) -> Self {
+        let (send, receive) = oneshot::channel();
+        spawn_local(async move {
+            // Nobody listens any more: the worker is about to end.
+            let _ = send.send(kind.open().await);
+        });
+        Self { opening: Some(receive), loaded: None, wanted: None }
+    }
+
     /// Stops whatever is being sampled.
     pub fn cancel(&mut self) {
         self.wanted = None;
     }
 }
 
-/// Opens the device and loads the weights.
+/// Loads the weights onto the device.
 pub async fn load(engine: Rc<RefCell<WorkerState>>, weights: Vec<u8>, kind: Kind) {
-    match try_load(&weights, kind).await {
+    let opening = engine.borrow_mut().opening.take();
+    match try_load(&weights, kind, opening).await {
         Ok(loaded) => {
             let description = &loaded.description;
             scope::post(&WorkerOutput::Ready {
@@ -48,8 +62,16 @@ pub async fn load(engine: Rc<RefCell<WorkerState>>, weights: Vec<u8>, kind: Kind
     }
 }
 
-async fn try_load(weights: &[u8], kind: Kind) -> Result<LoadedModel, WorkerOutput> {
-    let device = kind.open().await.map_err(|reason| WorkerOutput::Unfit { reason })?;
+async fn try_load(
+    weights: &[u8],
+    kind: Kind,
+    opening: Option<Receiver<Result<Opened, String>>>,
+) -> Result<LoadedModel, WorkerOutput> {
+    let opened = match opening {
+        Some(opening) => opening.await.unwrap_or_else(|_| Err("nobody opened the device".into())),
+        None => kind.open().await,
+    };
+    let device = opened.map_err(|reason| WorkerOutput::Unfit { reason })?;
     device.load(weights).await.map_err(|failure| match failure {
         Failure::Weights(error) => WorkerOutput::Failed { fault: Fault::Weights(error.to_string()) },
         Failure::Device(reason) => WorkerOutput::Unfit { reason },

@@ -21,7 +21,7 @@ use crate::protocol::{BUILD, Fault, WorkerInput, WorkerOutput};
 /// Starts a worker for one kind of device: listens for requests, and reports every failure, a panic included, as an event.
 pub fn start(kind: Kind) {
     scope::report_crashes();
-    let engine = Rc::new(RefCell::new(WorkerState::default()));
+    let engine = Rc::new(RefCell::new(WorkerState::opening(kind)));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
         match serde_wasm_bindgen::from_value::<WorkerInput>(message.data()) {
             Ok(WorkerInput::Load { weights }) => spawn_local(engine::load(Rc::clone(&engine), weights, kind)),

@@ -52,7 +52,7 @@ fn deterministic_samplers_reach_the_mean_and_variance_of_the_data() {
     for sampler in [HEUN, Sampler::DpmSolver, Sampler::Ddim { eta: 0.0 }] {
         // First order needs more steps for the same accuracy.
         let steps = if sampler == (Sampler::Ddim { eta: 0.0 }) { 2000 } else { 100 };
-        let (mean, variance) = sample(sampler, NoiseLevels::default(), steps);
+        let (mean, variance) = sample(sampler, NoiseLevels::EDM, steps);
         assert!((mean - MEAN).abs() < 0.012, "{sampler}: mean {mean}");
         assert!((variance - DEVIATION * DEVIATION).abs() < 0.008, "{sampler}: variance {variance}");
     }
@@ -68,7 +68,7 @@ fn stochastic_samplers_reach_the_mean_and_variance_of_the_data() {
         Sampler::DpmSolverSde,
     ] {
         for levels in
-            [NoiseLevels::default(), NoiseLevels::Ddpm(BetaSchedule::Linear), NoiseLevels::Ddpm(BetaSchedule::Cosine)]
+            [NoiseLevels::EDM, NoiseLevels::Ddpm(BetaSchedule::Linear), NoiseLevels::Ddpm(BetaSchedule::Cosine)]
         {
             let (mean, variance) = sample(sampler, levels, 500);
             assert!((mean - MEAN).abs() < 0.015, "{sampler} on {levels:?}: mean {mean}");
@@ -127,7 +127,7 @@ fn the_stochastic_solver_keeps_the_variance_in_few_steps() {
 
 #[test]
 fn ddim_with_eta_one_is_ancestral_sampling() {
-    for levels in [NoiseLevels::default(), NoiseLevels::Ddpm(BetaSchedule::Linear)] {
+    for levels in [NoiseLevels::EDM, NoiseLevels::Ddpm(BetaSchedule::Linear)] {
         let run = |sampler| {
             let noise = BatchNoise::new(&[5], [3, 8, 8], &device());
             Sampling::new(&Gaussian, sampler, levels.list(20), noise).map(|step| values(step.x)).collect::<Vec<_>>()
@@ -143,7 +143,7 @@ fn ddim_with_eta_one_is_ancestral_sampling() {
 #[test]
 fn every_step_reports_where_it_is() {
     let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
-    let sigmas = NoiseLevels::default().list(6);
+    let sigmas = NoiseLevels::EDM.list(6);
     let steps: Vec<_> = Sampling::new(&Gaussian, HEUN, sigmas.clone(), noise).collect();
     assert_eq!(steps.len(), 6);
     for (index, step) in steps.iter().enumerate() {
@@ -166,7 +166,7 @@ fn heun_asks_twice_a_step_but_the_last() {
     for sampler in [HEUN, Sampler::DpmSolver, Sampler::Ddim { eta: 0.3 }, Sampler::Ddpm] {
         let counting = Counting(Default::default());
         let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
-        Sampling::new(&counting, sampler, NoiseLevels::default().list(9), noise).for_each(drop);
+        Sampling::new(&counting, sampler, NoiseLevels::EDM.list(9), noise).for_each(drop);
         assert_eq!(counting.0.get(), sampler.evaluations(9), "{sampler}");
     }
 }
@@ -215,12 +215,12 @@ fn beta_schedules_have_their_published_values() {
 
 #[test]
 fn noise_levels_fall_to_zero_and_start_and_end_where_they_should() {
-    let karras = NoiseLevels::default().list(18);
+    let karras = NoiseLevels::EDM.list(18);
     assert_eq!(karras.len(), 19);
     assert!((karras[0] - 80.0).abs() < 1e-9 && (karras[17] - 0.002).abs() < 1e-12 && karras[18] == 0.0);
     let ddpm = NoiseLevels::Ddpm(BetaSchedule::Linear).list(50);
     assert_eq!(ddpm[0], BetaSchedule::Linear.sigmas()[999]);
-    for list in [&karras, &ddpm, &NoiseLevels::Ddpm(BetaSchedule::Cosine).list(1000), &NoiseLevels::default().list(1)] {
+    for list in [&karras, &ddpm, &NoiseLevels::Ddpm(BetaSchedule::Cosine).list(1000), &NoiseLevels::EDM.list(1)] {
         assert!(list.windows(2).all(|pair| pair[0] > pair[1]), "{list:?}");
         assert_eq!(list.last(), Some(&0.0));
     }
@@ -334,7 +334,7 @@ fn every_sampler_reaches_the_covariance_of_gaussian_data_with_a_network_that_say
         (Sampler::DpmSolverSde, 100),
         (Sampler::Heun { churn: 40.0 }, 150),
     ] {
-        let sigmas = NoiseLevels::default().list(steps).into_iter().map(|sigma| sigma * bands.scale()).collect();
+        let sigmas = NoiseLevels::EDM.list(steps).into_iter().map(|sigma| sigma * bands.scale()).collect();
         let noise = BatchNoise::new(&[1, 2], [3, 100, 100], &device());
         let last = Sampling::new(&silent, sampler, sigmas, noise).last().unwrap();
         let found = values(bands.from_pictures(last.x));

@@ -4,6 +4,7 @@
 mod changes;
 mod commands;
 mod data;
+mod determinism;
 mod diffusion;
 mod golden;
 mod hub;

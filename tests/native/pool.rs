@@ -154,6 +154,24 @@ fn ready(kind: Kind, step_ms: f64) -> protocol::WorkerOutput {
     protocol::WorkerOutput::Ready { gpu, step_ms, model: "discs".into(), image_size: 16 }
 }
 
+#[test]
+fn the_pictures_of_all_steps_stay_within_bounds() {
+    let shown =
+        |side: u32| Shown { width: side, height: side, rgba: (0..4 * side * side).map(|i| (i / 4) as u8).collect() };
+    let step = |side: u32, of| Step { index: 1, of, sigma: 1.0, noisy: vec![shown(side); 2], clean: vec![shown(side)] };
+    let small = step(16, 10);
+    assert_eq!(small.clone().within(3 * 16 * 16 * 4 * 10), small, "what fits stays as it is");
+    let bytes = |step: &Step| step.noisy.iter().chain(&step.clean).map(|picture| picture.rgba.len()).sum::<usize>();
+    for (side, of, most) in [(1024, 64, 32 << 20), (16, 10, 30_000), (17, 3, 1_000), (1, 1000, 100)] {
+        let kept = step(side, of).within(most);
+        let Shown { width, height, rgba } = &kept.noisy[0];
+        assert_eq!((width, rgba.len()), (height, 4 * (width * height) as usize));
+        assert!(*width > 0 && (bytes(&kept) * of <= 2 * most || *width == 1), "{side} in {of} steps: {width}");
+    }
+    let halved = step(4, 1).within(3 * 4 * 4 * 4 / 4);
+    assert_eq!(halved.clean[0].rgba.iter().step_by(4).copied().collect::<Vec<_>>(), [0, 2, 8, 10]);
+}
+
 fn sampling(turn: u32, output: SamplingOutput) -> protocol::WorkerOutput {
     protocol::WorkerOutput::Sampling { turn, output }
 }

@@ -1,6 +1,6 @@
 //! Attention among all positions of a small picture.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::gemm::{Rows, multiply, packed_columns, packed_index};
 #[cfg(not(target_family = "wasm"))]
@@ -9,6 +9,7 @@ use super::math::{exp, load, store};
 #[cfg(not(target_family = "wasm"))]
 use super::parallel::filled;
 use super::parallel::{Shared, for_each};
+use super::width::arch;
 
 /// `x` is `[batch, rows, columns, 3 · channels]`, heads of `width` channels.
 pub fn attend(x: &[f32], dims: [usize; 4], width: usize) -> Vec<f32> {
@@ -21,7 +22,7 @@ pub fn attend(x: &[f32], dims: [usize; 4], width: usize) -> Vec<f32> {
         let (picture, head) = (index / heads, index % heads);
         let x = &x[picture * positions * triple..][..positions * triple];
         let start = picture * positions * channels + head * width;
-        Arch::new().dispatch(Head { x, positions, channels, width, first: head * width, out: shared, start });
+        arch().dispatch(Head { x, positions, channels, width, first: head * width, out: shared, start });
     });
     out
 }
@@ -116,7 +117,7 @@ pub fn gradient(x: &[f32], dims: [usize; 4], width: usize, gradient: &[f32]) -> 
             let start = picture * positions * triple;
             let x = &x[start..start + positions * triple];
             let gradient = &gradient[picture * positions * channels + head * width..];
-            Arch::new().dispatch(HeadBack { x, gradient, positions, channels, width, head, out, start });
+            arch().dispatch(HeadBack { x, gradient, positions, channels, width, head, out, start });
         });
     })
 }

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{load, silu, store as put};
 use super::parallel::{Shared, filled, for_each, threads};
+use super::width::arch;
 use super::winograd::{Grid, Input, Kernel, Matrix, Output, Taps, gather, transform};
 use crate::kernels::spec::{LARGEST_ACTIVATION, Packing, Tile, padded};
 
@@ -39,9 +40,9 @@ pub fn pack_taps(taps: Taps<'_>, factor: f32, rows: usize, tile: Option<Tile>) -
     let mut values = vec![0.0; frequencies * rows * columns];
     let shared = Shared::new(&mut values);
     for_each(columns / PANEL, |panel| match tile {
-        Some(Tile::Large) => Arch::new().dispatch(Pack::<6> { taps, factor, rows, columns, panel, out: shared }),
-        Some(Tile::Small) => Arch::new().dispatch(Pack::<4> { taps, factor, rows, columns, panel, out: shared }),
-        None => Arch::new().dispatch(Pack::<1> { taps, factor, rows, columns, panel, out: shared }),
+        Some(Tile::Large) => arch().dispatch(Pack::<6> { taps, factor, rows, columns, panel, out: shared }),
+        Some(Tile::Small) => arch().dispatch(Pack::<4> { taps, factor, rows, columns, panel, out: shared }),
+        None => arch().dispatch(Pack::<1> { taps, factor, rows, columns, panel, out: shared }),
     });
     (values, [frequencies, rows, columns])
 }
@@ -125,9 +126,9 @@ pub fn convolve(
                     products,
                 };
                 match tile {
-                    Some(Tile::Large) => Arch::new().dispatch(Tiles::<6, 4>(work)),
-                    Some(Tile::Small) => Arch::new().dispatch(Tiles::<4, 2>(work)),
-                    None => Arch::new().dispatch(Positions(work)),
+                    Some(Tile::Large) => arch().dispatch(Tiles::<6, 4>(work)),
+                    Some(Tile::Small) => arch().dispatch(Tiles::<4, 2>(work)),
+                    None => arch().dispatch(Positions(work)),
                 }
             });
         });

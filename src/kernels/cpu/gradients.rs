@@ -1,10 +1,11 @@
 //! The gradient of a 3 × 3 kernel, in f32.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{load, store};
 use super::parallel::{Shared, for_each};
+use super::width::arch;
 use super::winograd::back::{KernelGradient, OutputGradient};
 use super::winograd::{Grid, Input, gather, transform};
 use crate::kernels::spec::Tile;
@@ -35,8 +36,8 @@ pub fn kernel(x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize) -> 
                 let input = Place { values: x, dims, at: grid.place(first + index), count, index, into };
                 let dims = [batch, rows, columns, outputs];
                 let output = Place { values: gradient, dims, into: spread_into, ..input };
-                Arch::new().dispatch(Transform(input));
-                Arch::new().dispatch(Spread(output));
+                arch().dispatch(Transform(input));
+                arch().dispatch(Spread(output));
             }
         });
         let groups = inputs.div_ceil(CHANNELS);
@@ -47,7 +48,7 @@ pub fn kernel(x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize) -> 
             let values = &transformed[frequency * count * inputs + channel..(frequency + 1) * count * inputs];
             // SAFETY: every item has rows of its own.
             let into = unsafe { sums.slice((frequency * inputs + channel) * wide, channels * wide) };
-            Arch::new().dispatch(Multiply {
+            arch().dispatch(Multiply {
                 a: Rows { values, stride: 1, step: inputs, count: channels },
                 b: &spread[frequency * count * wide..(frequency + 1) * count * wide],
                 inner: count,
@@ -59,7 +60,7 @@ pub fn kernel(x: &[f32], dims: [usize; 4], gradient: &[f32], outputs: usize) -> 
     let mut out = vec![0.0; outputs * inputs * 9];
     let shared = Shared::new(&mut out);
     for_each(wide / PANEL, |panel| {
-        Arch::new().dispatch(Gather { sums: &sums, inputs, outputs, wide, panel, out: shared });
+        arch().dispatch(Gather { sums: &sums, inputs, outputs, wide, panel, out: shared });
     });
     out
 }

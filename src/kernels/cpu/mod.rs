@@ -16,6 +16,7 @@ mod parallel;
 mod pointwise;
 #[cfg(not(target_family = "wasm"))]
 pub mod training;
+mod width;
 mod winograd;
 
 use burn::backend::flex::{Flex, FlexTensor};

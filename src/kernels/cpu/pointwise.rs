@@ -1,15 +1,16 @@
 //! Everything that looks at one position, or at a few neighbours, at a time.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::math::{dot, load, silu, store};
 use super::parallel::{PIECE, for_each_piece, in_pieces};
+use super::width::arch;
 use crate::kernels::spec::{EPSILON, Join, padded};
 
 /// SiLU of every number, times a scale.
 pub fn activate(x: &[f32], scale: f32) -> Vec<f32> {
     in_pieces(x.len(), PIECE, |start, out| {
-        Arch::new().dispatch(Activate { x: &x[start..start + out.len()], scale, out });
+        arch().dispatch(Activate { x: &x[start..start + out.len()], scale, out });
     })
 }
 
@@ -38,7 +39,7 @@ pub fn normalise(x: &[f32], width: usize, count: usize) -> Vec<f32> {
     in_pieces(x.len(), PIECE.next_multiple_of(width), |start, out| {
         let x = &x[start..start + out.len()];
         for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            Arch::new().dispatch(Normalise { x, count: count as f32, out });
+            arch().dispatch(Normalise { x, count: count as f32, out });
         }
     })
 }

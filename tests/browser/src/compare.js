@@ -31,7 +31,7 @@ class Chrysalis {
   until(name, each = () => {}) {
     return new Promise((resolve, reject) => {
       this.worker.onmessage = ({ data }) => {
-        const event = data.Hatching ? data.Hatching.news : data;
+        const event = data.Sampling ? data.Sampling.output : data;
         each(event);
         if (event === name || (typeof event === "object" && name in event)) resolve(event);
         else if (event.Failed || event.Unfit) reject(new Error(JSON.stringify(event)));
@@ -42,8 +42,8 @@ class Chrysalis {
 
   async hatch(seed, count, steps) {
     const times = [performance.now()];
-    const done = this.until("Hatched", event => event.Step && times.push(performance.now()));
-    this.worker.postMessage({ Hatch: { turn: 1, wish: { seed: String(seed), count, steps, sampler: "dpm" } } });
+    const done = this.until("Finished", event => event.Step && times.push(performance.now()));
+    this.worker.postMessage({ Sample: { turn: 1, request: { seed: String(seed), count, steps, sampler: "dpm" } } });
     await done;
     return times;
   }

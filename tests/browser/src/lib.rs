@@ -60,15 +60,7 @@ impl Session {
     /// # Errors
     /// When there is no chromedriver, or it starts no browser within a minute.
     pub async fn start(flags: &[&str], downloads: Option<&Path>) -> anyhow::Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".into());
-        let process = Command::new(&program)
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{program} could not be started: run make test, which installs it"))?;
-        let process = Ended(process);
         let mut caps = DesiredCapabilities::chrome();
         for flag in CHROME_FLAGS.iter().chain(flags) {
             caps.add_arg(flag)?;
@@ -79,6 +71,38 @@ impl Session {
         if let Ok(chrome) = std::env::var("CHROME") {
             caps.set_binary(&chrome)?;
         }
+        Self::with(&program, caps.into()).await
+    }
+
+    /// Starts a fresh Firefox without a window. The programs are those that the environment variables GECKODRIVER and FIREFOX name,
+    /// else those on the path; None where either of them is missing.
+    ///
+    /// # Errors
+    /// When both are there and no browser starts within a minute.
+    pub async fn firefox() -> anyhow::Result<Option<Self>> {
+        let driver = std::env::var("GECKODRIVER").unwrap_or_else(|_| "geckodriver".into());
+        let browser = std::env::var("FIREFOX").ok();
+        let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+        if !there(&driver) || !there(browser.as_deref().unwrap_or("firefox")) {
+            return Ok(None);
+        }
+        let mut caps = DesiredCapabilities::firefox();
+        caps.add_arg("-headless")?;
+        if let Some(browser) = browser {
+            caps.set_firefox_binary(&browser)?;
+        }
+        Self::with(&driver, caps.into()).await.map(Some)
+    }
+
+    async fn with(program: &str, caps: Capabilities) -> anyhow::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let process = Command::new(program)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{program} could not be started: run make test, which installs it"))?;
+        let process = Ended(process);
         let started = Instant::now();
         loop {
             match WebDriver::new(format!("http://127.0.0.1:{port}"), caps.clone()).await {

@@ -1,8 +1,9 @@
 //! From f32 to the orders of bf16 that the tiles want.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::super::parallel::{Shared, for_each};
+use super::super::width::arch;
 use super::super::winograd::Taps;
 use super::amx::{BLOCK, STEP};
 use super::grid::Grid;
@@ -70,7 +71,7 @@ pub fn positions(x: &[f32], grid: Grid, channels: usize) -> Buffer {
                 match place.checked_sub(margin).and_then(|place| grid.position(place)) {
                     Some(position) => {
                         let from = &x[position * channels..(position + 1) * channels];
-                        Arch::new().dispatch(Round { from, into });
+                        arch().dispatch(Round { from, into });
                     }
                     None => into.fill(0),
                 }
@@ -109,13 +110,7 @@ pub fn kernel(taps: Taps<'_>) -> Buffer {
     Buffer::filled(blocks * count * steps * STEP_NUMBERS, |_, pairs| {
         for_each(blocks * steps, |item| {
             let (block, step) = (item / steps, item % steps);
-            Arch::new().dispatch(Pack {
-                taps,
-                first_output: block * BLOCK,
-                first_input: step * STEP,
-                steps,
-                into: pairs,
-            });
+            arch().dispatch(Pack { taps, first_output: block * BLOCK, first_input: step * STEP, steps, into: pairs });
         });
     })
 }
@@ -246,7 +241,7 @@ impl<'a> Step<'a> {
     /// Sixteen channels from `first` on, in pairs of places.
     fn tile(&self, first: usize) -> [[u32; TILE]; TILE] {
         let mut tile = [[0; TILE]; TILE];
-        Arch::new().dispatch(Tile { rows: &self.rows, first, into: &mut tile });
+        arch().dispatch(Tile { rows: &self.rows, first, into: &mut tile });
         tile
     }
 }

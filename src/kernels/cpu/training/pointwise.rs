@@ -1,16 +1,17 @@
 //! What training does between convolutions, and back.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::super::math::{dot, exp, load, silu, store};
 use super::super::parallel::{PIECE, Shared, filled, in_pieces};
+use super::super::width::arch;
 use crate::kernels::spec::{EPSILON, Join, LARGEST_ACTIVATION};
 
 /// The gradient of the input of [`super::super::pointwise::activate`].
 pub fn activate_gradient(x: &[f32], gradient: &[f32], scale: f32) -> Vec<f32> {
     in_pieces(x.len(), PIECE, |start, out| {
         let range = start..start + out.len();
-        Arch::new().dispatch(ActivateBack { x: &x[range.clone()], gradient: &gradient[range], scale, out });
+        arch().dispatch(ActivateBack { x: &x[range.clone()], gradient: &gradient[range], scale, out });
     })
 }
 
@@ -51,7 +52,7 @@ pub fn modulate(x: &[f32], dims: [usize; 4], modulation: &[f32], scale: f32) -> 
     in_pieces(x.len(), line, |start, out| {
         let picture = start / (rows * line);
         let modulation = &modulation[picture * channels..(picture + 1) * channels];
-        Arch::new().dispatch(Modulate { x: &x[start..start + out.len()], modulation, scale, out });
+        arch().dispatch(Modulate { x: &x[start..start + out.len()], modulation, scale, out });
     })
 }
 
@@ -99,7 +100,7 @@ pub fn modulate_gradient(
         let sums = unsafe { sums.slice(index * channels, channels) };
         let modulation = &modulation[index * channels..(index + 1) * channels];
         let (x, gradient) = (&x[range.clone()], &gradient[range]);
-        Arch::new().dispatch(ModulateBack { x, modulation, gradient, scale, out, sums });
+        arch().dispatch(ModulateBack { x, modulation, gradient, scale, out, sums });
     });
     [of_x, of_modulation]
 }
@@ -140,7 +141,7 @@ impl WithSimd for ModulateBack<'_> {
 pub fn blend(main: &[f32], branch: &[f32], [by_main, by_branch]: [f32; 2]) -> Vec<f32> {
     in_pieces(main.len(), PIECE, |start, out| {
         let (main, branch) = (&main[start..start + out.len()], &branch[start..start + out.len()]);
-        Arch::new().dispatch(|| {
+        arch().dispatch(|| {
             for ((out, main), branch) in out.iter_mut().zip(main).zip(branch) {
                 *out = (by_main * main + by_branch * branch).clamp(-LARGEST_ACTIVATION, LARGEST_ACTIVATION);
             }
@@ -158,7 +159,7 @@ pub fn blend_gradient(main: &[f32], branch: &[f32], gradient: &[f32], factors: [
             let of_main = unsafe { of_main.slice(start, of_branch.len()) };
             let range = start..start + of_branch.len();
             let (main, branch, gradient) = (&main[range.clone()], &branch[range.clone()], &gradient[range]);
-            Arch::new().dispatch(|| {
+            arch().dispatch(|| {
                 let into = of_main.iter_mut().zip(of_branch);
                 for (((into, main), branch), gradient) in into.zip(main).zip(branch).zip(gradient) {
                     // Beyond the largest activation nothing changes the result.
@@ -179,7 +180,7 @@ pub fn normalise_gradient(x: &[f32], gradient: &[f32], width: usize, share: f32)
         let range = start..start + out.len();
         let rows = x[range.clone()].chunks_exact(width).zip(gradient[range].chunks_exact(width));
         for ((x, gradient), out) in rows.zip(out.chunks_exact_mut(width)) {
-            Arch::new().dispatch(NormaliseBack { x, gradient, share, out });
+            arch().dispatch(NormaliseBack { x, gradient, share, out });
         }
     })
 }
@@ -216,7 +217,7 @@ pub fn halve_gradient(gradient: &[f32], dims: [usize; 4]) -> Vec<f32> {
     in_pieces(dims.iter().product(), line, |start, out| {
         let (picture, row) = (start / line / rows, start / line % rows);
         let from = &gradient[(picture * (rows / 2) + row / 2) * half..][..half];
-        Arch::new().dispatch(|| {
+        arch().dispatch(|| {
             for (out, from) in out.chunks_exact_mut(2 * channels).zip(from.chunks_exact(channels)) {
                 for out in out.chunks_exact_mut(channels) {
                     out.iter_mut().zip(from).for_each(|(out, from)| *out = 0.25 * from);
@@ -234,7 +235,7 @@ pub fn join_gradient(gradient: &[f32], dims: [usize; 4], skip_dims: [usize; 4], 
     let of_skip = in_pieces(skip_dims.iter().product(), columns_out * skip_channels, |start, out| {
         let line = start / (columns_out * skip_channels);
         let from = &gradient[line * columns_out * width..][..columns_out * width];
-        Arch::new().dispatch(|| {
+        arch().dispatch(|| {
             for (out, from) in out.chunks_exact_mut(skip_channels).zip(from.chunks_exact(width)) {
                 out.iter_mut().zip(&from[channels..]).for_each(|(out, from)| *out = spec.skip * from);
             }
@@ -242,7 +243,7 @@ pub fn join_gradient(gradient: &[f32], dims: [usize; 4], skip_dims: [usize; 4], 
     });
     let of_x = in_pieces(dims.iter().product(), columns * channels, |start, out| {
         let line = start / (columns * channels);
-        Arch::new().dispatch(|| {
+        arch().dispatch(|| {
             out.fill(0.0);
             for from in line * down..(line + 1) * down {
                 let from = &gradient[from * columns_out * width..][..columns_out * width];

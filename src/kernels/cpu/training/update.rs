@@ -1,10 +1,11 @@
 //! A step of the optimiser, with all that follows it.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::math::{dot, load, store};
 use super::super::parallel::{PIECE, filled, for_each};
+use super::super::width::arch;
 use crate::kernels::spec::EPSILON;
 
 /// The factors of a step.
@@ -59,7 +60,7 @@ pub fn update(numbers: &Numbers<'_>, width: usize, unit: bool, factors: Factors)
                                 average: &numbers.average[range.clone()],
                                 gradient: &numbers.gradient[range],
                             };
-                            Arch::new().dispatch(Row { from, into, unit, factors });
+                            arch().dispatch(Row { from, into, unit, factors });
                         }
                     });
                 });
@@ -116,7 +117,7 @@ impl WithSimd for Row<'_> {
 
 /// The sum of all squares: pieces in f32, then in double precision, in the same order on any number of threads.
 pub fn squares(values: &[f32]) -> f64 {
-    let sums: Vec<f32> = values.par_chunks(PIECE).map(|piece| Arch::new().dispatch(Squares(piece))).collect();
+    let sums: Vec<f32> = values.par_chunks(PIECE).map(|piece| arch().dispatch(Squares(piece))).collect();
     sums.into_iter().map(f64::from).sum()
 }
 

@@ -1,0 +1,8 @@
+//! The page in a real browser, as a visitor meets it.
+//!
+//! Needs chromedriver, Chromium and a built page: `make test` brings all three. The page is served under a sub-path and
+//! without any special header, as static hosts do.
+
+mod circumstances;
+mod hatching;
+mod visitor;

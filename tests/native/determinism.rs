@@ -1,0 +1,55 @@
+//! One seed, one picture: with whatever vectors, threads and neighbours, for every sampler, with the shipped weights.
+
+use std::path::Path;
+use std::process::Command;
+
+use burn::tensor::Device;
+use chrysalis::diffusion::{Cascade, DEFAULT_STEPS, NoiseLevels, Plan, Sampler};
+use chrysalis::picture::Picture;
+use chrysalis::weights::decode;
+
+use crate::support::text;
+
+include!("../shared/readme.rs");
+
+/// Sums are taken in another order and products rounded once or twice: what that may change of a value of 255.
+const MOST_OFF: u8 = 1;
+
+/// Seeds 7 and 8 from the program itself, each in a file.
+fn sample(folder: &Path, sampler: &str, simd: &str, threads: &str, batch: &str) -> [Picture; 2] {
+    let out = folder.join(format!("{sampler}-{simd}-{threads}-{batch}"));
+    let arguments = ["--device", "cpu", "--seed", "7", "--count", "2", "--each", "--batch-size", batch, "--steps", "9"];
+    let output = Command::new(env!("CARGO_BIN_EXE_sample"))
+        .args(arguments)
+        .args(["--sampler", sampler, "--out", &text(&out)])
+        .env("CHRYSALIS_SIMD", simd)
+        .env("RAYON_NUM_THREADS", threads)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    [7, 8].map(|seed| Picture::from_png(&std::fs::read(out.join(format!("{seed:08}.png"))).unwrap()).unwrap())
+}
+
+#[test]
+fn vectors_threads_and_neighbours_do_not_change_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    for sampler in ["ddpm", "dpm-sde", "dpm", "heun", "heun:20", "ddim", "ddim:0.5"] {
+        let usual = sample(folder.path(), sampler, "widest", "2", "2");
+        for (simd, threads, batch) in [("scalar", "2", "2"), ("avx2", "3", "2"), ("widest", "1", "1")] {
+            for (a, b) in usual.iter().zip(&sample(folder.path(), sampler, simd, threads, batch)) {
+                let off = a.largest_difference(b).unwrap();
+                eprintln!("{sampler}, {simd}, {threads} threads, batches of {batch}: off by {off}/255");
+                assert!(off <= MOST_OFF, "{sampler}, {simd}, {threads} threads, batches of {batch}: off by {off}/255");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_shows_what_the_shipped_weights_give() {
+    for seed in [0, 7, 42, 99] {
+        let picture = pollster::block_on(hatch_shipped(seed, &Device::flex()));
+        let off = picture.largest_difference(&in_the_readme(seed as usize)).unwrap();
+        assert!(off <= MOST_OFF, "seed {seed}: off by {off}/255");
+    }
+}
