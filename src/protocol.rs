@@ -156,11 +156,11 @@ pub struct Step {
 }
 
 impl Step {
-    /// The step with its pictures reduced until those of all steps together take no more than `most` bytes.
+    /// The step with its pictures reduced until those of all steps together take no more than about `most` bytes.
     pub fn within(mut self, most: usize) -> Self {
         let bytes: usize = self.noisy.iter().chain(&self.clean).map(|picture| picture.rgba.len()).sum();
-        let all = bytes.saturating_mul(self.of.max(1));
-        let factor = (1..).find(|factor: &usize| all / (factor * factor) <= most).unwrap_or(1);
+        let all = bytes as u64 * self.of.max(1) as u64;
+        let factor = (1..).find(|factor: &u64| all / (factor * factor) <= most as u64).unwrap_or(1);
         if factor > 1 {
             self.noisy.iter_mut().chain(&mut self.clean).for_each(|picture| *picture = picture.reduced(factor as u32));
         }

@@ -3,6 +3,7 @@
 mod browser;
 mod native;
 mod onnx;
+mod pytorch;
 mod report;
 
 use std::path::PathBuf;
@@ -22,13 +23,15 @@ pub fn main() -> anyhow::Result<()> {
     let mut report = Report::new();
     // `cargo bench -- native` and `cargo bench -- WebGPU` measure one half, or the engines of that name, and write nothing.
     if let Some(filter) = std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
-        if filter == "native" {
-            native::measure(&mut report);
-            return Ok(());
+        match filter.as_str() {
+            "native" => native::measure(&mut report),
+            "pytorch" => pytorch::measure(&mut report, &root().join("benches/torch_training.py")),
+            _ => return browser::measure(&mut report, Some(&filter)),
         }
-        return browser::measure(&mut report, Some(&filter));
+        return Ok(());
     }
     native::measure(&mut report);
+    pytorch::measure(&mut report, &root().join("benches/torch_training.py"));
     report.download(&root().join("dist"))?;
     browser::measure(&mut report, None)?;
     report.write(&root().join("benches/RESULTS.md"))

@@ -48,7 +48,7 @@ pub fn measure(report: &mut Report) {
             let sampling = model.for_sampling(&device);
             let denoiser = sampling.stages()[0].denoiser(condition);
             let fast = per_second(SAMPLING_BATCH, || wait(denoiser.denoise(x.clone(), 1.0)));
-            let training = training(&shape, &device);
+            let training = training(&StageConfig { shape: shape.clone(), ..StageConfig::default() }, &device);
             eprintln!("{device_name}, {name}: sampling {fast:.1} (plain {plain:.1}), training {training:.1} images/s");
             report.native(&device_name, &name, &shape, plain, fast, training);
         }
@@ -59,7 +59,9 @@ fn wait(tensor: Tensor<4>) {
     let _: f32 = tensor.sum().into_scalar();
 }
 
-fn training(shape: &StageShape, device: &Device) -> f64 {
+/// Pictures a second of training steps of a stage, the making of its batches included.
+pub fn training(stage: &StageConfig, device: &Device) -> f64 {
+    let shape = &stage.shape;
     let size = shape.image_size;
     let folder = tempfile::tempdir().expect("a temporary folder");
     for index in 0..TRAINING_BATCH {
@@ -69,7 +71,7 @@ fn training(shape: &StageShape, device: &Device) -> f64 {
         std::fs::write(path, picture.to_png().expect("a PNG")).expect("room for a picture");
     }
     let data = Dataset::load(&folder.path().display().to_string(), size, Squaring::Pad).expect("pictures just written");
-    let stage = StageConfig { batch_size: TRAINING_BATCH, shape: shape.clone(), ..StageConfig::default() };
+    let stage = StageConfig { batch_size: TRAINING_BATCH, ..stage.clone() };
     let config = TrainConfig { stages: vec![stage.clone()], ..TrainConfig::default() };
     let preconditioning = Preconditioning::edm(shape.patch, 0.8);
     let devices = std::slice::from_ref(device);

@@ -14,6 +14,7 @@ const START: [f64; 2] = [10.4, 2.8];
 /// What was measured so far.
 pub struct Report {
     native: String,
+    pytorch: String,
     download: String,
     browser: String,
     steps: Vec<(String, u64, f64)>,
@@ -24,6 +25,7 @@ impl Report {
     pub fn new() -> Self {
         Self {
             native: String::new(),
+            pytorch: String::new(),
             download: String::new(),
             browser: String::new(),
             steps: Vec::new(),
@@ -46,6 +48,25 @@ impl Report {
                 START[1],
                 fast / START[0],
                 training / START[1]
+            ));
+        }
+    }
+
+    /// Training of a stage in images a second: here, before and after, and in PyTorch in some ways.
+    pub fn pytorch(&mut self, stage: usize, ours: [f64; 2], theirs: &[(&str, Option<f64>)]) {
+        let [before, after] = ours;
+        let mut row = format!("| stage {stage} | Chrysalis | {before:.1}, {after:.1} |\n");
+        for (name, speed) in theirs {
+            let speed = speed.map_or_else(|| "does not run here".into(), |speed| format!("{speed:.1}"));
+            let _ = writeln!(row, "| | PyTorch, {name} | {speed} |");
+        }
+        eprint!("{row}");
+        self.pytorch.push_str(&row);
+        let best = theirs.iter().filter_map(|(_, speed)| *speed).fold(0.0, f64::max);
+        if best > 0.0 {
+            self.notes.push(format!(
+                "Training stage {stage} is {:.2} × as fast as PyTorch's fastest way here.",
+                f64::midpoint(before, after) / best
             ));
         }
     }
@@ -160,6 +181,11 @@ impl Report {
             "| device | network, widths | sampling | sampling with the network for training | training |\n|---|---|---|---|---|\n{}",
             self.native
         );
+        let _ = writeln!(
+            text,
+            "### Training against PyTorch\n\nImages a second of training steps at batch 32, with the layers of the default cascade.\n"
+        );
+        let _ = writeln!(text, "| network | with | training |\n|---|---|---|\n{}", self.pytorch);
         let _ = writeln!(text, "### The download\n\nBytes, gzip at level 9 and brotli at level 11.\n");
         let _ = writeln!(text, "| file | raw | gzip | brotli |\n|---|---|---|---|\n{}", self.download);
         let _ = writeln!(text, "### In short\n");

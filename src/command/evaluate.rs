@@ -39,7 +39,7 @@ struct Arguments {
     /// How many pictures to sample, from seed 0 up; without it, as many as there are training pictures
     #[arg(long, value_parser = clap::value_parser!(u64).range(8..=100_000))]
     count: Option<u64>,
-    /// Steps of the first stage; further stages take a third of them each
+    /// Steps of the first stage; further stages take a third of them, at most eight
     #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
@@ -49,7 +49,7 @@ struct Arguments {
     /// calibration, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a burn server
+    /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a serve (ws://host:3000)
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// The network that pictures are compared by; without it, what scripts/quality-network.sh wrote

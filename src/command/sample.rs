@@ -28,16 +28,16 @@ struct Arguments {
     /// How many pictures
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
-    /// Steps of the first stage; further stages take a third of them each; heun asks the network twice a step
+    /// Steps of the first stage; further stages take a third of them, at most eight, and are sampled ancestrally; heun asks the network twice a step
     #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
     #[arg(long, default_value_t)]
     sampler: Sampler,
-    /// Walk the noise levels of the classic DDPM instead of EDM's; cosine starts far above what the shipped model has seen
+    /// Walk the noise levels of the classic DDPM instead of the default ones; cosine starts far above what the shipped model has seen
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<BetaSchedule>,
-    /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a burn server
+    /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a serve (ws://host:3000)
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Pictures computed together

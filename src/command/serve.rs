@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use burn::server::{RemoteServer, TokenAuthorizer, WebSocketTransport};
 use clap::Parser;
 
@@ -42,7 +42,11 @@ pub fn main() -> anyhow::Result<()> {
     let chosen = device::choose(&arguments.device)?;
     let listener = TcpListener::bind(arguments.listen)
         .with_context(|| format!("listening on {} (another --listen may be free)", arguments.listen))?;
-    let who = if token.is_some() { "whoever shows the token" } else { "every program on this machine" };
+    let who = if token.is_some() {
+        "whoever shows the token"
+    } else {
+        "every program on this machine, and every web page that a browser on it shows"
+    };
     eprintln!("lending {} at ws://{} to {who} (Ctrl-C ends)", chosen.name, listener.local_addr()?);
     let server = RemoteServer::new([chosen.device]);
     let server = match token {
@@ -60,11 +64,11 @@ fn token(arguments: &Arguments) -> anyhow::Result<Option<String>> {
                 String::from_utf8(files::read(path)?).with_context(|| format!("{} is not text", path.display()))?;
             Some(text.lines().next().unwrap_or_default().trim().to_string())
         }
-        None => std::env::var(device::TOKEN).ok(),
+        None => device::token().map_err(|_| anyhow!("{} is not text", device::TOKEN))?,
     };
     match token {
         Some(token) if token.len() < SHORTEST_TOKEN => bail!(
-            "the token has {} characters and needs at least {SHORTEST_TOKEN}: 'openssl rand -hex 16' makes one",
+            "the token has {} bytes and needs at least {SHORTEST_TOKEN}: 'openssl rand -hex 16' makes one",
             token.len()
         ),
         None if !arguments.listen.ip().is_loopback() => bail!(

@@ -38,7 +38,7 @@ struct Arguments {
     /// Settings as TOML, in the form of a run folder's config.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a burn server (ws://host:3000)
+    /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a serve (ws://host:3000)
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Share each batch out over this many devices of the kind

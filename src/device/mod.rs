@@ -8,7 +8,7 @@ mod web;
 use burn::tensor::Device;
 
 #[cfg(not(target_family = "wasm"))]
-pub use native::{DeviceChoice, DeviceError, TOKEN, choose, choose_many, set_default_device};
+pub use native::{DeviceChoice, DeviceError, TOKEN, choose, choose_many, set_default_device, token};
 #[cfg(all(feature = "gpu", target_family = "wasm"))]
 pub use web::{Gpu, GpuError, open_gpu};
 

@@ -33,6 +33,18 @@ pub enum DeviceChoice {
 /// The environment variable that holds the token of a server that asks for one.
 pub const TOKEN: &str = "CHRYSALIS_TOKEN";
 
+/// The token of the environment, if there is one.
+///
+/// # Errors
+/// When it is no text: to take it for none would open what it is to keep shut.
+pub fn token() -> Result<Option<String>, std::env::VarError> {
+    match std::env::var(TOKEN) {
+        Ok(token) => Ok(Some(token.trim().to_string())),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Why a device cannot be used.
 #[derive(Debug, Error)]
 pub enum DeviceError {
@@ -238,13 +250,12 @@ fn libtorch() -> Result<Chosen, DeviceError> {
 #[cfg(feature = "remote")]
 fn remote(address: &str) -> Result<Chosen, DeviceError> {
     let host = burn::remote::RemoteHost::websocket(address);
-    let host = match std::env::var(TOKEN) {
-        Ok(token) => host.with_credential(token),
-        Err(_) => host,
+    let failed = |reason: String| DeviceError::Remote { address: address.into(), reason };
+    let host = match token().map_err(|_| failed(format!("{TOKEN} is not text")))? {
+        Some(token) => host.with_credential(token),
+        None => host,
     };
-    let device = Device::remote_options(&host)
-        .init()
-        .map_err(|error| DeviceError::Remote { address: address.into(), reason: connect_reason(&error) })?;
+    let device = Device::remote_options(&host).init().map_err(|error| failed(connect_reason(&error)))?;
     Ok(Chosen { device, name: format!("a device of {address}") })
 }
 

@@ -24,8 +24,8 @@ impl Enlargement {
     pub fn new(factor: usize, side: usize, device: &Device) -> Self {
         let (outputs, inputs) = (COLOURS * factor * factor, COLOURS + 1);
         let weight = Tensor::from_data(TensorData::new(weights(factor), [outputs, inputs, 3, 3]), device);
-        let storage = Packing { outputs, inputs, side: 3, rows: side, scale: 1.0 };
-        let weight = kernels::pack(weight, Tensor::ones([1], device), storage);
+        let packing = Packing { outputs, inputs, side: 3, rows: side, scale: 1.0 };
+        let weight = kernels::pack(weight, Tensor::ones([1], device), packing);
         let scales = Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device);
         Self { factor, weight, scales }
     }

@@ -12,7 +12,7 @@ pub const fn padded(channels: usize) -> usize {
     channels.next_multiple_of(4)
 }
 
-/// How a kernel is brought into order.
+/// How a weight is packed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Packing {
     /// Output channels.

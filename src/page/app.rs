@@ -12,7 +12,7 @@ use super::words;
 use crate::pool::{DevicePreference, Event, Pool, Ready, Update};
 use crate::protocol::{SampleRequest, Shown, Step};
 
-/// What the pictures of all steps may take, as long as they are on the page.
+/// About what the pictures of all steps may take, beside the canvases that show them.
 const MOST_KEPT_BYTES: usize = 32 << 20;
 
 /// The page and its engines.
@@ -64,7 +64,7 @@ impl App {
         listen(&view, &inbox);
         inbox.send(Event::Begin);
         // An address that names a butterfly asks for it.
-        if hatch || !view::prefers_calm() {
+        if hatch || (fault.is_none() && !view::prefers_calm()) {
             inbox.send(Event::Request(request));
         }
         Ok(Self {

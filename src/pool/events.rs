@@ -79,7 +79,7 @@ pub enum EngineEvent {
 pub enum Effect {
     /// Send an adapter probe to look for a GPU.
     Probe,
-    /// Call it back.
+    /// End the adapter probe.
     EndProbe,
     /// Fetch the weights.
     Download,

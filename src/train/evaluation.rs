@@ -73,6 +73,7 @@ pub struct Best {
     /// Steps done.
     pub step: u64,
     /// KID × 1,000 at the stage's size.
+    #[serde(alias = "kid_x1000")]
     pub kid: f64,
     /// Its deviation over subsets.
     pub deviation: f64,

@@ -55,7 +55,7 @@ impl<T: Stepped> Table<T> {
             // A line without its end was being written when the program was killed.
             let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
             let mut last = None;
-            let rows = ReaderBuilder::new().flexible(true).from_reader(&bytes[..whole]).into_deserialize::<T>();
+            let rows = ReaderBuilder::new().from_reader(&bytes[..whole]).into_deserialize::<T>();
             for row in rows.flatten().filter(|row| row.step() <= step) {
                 if Some(row.step()) > last {
                     last = Some(row.step());
@@ -73,8 +73,9 @@ impl<T: Stepped> Table<T> {
             .append(true)
             .open(&self.path)
             .and_then(|mut file| {
-                let first = file.metadata()?.len() == 0;
-                file.write_all(&line(row, first))
+                let before = file.metadata()?.len();
+                // Half a row would spoil the next one too.
+                file.write_all(&line(row, before == 0)).inspect_err(|_| drop(file.set_len(before)))
             })
             .map_err(FileError::at(&self.path, "adding a row"))
     }

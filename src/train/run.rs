@@ -248,7 +248,7 @@ impl Run {
     }
 
     fn row(&self, reports: &[Report]) -> Row {
-        let rounded = |number: f64, decimals: f64| (number * decimals).round() / decimals;
+        let rounded = |number: f64, parts: f64| (number * parts).round() / parts;
         let mean = |number: fn(&Report) -> f64| {
             rounded(reports.iter().map(number).sum::<f64>() / reports.len().max(1) as f64, 1e6)
         };

@@ -20,7 +20,7 @@ pub struct Trained {
 
 /// The averaged weights of a stage, and what they have behind them.
 pub struct TrainedStage {
-    /// The network in its frame, folded for sampling.
+    /// The network with its preconditioning, folded for sampling.
     pub stage: Stage,
     /// Pictures seen, repeats included.
     pub images_seen: u64,
@@ -85,7 +85,7 @@ pub(super) fn write_bands(folder: &StageFolder, bands: &Bands) -> Result<(), Tra
     Ok(files::write(&path, text.as_bytes())?)
 }
 
-/// The frame that a stage was begun in.
+/// The preconditioning that a stage was begun with.
 pub(super) fn read_preconditioning(folder: &StageFolder, config: &TrainConfig) -> Result<Preconditioning, TrainError> {
     let path = folder.bands();
     let bands = serde_json::from_slice(&files::read(&path)?)

@@ -137,7 +137,7 @@ impl Trainer {
         }
     }
 
-    /// The frame that the network is trained in.
+    /// The preconditioning that the network is trained with.
     pub fn preconditioning(&self) -> &Preconditioning {
         &self.preconditioning
     }

@@ -23,7 +23,7 @@ const MOST_COMPRESSED: usize = 16;
 /// A model out of a weight file.
 #[derive(Debug, Clone)]
 pub struct Weights {
-    /// The network in its frame, ready to sample.
+    /// The network with its preconditioning, ready to sample.
     pub model: Model,
     /// What the file says about it.
     pub description: Description,

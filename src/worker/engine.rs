@@ -32,8 +32,13 @@ impl WorkerState {
     pub fn opening(kind: Kind) -> Self {
         let (send, receive) = oneshot::channel();
         spawn_local(async move {
+            let opened = kind.open().await;
+            if let Err(reason) = &opened {
+                // Now rather than when the weights are here: the page has another engine to fetch.
+                scope::post(&WorkerOutput::Unfit { reason: reason.clone() });
+            }
             // Nobody listens any more: the worker is about to end.
-            let _ = send.send(kind.open().await);
+            let _ = send.send(opened);
         });
         Self { opening: Some(receive), loaded: None, wanted: None }
     }

@@ -170,7 +170,7 @@ fn network() -> (UNetConfig, UNet) {
     (config, unet)
 }
 
-fn look(unet: &UNet, setting: Setting) -> Vec<f32> {
+fn evaluate(unet: &UNet, setting: Setting) -> Vec<f32> {
     let x = BatchNoise::new(&[1, 1], [8, 8, 12], &Device::flex()).draw();
     unet.forward_in(x, &[0.1, 0.1], setting).into_data().try_into_vec().unwrap()
 }
@@ -188,12 +188,12 @@ fn a_network_told_of_nothing_is_the_network_that_cannot_be_told() {
     let changes = |values: [f32; 2 * LABELS]| {
         Some(Tensor::<2>::from_data(TensorData::new(values.to_vec(), [2, LABELS]), &device))
     };
-    let without = look(&unet, plain());
-    assert_eq!(look(&told, Setting { changes: changes([0.0; 2 * LABELS]), ..plain() }), without);
-    assert_eq!(look(&told, plain()), without);
+    let without = evaluate(&unet, plain());
+    assert_eq!(evaluate(&told, Setting { changes: changes([0.0; 2 * LABELS]), ..plain() }), without);
+    assert_eq!(evaluate(&told, plain()), without);
     // Only the second picture's label says that something was done.
     let second = changes(std::array::from_fn(|i| if i == LABELS { 1.0 } else { 0.0 }));
-    let found = look(&told, Setting { changes: second, ..plain() });
+    let found = evaluate(&told, Setting { changes: second, ..plain() });
     assert_eq!(halves(&found).0, halves(&without).0);
     assert_ne!(halves(&found).1, halves(&without).1);
     // What only training needs is not in what is exported.
@@ -206,9 +206,9 @@ fn dropout_leaves_out_channels_by_picture_and_stream_and_keeps_the_scale() {
     let (_, unet) = network();
     let dropped = |share, seeds: [u64; 2]| {
         let streams = seeds.map(|seed| Noise::new(seed, Purpose::Dropout)).to_vec();
-        look(&unet, Setting { dropout: Some(Dropout { share, streams }), ..Setting::plain(Arithmetic::FULL) })
+        evaluate(&unet, Setting { dropout: Some(Dropout { share, streams }), ..Setting::plain(Arithmetic::FULL) })
     };
-    let without = look(&unet, Setting::plain(Arithmetic::FULL));
+    let without = evaluate(&unet, Setting::plain(Arithmetic::FULL));
     let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
     assert!(close(&dropped(1e-12, [1, 2]), &without), "nothing left out");
     let half = dropped(0.5, [1, 1]);

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use tempfile::TempDir;
 use thirtyfour::prelude::*;
 use tiny_http::{Header, Response, Server};
 
@@ -61,7 +62,9 @@ impl Session {
     /// When there is no chromedriver, or it starts no browser within a minute.
     pub async fn start(flags: &[&str], downloads: Option<&Path>) -> anyhow::Result<Self> {
         let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".into());
+        let profile = tempfile::tempdir()?;
         let mut caps = DesiredCapabilities::chrome();
+        caps.add_arg(&format!("--user-data-dir={}", profile.path().display()))?;
         for flag in CHROME_FLAGS.iter().chain(flags) {
             caps.add_arg(flag)?;
         }
@@ -71,7 +74,7 @@ impl Session {
         if let Ok(chrome) = std::env::var("CHROME") {
             caps.set_binary(&chrome)?;
         }
-        Self::with(&program, caps.into()).await
+        Self::with(&program, &[], caps.into(), profile).await
     }
 
     /// Starts a fresh Firefox without a window. The programs are those that the environment variables GECKODRIVER and FIREFOX name,
@@ -86,23 +89,26 @@ impl Session {
         if !there(&driver) || !there(browser.as_deref().unwrap_or("firefox")) {
             return Ok(None);
         }
+        let profiles = tempfile::tempdir()?;
+        let root = format!("--profile-root={}", profiles.path().display());
         let mut caps = DesiredCapabilities::firefox();
         caps.add_arg("-headless")?;
         if let Some(browser) = browser {
             caps.set_firefox_binary(&browser)?;
         }
-        Self::with(&driver, caps.into()).await.map(Some)
+        Self::with(&driver, &[root], caps.into(), profiles).await.map(Some)
     }
 
-    async fn with(program: &str, caps: Capabilities) -> anyhow::Result<Self> {
+    async fn with(program: &str, arguments: &[String], caps: Capabilities, profile: TempDir) -> anyhow::Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let process = Command::new(program)
             .arg(format!("--port={port}"))
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("{program} could not be started: run make test, which installs it"))?;
-        let process = Ended(process);
+        let process = Ended { driver: process, profile };
         let started = Instant::now();
         loop {
             match WebDriver::new(format!("http://127.0.0.1:{port}"), caps.clone()).await {
@@ -119,13 +125,18 @@ impl Session {
     }
 }
 
-/// A process that ends with whoever holds it.
-struct Ended(Child);
+/// A driver that ends with whoever holds it, and its browser too: a test that panics says goodbye to neither.
+struct Ended {
+    driver: Child,
+    /// The browser's own: it stands in the command line of each of its processes.
+    profile: TempDir,
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+        let _ = Command::new("pkill").args(["-KILL", "-f"]).arg(self.profile.path()).status();
     }
 }
 

@@ -60,6 +60,19 @@ async fn the_first_butterfly_hatches_by_itself_unless_less_motion_is_wanted() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
+async fn an_address_that_makes_no_sense_hatches_nothing_else_instead() {
+    let browser = Browser::eager().await;
+    browser.open(&format!("{}?weights=weights/tiny.safetensors&seed=7&steps=65", serve(Fault::None))).await;
+    browser.wait_for("device", "an engine", |text| text.contains("CPU")).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let status = browser.text("status").await;
+    assert!(status.contains("steps"), "{status}");
+    assert_eq!(browser.run::<usize>("return document.getElementById('strip').childElementCount;").await, 0);
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
 async fn a_page_and_an_engine_of_different_builds_do_not_meet() {
     let browser = Browser::start(false).await;
     browser.open(&format!("{}?{GOLDEN}", serve(Fault::OtherBuild))).await;

@@ -83,7 +83,7 @@ async fn web_gpu_gives_the_golden_butterfly() {
     browser.end().await;
 }
 
-/// What WebGPU was asked for so far, as `tests/shared/count.js` counts it.
+/// What WebGPU was asked for so far, as `tests/browser/src/count.js` counts it.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Counts {
@@ -174,7 +174,7 @@ async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new(
     let [first, second, third] = counts[..] else { unreachable!() };
     let a_step =
         |count: fn(&Counts) -> i64| ((count(&third) - count(&second)) - (count(&second) - count(&first))) as f64 / 8.0;
-    // The network, its frame, the sampler's arithmetic, and reading two pictures back to show them.
+    // The network, its preconditioning, the sampler's arithmetic, and reading two pictures back to show them.
     let (dispatches, submits) = (a_step(|counts| counts.dispatches), a_step(|counts| counts.submits));
     assert!((60.0..=120.0).contains(&dispatches), "{dispatches} dispatches a step");
     assert!(submits <= 4.0, "{submits} submits a step");
@@ -219,7 +219,7 @@ async fn four_butterflies_hatch_at_once_and_are_the_ones_that_hatch_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
-async fn a_wish_for_four_can_be_withdrawn_while_helpers_wake() {
+async fn a_request_for_four_can_be_withdrawn_while_helpers_wake() {
     let browser = Browser::start(false).await;
     browser.open(&format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None))).await;
     browser.wait_for("status", "Ready", |text| text == "Ready.").await;

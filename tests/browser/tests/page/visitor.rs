@@ -158,7 +158,7 @@ impl Browser {
             .await
     }
 
-    /// Chromium without WebGPU, as most visitors have set it.
+    /// Chromium without WebGPU, whose visitor, like most, has not asked for less motion.
     pub async fn eager() -> Self {
         Self::with(NO_WEBGPU_FLAGS, &[]).await
     }
