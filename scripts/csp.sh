@@ -29,9 +29,12 @@ while [[ $rest == *"<script"* ]]; do
   body=${body%%</script>*}
   if ! [[ $tag =~ $has_source ]]; then
     hex=$(printf '%s' "$body" | digest)
+    hex=${hex%% *}
     # The digest as bytes.
+    bytes=
+    for ((at = 0; at < ${#hex}; at += 2)); do bytes+="\\x${hex:at:2}"; done
     # shellcheck disable=SC2059 # the escapes are the message
-    hash=$(printf "$(sed 's/../\\x&/g' <<<"${hex%% *}")" | base64)
+    hash=$(printf "$bytes" | base64)
     hashes+=" 'sha256-$hash'"
   fi
 done
