@@ -142,7 +142,7 @@ pub fn main() -> anyhow::Result<()> {
         generated: count,
         sampler: arguments.sampler,
         steps: plan.steps,
-        evaluations: plan.evaluations(model.stages().len()),
+        evaluations: plan.evaluations(&model),
         device: chosen.name.clone(),
         seconds_a_picture,
         judgements: Vec::new(),

@@ -78,7 +78,7 @@ pub fn main() -> anyhow::Result<()> {
         None => NoiseLevels::default(),
     };
     let plan = Plan { sampler: arguments.sampler, levels, steps: arguments.steps as usize };
-    let bar = terminal::bar("sampling", seeds.len() as u64 * plan.all_steps(model.stages().len()) as u64);
+    let bar = terminal::bar("sampling", seeds.len() as u64 * plan.all_steps(&model) as u64);
     let mut rows: Vec<Vec<Picture>> = Vec::new();
     for seeds in seeds.chunks(arguments.batch_size as usize) {
         let cascade = Cascade::new(&model, plan, seeds, &chosen.device);

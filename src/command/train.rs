@@ -14,6 +14,7 @@ use super::{memory, shipped};
 use crate::data::{Dataset, Squaring};
 use crate::device::{self, DeviceChoice};
 use crate::diffusion::Stage;
+use crate::files;
 use crate::terminal::say;
 use crate::train::{
     Limits, Outcome, Precision, Run, RunFolder, StageConfig, StopReason, TrainConfig, Trained, Which, has_begun,
@@ -78,6 +79,9 @@ struct Arguments {
     /// Precision of the convolutions
     #[arg(long)]
     precision: Option<Precision>,
+    /// Tune the last stage, or that of --stage, against a discriminator, so that a single evaluation makes its detail; wants --from
+    #[arg(long)]
+    adversarial: bool,
     /// Start from the weights of a file instead of random ones; the network then has the file's shape
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "image_size"])]
     from: Option<PathBuf>,
@@ -86,6 +90,13 @@ struct Arguments {
     export: Option<PathBuf>,
     #[command(flatten)]
     about: About,
+}
+
+impl Arguments {
+    /// The only stage that is meant, counted from 1: tuning is for one of them.
+    fn only_stage(&self, stages: usize) -> Option<usize> {
+        self.stage.or(self.adversarial.then_some(stages))
+    }
 }
 
 /// Runs the command.
@@ -126,11 +137,14 @@ pub fn main() -> anyhow::Result<()> {
     let dataset = Dataset::load(&config.data, size, config.squaring)?;
     say(&format!("{}: {} pictures at {size} × {size}", dataset.name(), dataset.len()));
 
-    let numbers = match arguments.stage {
+    let numbers = match arguments.only_stage(config.stages.len()) {
         Some(number) => number.saturating_sub(1)..number,
         None => 0..config.stages.len(),
     };
     let _lock = folder.lock()?;
+    if let Some(path) = &arguments.from {
+        folder.begin_with(&files::read(path)?, config.stages.len())?;
+    }
     interruption.training.store(true, Ordering::Relaxed);
     let mut left = arguments.time_limit;
     for number in numbers.clone() {
@@ -219,9 +233,14 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
     {
         bail!("there is no stage {number}: the run has {stages}");
     }
+    let only = arguments.only_stage(stages);
     for (number, stage) in (1..).zip(&mut config.stages) {
-        if arguments.stage.is_some_and(|only| only != number) {
+        if only.is_some_and(|only| only != number) {
             continue;
+        }
+        if arguments.adversarial {
+            stage.adversarial.get_or_insert_default();
+            stage.learning_rate = StageConfig::ADVERSARIAL_RATE;
         }
         stage.batch_size = arguments.batch_size.unwrap_or(stage.batch_size);
         stage.learning_rate = arguments.learning_rate.unwrap_or(stage.learning_rate);

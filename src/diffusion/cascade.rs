@@ -26,9 +26,13 @@ const SHARE_OF_STEPS: usize = 3;
 const MOST_STEPS_OF_DETAIL: usize = 8;
 
 impl Plan {
-    /// Steps of a stage, counted from zero.
-    pub fn steps_of(&self, stage: usize) -> usize {
-        if stage == 0 { self.steps } else { self.steps.div_ceil(SHARE_OF_STEPS).min(MOST_STEPS_OF_DETAIL) }
+    /// Steps of a stage, counted from zero: those that it was `tuned` for, if it was.
+    pub fn steps_of(&self, stage: usize, tuned: Option<usize>) -> usize {
+        match (tuned, stage) {
+            (Some(steps), _) => steps,
+            (None, 0) => self.steps,
+            (None, _) => self.steps.div_ceil(SHARE_OF_STEPS).min(MOST_STEPS_OF_DETAIL),
+        }
     }
 
     /// The sampler of a stage, counted from zero. What the second order finds in detail is grain: on real small
@@ -37,14 +41,17 @@ impl Plan {
         if stage == 0 { self.sampler } else { Sampler::Ddpm }
     }
 
-    /// Steps of all `stages` together.
-    pub fn all_steps(&self, stages: usize) -> usize {
-        (0..stages).map(|stage| self.steps_of(stage)).sum()
+    /// Steps of all stages of a model together.
+    pub fn all_steps(&self, model: &SamplingModel) -> usize {
+        (0..).zip(model.stages()).map(|(number, stage)| self.steps_of(number, stage.tuned_steps())).sum()
     }
 
-    /// How often the networks of all `stages` are asked.
-    pub fn evaluations(&self, stages: usize) -> usize {
-        (0..stages).map(|stage| self.sampler_of(stage).evaluations(self.steps_of(stage))).sum()
+    /// How often the networks of all stages of a model are asked.
+    pub fn evaluations(&self, model: &SamplingModel) -> usize {
+        (0..)
+            .zip(model.stages())
+            .map(|(number, stage)| self.sampler_of(number).evaluations(self.steps_of(number, stage.tuned_steps())))
+            .sum()
     }
 }
 
@@ -92,14 +99,14 @@ impl<'a> Cascade<'a> {
 
     /// How many steps the whole walk has.
     pub fn steps(&self) -> usize {
-        self.plan.all_steps(self.model.stages().len())
+        self.plan.all_steps(self.model)
     }
 
     fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Conditioned<'a>>> {
         let this: &'a SamplingStage = self.model.stages().get(stage)?;
         let size = this.image_size();
         let noise = BatchNoise::of_stage(&self.seeds, stage, [3, size, size], &self.device);
-        let sigmas = this.sigmas(self.plan.levels, self.plan.steps_of(stage));
+        let sigmas = this.sigmas(self.plan.levels, self.plan.steps_of(stage, this.tuned_steps()));
         Some(Sampling::new(this.denoiser(under), self.plan.sampler_of(stage), sigmas, noise))
     }
 

@@ -57,6 +57,6 @@ pub use self::{
     sampler::{Denoiser, Sampling, Step},
     sampling_model::{Conditioned, SamplingModel, SamplingStage},
     shape::{ShapeError, StageShape, check_shapes},
-    training::NoiseDensity,
+    training::{NoiseDensity, NoisyBatch},
 };
 pub use method::{DEFAULT_STEPS, ParseSamplerError, Sampler};

@@ -17,6 +17,8 @@ pub struct Stage {
     pub unet: UNet,
     /// How its input and output are scaled.
     pub preconditioning: Preconditioning,
+    /// How many steps it was tuned for, if it was; else it takes any number.
+    pub steps: Option<usize>,
 }
 
 impl Stage {

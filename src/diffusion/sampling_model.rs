@@ -55,6 +55,7 @@ pub struct SamplingStage {
     shape: StageShape,
     preconditioning: Preconditioning,
     enlargement: Option<Enlargement>,
+    tuned_steps: Option<usize>,
     one: Tensor<1>,
     /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
     scales: Tensor<4>,
@@ -69,6 +70,7 @@ impl SamplingStage {
             shape: stage.shape.clone(),
             preconditioning: stage.preconditioning.clone(),
             enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
+            tuned_steps: stage.steps,
             one: Tensor::ones([1], device),
             scales: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
             device: device.clone(),
@@ -83,6 +85,11 @@ impl SamplingStage {
     /// Whether the stage adds detail to a picture.
     pub fn is_conditioned(&self) -> bool {
         self.shape.is_conditioned()
+    }
+
+    /// How many steps the stage was tuned for, if it was.
+    pub fn tuned_steps(&self) -> Option<usize> {
+        self.tuned_steps
     }
 
     /// The scale of the stage's data, on which its noise levels are measured.

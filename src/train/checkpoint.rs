@@ -11,14 +11,18 @@ use thiserror::Error;
 use super::gradients::Weights;
 use super::trainer::Trainer;
 use crate::files::{self, FileError};
-use crate::unet::UNet;
 
 /// How many checkpoints a run keeps.
 const KEPT: usize = 3;
 
-const MODEL: &str = "model.bpk";
-const AVERAGE: &str = "average.bpk";
-const MOMENTS: [&str; 2] = ["first-moment.bpk", "second-moment.bpk"];
+/// Weights, their average and both moments; and those of a discriminator.
+const NETWORK: [&str; 4] = ["model.bpk", "average.bpk", "first-moment.bpk", "second-moment.bpk"];
+const DISCRIMINATOR: [&str; 4] = [
+    "discriminator.bpk",
+    "discriminator-average.bpk",
+    "discriminator-first-moment.bpk",
+    "discriminator-second-moment.bpk",
+];
 const STATE: &str = "state.toml";
 
 /// What a checkpoint says about itself.
@@ -93,12 +97,9 @@ fn write(folder: &Path, trainer: &Trainer, state: &State) -> Result<PathBuf, Che
         .tempdir_in(folder)
         .map_err(FileError::at(folder, "making a temporary folder in this one"))?;
     let part = |name: &str| aside.path().join(name);
-    let written =
-        |path: PathBuf| move |error: RecordError| CheckpointError::Unwritten { path, reason: error.to_string() };
-
-    let Weights { model, average, moments: [first, second] } = &trainer.weights;
-    for (name, module) in [(MODEL, model), (AVERAGE, average), (MOMENTS[0], first), (MOMENTS[1], second)] {
-        module.clone().into_record().save(part(name)).map_err(written(part(name)))?;
+    write_weights(aside.path(), NETWORK, &trainer.weights)?;
+    if let Some(adversary) = &trainer.adversary {
+        write_weights(aside.path(), DISCRIMINATOR, &adversary.weights)?;
     }
     let text = toml::to_string(state)
         .map_err(|error| CheckpointError::Unwritten { path: part(STATE), reason: error.to_string() })?;
@@ -113,25 +114,47 @@ fn write(folder: &Path, trainer: &Trainer, state: &State) -> Result<PathBuf, Che
     Ok(place)
 }
 
+fn write_weights<M: Module>(place: &Path, names: [&str; 4], weights: &Weights<M>) -> Result<(), CheckpointError> {
+    let Weights { model, average, moments: [first, second] } = weights;
+    for (name, module) in names.into_iter().zip([model, average, first, second]) {
+        let path = place.join(name);
+        module
+            .clone()
+            .into_record()
+            .save(&path)
+            .map_err(|error| CheckpointError::Unwritten { path, reason: error.to_string() })?;
+    }
+    Ok(())
+}
+
+/// Weights out of a checkpoint, put into others of the same shape.
+fn read_weights<M: Module>(place: &Path, names: [&str; 4], into: Weights<M>) -> Result<Weights<M>, CheckpointError> {
+    let put = |name: &str, module: M| {
+        let path = place.join(name);
+        let damaged = |error: RecordError| CheckpointError::Damaged { path: path.clone(), reason: error.to_string() };
+        module.try_load_record(ModuleRecord::load(&path).map_err(damaged)?).map_err(damaged)
+    };
+    let [model, average, first, second] = names;
+    let [of_first, of_second] = into.moments;
+    Ok(Weights {
+        model: put(model, into.model)?,
+        average: put(average, into.average)?,
+        moments: [put(first, of_first)?, put(second, of_second)?],
+    })
+}
+
 /// Puts the newest checkpoint below `folder` into `trainer`.
 pub fn load_latest(folder: &Path, trainer: Trainer) -> Result<(Trainer, State), CheckpointError> {
     let place = latest(folder)?;
     let state = read_state(&place)?;
-    let record = |name: &str| {
-        let path = place.join(name);
-        ModuleRecord::load(&path).map_err(|error| CheckpointError::Damaged { path, reason: error.to_string() })
-    };
-    let damaged = |name: &str| {
-        let path = place.join(name);
-        move |error: RecordError| CheckpointError::Damaged { path, reason: error.to_string() }
-    };
-    let put = |name: &str, module: UNet| module.try_load_record(record(name)?).map_err(damaged(name));
     let mut trainer = trainer;
-    let Weights { model, average, moments: [first, second] } = trainer.weights;
-    trainer.weights = Weights {
-        model: put(MODEL, model)?,
-        average: put(AVERAGE, average)?,
-        moments: [put(MOMENTS[0], first)?, put(MOMENTS[1], second)?],
+    trainer.weights = read_weights(&place, NETWORK, trainer.weights)?;
+    trainer.adversary = match trainer.adversary {
+        Some(mut adversary) => {
+            adversary.weights = read_weights(&place, DISCRIMINATOR, adversary.weights)?;
+            Some(adversary)
+        }
+        None => None,
     };
     trainer.step = state.step;
     trainer.continued = state.continued;

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::adversary::Adversarial;
 use crate::data::{DEFAULT_SOURCE, Squaring};
 use crate::diffusion::{DEFAULT_STEPS, NoiseDensity, Prediction, Sampler, ShapeError, StageShape, check_shapes};
 use crate::files::{self, FileError};
@@ -82,6 +83,8 @@ pub struct StageConfig {
     pub time_share: f64,
     /// Which noise levels training looks at.
     pub noise_density: NoiseDensity,
+    /// Tunes weights that were trained before for a single evaluation, against a discriminator; none trains as usual.
+    pub adversarial: Option<Adversarial>,
     /// What the stage makes, and with which layers.
     pub shape: StageShape,
 }
@@ -125,6 +128,7 @@ impl Default for StageConfig {
             dropout: 0.1,
             time_share: 2.0,
             noise_density: NoiseDensity::default(),
+            adversarial: None,
             shape: StageShape {
                 image_size: 32,
                 patch: 2,
@@ -165,6 +169,9 @@ impl StageConfig {
         vec![base, detail]
     }
 
+    /// The learning rate where nobody names another for adversarial tuning.
+    pub const ADVERSARIAL_RATE: f64 = 1e-2;
+
     /// The learning rate of a step, counted from zero: a linear rise, then half a cosine down to zero at the last step.
     pub fn learning_rate_at(&self, step: u64) -> f64 {
         let warmup = ((step + 1) as f64 / (self.warmup_steps + 1) as f64).min(1.0);
@@ -174,7 +181,7 @@ impl StageConfig {
     }
 
     fn validate(&self, stage: usize) -> Result<(), ConfigError> {
-        let check = |fine: bool, field, found: String, needed| {
+        let check = |fine: bool, field: &str, found: String, needed| {
             if fine {
                 Ok(())
             } else {
@@ -195,9 +202,26 @@ impl StageConfig {
         check((0.0..=1.0).contains(&share), "change_share", share.to_string(), "from 0 to 1")?;
         check((0.0..1.0).contains(&self.dropout), "dropout", self.dropout.to_string(), "from 0 to below 1")?;
         check(positive(self.time_share), "time_share", self.time_share.to_string(), "above 0")?;
-        let NoiseDensity { mean, deviation } = self.noise_density;
-        check(positive(deviation), "noise_density.deviation", deviation.to_string(), "above 0")?;
-        check(mean.abs() < 20.0, "noise_density.mean", mean.to_string(), "from -20 to 20: it is the mean of ln sigma")
+        let mut densities = vec![("noise_density", self.noise_density)];
+        if let Some(Adversarial { reconstruction, gradient_penalty, discriminator_rate, noise_density, ema_decay }) =
+            self.adversarial
+        {
+            let fine = reconstruction.is_finite() && reconstruction >= 0.0;
+            check(fine, "adversarial.reconstruction", reconstruction.to_string(), "0 or above")?;
+            let fine = gradient_penalty.is_finite() && gradient_penalty >= 0.0;
+            check(fine, "adversarial.gradient_penalty", gradient_penalty.to_string(), "0 or above")?;
+            let rate = discriminator_rate;
+            check(positive(rate), "adversarial.discriminator_rate", rate.to_string(), "above 0")?;
+            let fine = (0.0..1.0).contains(&ema_decay);
+            check(fine, "adversarial.ema_decay", ema_decay.to_string(), "from 0 to below 1")?;
+            densities.push(("adversarial.noise_density", noise_density));
+        }
+        for (of, NoiseDensity { mean, deviation }) in densities {
+            check(positive(deviation), &format!("{of}.deviation"), deviation.to_string(), "above 0")?;
+            let needed = "from -20 to 20: it is the mean of ln sigma";
+            check(mean.abs() < 20.0, &format!("{of}.mean"), mean.to_string(), needed)?;
+        }
+        Ok(())
     }
 }
 

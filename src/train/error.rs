@@ -8,6 +8,7 @@ use crate::files::FileError;
 use crate::picture::PictureError;
 use crate::quality::NetworkError;
 use crate::unet::UNetConfigError;
+use crate::weights::WeightsError;
 
 /// Why training ended badly.
 #[derive(Debug, Error)]
@@ -55,6 +56,26 @@ pub enum TrainError {
         found: usize,
         /// How many there are.
         stages: usize,
+    },
+    /// A run that began with other weights than are named now.
+    #[error("{0} holds a run that did not begin with these weights: choose another --out")]
+    BeganOtherwise(String),
+    /// What the run began with cannot be read.
+    #[error("{path}, which the run began with: {source}")]
+    From {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: WeightsError,
+    },
+    /// A discriminator without what it needs.
+    #[error(
+        "stage {number} is to be tuned against a discriminator, which begins with trained weights and on one device: name \
+         them with --from, and leave out --devices"
+    )]
+    Adversarial {
+        /// Which stage, from one.
+        number: usize,
     },
     /// The stage's bands cannot be read.
     #[error("{path}: {reason}. Start the stage anew, or restore the file")]

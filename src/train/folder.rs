@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::error::TrainError;
+use super::trained::has_begun;
 use crate::files::{self, FileError};
 
 /// Where a run keeps its files.
@@ -45,9 +46,28 @@ impl RunFolder {
         self.0.join("config.toml")
     }
 
+    /// The weight file that the run began with, if there was one.
+    pub fn from(&self) -> PathBuf {
+        self.0.join("from.safetensors")
+    }
+
     /// The pictures that were left out, one a line.
     pub fn skipped(&self) -> PathBuf {
         self.0.join("skipped.txt")
+    }
+
+    /// Keeps the weight file that a run of so many stages begins with: what the run does not train is exported from there.
+    ///
+    /// # Errors
+    /// When the run has begun already, and otherwise, or the file cannot be written.
+    pub fn begin_with(&self, weights: &[u8], stages: usize) -> Result<(), TrainError> {
+        let path = self.from();
+        let begun = (0..stages).any(|number| has_begun(self, number));
+        match files::read(&path) {
+            Ok(there) if there == weights => Ok(()),
+            _ if begun => Err(TrainError::BeganOtherwise(self.0.display().to_string())),
+            _ => Ok(files::write(&path, weights)?),
+        }
     }
 
     /// What a stage keeps, counted from zero.

@@ -5,10 +5,9 @@ use burn::optim::{GradientsParams, MultiGradientsParams};
 use burn::tensor::{Device, Tensor};
 
 use crate::kernels::training::{self, State, Update};
-use crate::unet::UNet;
 
 /// The mean gradient over several devices, and its norm over all parameters, `[1]`.
-pub fn mean(model: &UNet, gradients: MultiGradientsParams, device: &Device) -> (GradientsParams, Tensor<1>) {
+pub fn mean(model: &impl Module, gradients: MultiGradientsParams, device: &Device) -> (GradientsParams, Tensor<1>) {
     let share = 1.0 / gradients.grads.len().max(1) as f64;
     let mut gather = Gather { gradients, share, device: device.clone(), merged: GradientsParams::new(), squares: None };
     model.visit(&mut gather);
@@ -41,7 +40,7 @@ impl ModuleVisitor for Gather {
 }
 
 /// The norm of all weights of a model, `[1]`, without gradients.
-pub fn norm(model: &UNet) -> Tensor<1> {
+pub fn norm(model: &impl Module) -> Tensor<1> {
     let mut squares = Squares(None);
     model.visit(&mut squares);
     squares.0.unwrap_or_else(|| Tensor::zeros([1], &Device::flex())).sqrt()
@@ -61,18 +60,18 @@ impl ModuleVisitor for Squares {
 
 /// Weights with what training keeps beside them, all of one shape.
 #[derive(Clone)]
-pub struct Weights {
+pub struct Weights<M> {
     /// The weights.
-    pub model: UNet,
+    pub model: M,
     /// Their moving average.
-    pub average: UNet,
+    pub average: M,
     /// The moving averages of the gradient and of its square.
-    pub moments: [UNet; 2],
+    pub moments: [M; 2],
 }
 
-impl Weights {
+impl<M: Module> Weights<M> {
     /// Fresh moments and average for some weights.
-    pub fn new(model: UNet) -> Self {
+    pub fn new(model: M) -> Self {
         let average = model.valid();
         let zeros = average.clone().map(&mut Zeros);
         Self { model, average, moments: [zeros.clone(), zeros] }
@@ -103,7 +102,7 @@ impl ModuleMapper for Zeros {
 }
 
 /// All tensors of a model by parameter, in burn's own container for tensors of any rank.
-fn by_parameter(model: &UNet) -> GradientsParams {
+fn by_parameter(model: &impl Module) -> GradientsParams {
     let mut all = ByParameter(GradientsParams::new());
     model.visit(&mut all);
     all.0

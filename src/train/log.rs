@@ -32,6 +32,9 @@ pub struct Row {
     pub gradient_norm: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
+    /// Mean loss of the discriminator, if there is one.
+    #[serde(default)]
+    pub discriminator_loss: Option<f64>,
 }
 
 impl Stepped for Row {

@@ -3,6 +3,7 @@
 //! One step, read from top to bottom, is [`Trainer::step`]; what surrounds it (when to stop, what to write) is
 //! [`Run::train`].
 
+mod adversary;
 mod checkpoint;
 mod config;
 mod error;
@@ -16,6 +17,7 @@ mod run;
 mod trained;
 mod trainer;
 
+pub use adversary::Adversarial;
 pub use checkpoint::CheckpointError;
 pub use config::{ConfigError, Precision, StageConfig, TrainConfig};
 pub use error::TrainError;

@@ -88,6 +88,9 @@ impl Run {
         if checkpoint::any(&folder.checkpoints())? {
             return Err(TrainError::FolderHoldsRun(run_folder.path().display().to_string()));
         }
+        if stage.adversarial.is_some() && (from.is_none() || devices.len() > 1) {
+            return Err(TrainError::Adversarial { number: number + 1 });
+        }
         let trainer = match from {
             Some(Stage { unet, preconditioning, .. }) => {
                 Trainer::new(&config, &stage, preconditioning, devices)?.continue_from(unet)
@@ -259,6 +262,10 @@ impl Run {
             loss: mean(|report| report.loss),
             gradient_norm: mean(|report| report.gradient_norm),
             learning_rate: rounded(reports.last().map_or(0.0, |report| report.learning_rate), 1e8),
+            discriminator_loss: reports
+                .iter()
+                .all(|report| report.discriminator_loss.is_some())
+                .then(|| mean(|report| report.discriminator_loss.unwrap_or_default())),
         }
     }
 

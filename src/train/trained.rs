@@ -9,6 +9,7 @@ use super::folder::{RunFolder, StageFolder};
 use super::trainer::Trainer;
 use crate::diffusion::{Bands, Model, Preconditioning, Stage};
 use crate::files;
+use crate::weights::{self, StageDescription, Weights};
 
 /// The averaged weights of a run.
 pub struct Trained {
@@ -30,15 +31,32 @@ pub struct TrainedStage {
 
 impl Trained {
     /// The averaged weights in a run folder, without the pictures that they learned from: of the first stage and those
-    /// after it, as far as they have begun.
+    /// after it, as far as they have begun. What a run began with counts: stages that it did not train are as its weight
+    /// file had them, and pictures and seconds are those of both.
     ///
     /// # Errors
-    /// When the first stage has no checkpoint, or one is damaged.
+    /// When the first stage has neither a checkpoint nor earlier weights, or something is damaged.
     pub fn read(folder: &RunFolder, config: &TrainConfig, which: Which, device: &Device) -> Result<Self, TrainError> {
         let mut trained = Self { stages: Vec::new(), pictures: 0 };
+        let from = began_with(folder, device)?;
         for (number, stage) in config.stages.iter().enumerate() {
-            if number > 0 && !has_begun(folder, number) {
-                break;
+            let before = from.as_ref().and_then(|from| {
+                Some((
+                    from.model.stages.get(number)?,
+                    from.description.stages.get(number)?,
+                    from.description.data.pictures,
+                ))
+            });
+            if !has_begun(folder, number) {
+                if let Some((stage, StageDescription { images_seen, seconds, .. }, pictures)) = before {
+                    trained.pictures = trained.pictures.max(pictures);
+                    let (images_seen, seconds) = (*images_seen, *seconds);
+                    trained.stages.push(TrainedStage { stage: stage.clone(), images_seen, seconds });
+                    continue;
+                }
+                if number > 0 {
+                    break;
+                }
             }
             let place = folder.stage(number);
             let checkpoints = match which {
@@ -51,7 +69,12 @@ impl Trained {
             let (trainer, state) = checkpoint::load_latest(&checkpoints, fresh)?;
             let State { images, seconds, pictures, .. } = state;
             trained.pictures = pictures;
-            trained.stages.push(TrainedStage { stage: trainer.stage(), images_seen: images, seconds });
+            let (images_before, seconds_before) = before.map_or((0, 0.0), |(_, of, _)| (of.images_seen, of.seconds));
+            trained.stages.push(TrainedStage {
+                stage: trainer.stage(),
+                images_seen: images + images_before,
+                seconds: seconds + seconds_before,
+            });
         }
         Ok(trained)
     }
@@ -60,6 +83,16 @@ impl Trained {
     pub fn model(&self) -> Model {
         Model { stages: self.stages.iter().map(|trained| trained.stage.clone()).collect() }
     }
+}
+
+/// The weights that a run began with, if it did not begin at random ones.
+fn began_with(folder: &RunFolder, device: &Device) -> Result<Option<Weights>, TrainError> {
+    let path = folder.from();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let decoded = weights::decode(&files::read(&path)?, device);
+    decoded.map(Some).map_err(|source| TrainError::From { path: path.display().to_string(), source })
 }
 
 /// Which checkpoint of a stage is meant.

@@ -5,6 +5,7 @@ use burn::optim::{GradientsParams, MultiGradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::adversary::{self, Adversary};
 use super::config::{StageConfig, TrainConfig};
 use super::gradients::{self, Weights};
 use super::measure;
@@ -19,16 +20,18 @@ const EPSILON: f64 = 1e-8;
 
 /// A stage in training: its network's weights, their moving average, and the optimiser's moments.
 pub struct Trainer {
-    pub(super) weights: Weights,
+    pub(super) weights: Weights<UNet>,
+    /// What the stage is tuned against, if it is.
+    pub(super) adversary: Option<Adversary>,
     pub(super) step: u64,
     /// Whether the weights had been trained before: their average is then worth keeping from the first step on.
     pub(super) continued: bool,
-    config: TrainConfig,
-    stage: StageConfig,
-    preconditioning: Preconditioning,
-    plan: BatchPlan,
-    devices: Vec<Device>,
-    arithmetic: Arithmetic,
+    pub(super) config: TrainConfig,
+    pub(super) stage: StageConfig,
+    pub(super) preconditioning: Preconditioning,
+    pub(super) plan: BatchPlan,
+    pub(super) devices: Vec<Device>,
+    pub(super) arithmetic: Arithmetic,
     on_cpu: bool,
 }
 
@@ -41,6 +44,8 @@ pub struct Report {
     pub gradient_norm: f64,
     /// The learning rate that the step used.
     pub learning_rate: f64,
+    /// The discriminator's loss, if there is one.
+    pub discriminator_loss: Option<f64>,
 }
 
 impl Trainer {
@@ -64,6 +69,7 @@ impl Trainer {
         let plan = BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip, change_share };
         let model = told_of_changes(UNet::new(&stage.shape.unet(), config.seed, &main)?, &plan, &main).materialize();
         Ok(Self {
+            adversary: stage.adversarial.map(|settings| Adversary::new(settings, &model, stage, config.seed)),
             weights: Weights::new(model),
             arithmetic: config.precision.on(&devices[0]),
             on_cpu: on_cpu(&devices[0]),
@@ -95,7 +101,10 @@ impl Trainer {
     pub fn continue_from(mut self, unet: UNet) -> Self {
         let main = self.devices[0].clone();
         let unet = told_of_changes(unet.to_device(&main), &self.plan, &main).materialize();
-        self.weights = Weights::new(unet.train().set_require_grad(true).renormalised());
+        let model = unet.train().set_require_grad(true).renormalised();
+        let settings = self.stage.adversarial;
+        self.adversary = settings.map(|settings| Adversary::new(settings, &model, &self.stage, self.config.seed));
+        self.weights = Weights::new(model);
         self.continued = true;
         self
     }
@@ -134,6 +143,7 @@ impl Trainer {
             shape: self.stage.shape.clone(),
             unet: self.weights.average.clone().folded(),
             preconditioning: self.preconditioning.clone(),
+            steps: self.adversary.as_ref().map(|_| adversary::STEPS),
         }
     }
 
@@ -157,19 +167,15 @@ impl Trainer {
     }
 
     fn take_step(&mut self, dataset: &Dataset) -> Result<Report, String> {
+        if let Some(adversary) = self.adversary.take() {
+            let (adversary, report) = adversary.step(self, dataset)?;
+            self.adversary = Some(adversary);
+            return Ok(report);
+        }
         let learning_rate = self.stage.learning_rate_at(self.step);
         let (losses, gradients) = self.gradients(dataset)?;
         let (gradients, norm) = gradients::mean(&self.weights.model, gradients, &self.devices[0]);
-        let update = Update {
-            learning_rate,
-            betas: self.config.betas.map(f64::from),
-            epsilon: EPSILON,
-            weight_decay: self.config.weight_decay.into(),
-            time: self.step + 1,
-            // min(1, clip / norm); what is no number stays none and shows in the report.
-            gradient_scale: (norm.clone() / self.config.gradient_clip).clamp_min(1.0).recip(),
-            keep: if self.continued { self.config.ema_decay } else { self.config.ema_decay_at(self.step) },
-        };
+        let update = self.update(learning_rate, &norm);
         let weights = self.weights.clone();
         self.weights = weights.updated(gradients, update);
         self.step += 1;
@@ -179,7 +185,21 @@ impl Trainer {
         for part in losses {
             loss += read(part)? / count;
         }
-        Ok(Report { loss, gradient_norm: read(norm)?, learning_rate })
+        Ok(Report { loss, gradient_norm: read(norm)?, learning_rate, discriminator_loss: None })
+    }
+
+    /// AdamW's next step, for gradients of a norm.
+    pub(super) fn update(&self, learning_rate: f64, norm: &Tensor<1>) -> Update {
+        Update {
+            learning_rate,
+            betas: self.config.betas.map(f64::from),
+            epsilon: EPSILON,
+            weight_decay: self.config.weight_decay.into(),
+            time: self.step + 1,
+            // min(1, clip / norm); what is no number stays none and shows in the report.
+            gradient_scale: (norm.clone() / self.config.gradient_clip).clamp_min(1.0).recip(),
+            keep: if self.continued { self.config.ema_decay } else { self.config.ema_decay_at(self.step) },
+        }
     }
 
     /// Loss and gradient on each device, for its share of the batch.
@@ -217,24 +237,7 @@ impl Trainer {
         device: &Device,
         range: std::ops::Range<usize>,
     ) -> (Tensor<1>, GradientsParams, Device) {
-        let (pictures, changes) = if self.plan.change_share > 0.0 {
-            let (pictures, changes) = dataset.changed_batch(&self.plan, self.step, device);
-            (pictures, Some(changes))
-        } else {
-            (dataset.batch(&self.plan, self.step, device), None)
-        };
-        let count = pictures.dims()[0];
-        // A stream of noise for every picture that is ever shown.
-        let first = self.step * self.stage.batch_size as u64;
-        let mut streams: Vec<Noise> = (first..first + count as u64)
-            .map(|shown| Noise::indexed(self.config.seed, Purpose::Training, shown))
-            .collect();
-        let scale = self.preconditioning.bands.scale();
-        let sigmas: Vec<f64> = streams.iter_mut().map(|noise| scale * self.stage.noise_density.draw(noise)).collect();
-        let (clean, condition) = self.detail(pictures, &mut streams, device);
-        let bands = self.preconditioning.bands.from_pictures(clean);
-        let white = gaussian(bands.dims(), &mut streams, device);
-
+        let Examples { bands, condition, white, sigmas, changes, first, .. } = self.draw(dataset, device);
         let (start, length) = (range.start, range.len());
         let part = |whole: Tensor<4>| whole.narrow(0, start, length).autodiff();
         let condition = condition.map(part);
@@ -261,7 +264,47 @@ impl Trainer {
     }
 }
 
+/// A batch as a step learns from it.
+pub(super) struct Examples {
+    /// What the stage is to make, `[n, rows, columns, K]`.
+    pub bands: Tensor<4>,
+    /// What it is given to make it.
+    pub condition: Option<Tensor<4>>,
+    /// A noise level a picture.
+    pub sigmas: Vec<f64>,
+    /// Standard normal noise of the shape of the bands.
+    pub white: Tensor<4>,
+    /// What was done to each picture.
+    pub changes: Option<Tensor<2>>,
+    /// Each picture's own random numbers, for what more is needed.
+    pub streams: Vec<Noise>,
+    /// How many pictures were shown before.
+    pub first: u64,
+}
+
 impl Trainer {
+    /// The batch of this step.
+    pub(super) fn draw(&self, dataset: &Dataset, device: &Device) -> Examples {
+        let (pictures, changes) = if self.plan.change_share > 0.0 {
+            let (pictures, changes) = dataset.changed_batch(&self.plan, self.step, device);
+            (pictures, Some(changes))
+        } else {
+            (dataset.batch(&self.plan, self.step, device), None)
+        };
+        let count = pictures.dims()[0];
+        // A stream of noise for every picture that is ever shown.
+        let first = self.step * self.stage.batch_size as u64;
+        let mut streams: Vec<Noise> = (first..first + count as u64)
+            .map(|shown| Noise::indexed(self.config.seed, Purpose::Training, shown))
+            .collect();
+        let scale = self.preconditioning.bands.scale();
+        let sigmas: Vec<f64> = streams.iter_mut().map(|noise| scale * self.stage.noise_density.draw(noise)).collect();
+        let (clean, condition) = self.detail(pictures, &mut streams, device);
+        let bands = self.preconditioning.bands.from_pictures(clean);
+        let white = gaussian(bands.dims(), &mut streams, device);
+        Examples { bands, condition, sigmas, white, changes, streams, first }
+    }
+
     /// What the stage is to make of pictures, and what it is given to make it: a first stage makes whole pictures of
     /// nothing, a further one what is missing from pictures that were reduced and enlarged again, and made a little
     /// noisy, each by an amount of its own.
@@ -287,7 +330,7 @@ fn told_of_changes(unet: UNet, plan: &BatchPlan, device: &Device) -> UNet {
 }
 
 /// Standard normal numbers, each picture's from its own stream.
-fn gaussian(shape: [usize; 4], streams: &mut [Noise], device: &Device) -> Tensor<4> {
+pub(super) fn gaussian(shape: [usize; 4], streams: &mut [Noise], device: &Device) -> Tensor<4> {
     let [_, rows, columns, channels] = shape;
     let numbers: Vec<Vec<f32>> =
         streams.par_iter_mut().map(|noise| noise.gaussians(rows * columns * channels)).collect();
@@ -306,6 +349,6 @@ impl BatchShare {
     }
 }
 
-fn read(number: Tensor<1>) -> Result<f64, String> {
+pub(super) fn read(number: Tensor<1>) -> Result<f64, String> {
     number.try_into_scalar::<f32>().map(f64::from).map_err(|error| format!("{error:?}"))
 }

@@ -103,6 +103,21 @@ impl UNet {
 
     /// [`UNet::forward`] as training runs it; input and output are f32 in any arithmetic.
     pub fn forward_in(&self, x: Tensor<4>, labels: &[f64], setting: Setting) -> Tensor<4> {
+        let (mut operations, x) = self.enter(x, labels, setting);
+        let x = self.trunk().forward(&mut operations, x);
+        x.cast(FloatDType::F32) * self.head_gain.val().reshape([1, 1, 1, 1])
+    }
+
+    /// What the blocks on the way down put out, from the finest level to the coarsest, in f32: the same input as
+    /// [`UNet::forward_in`], for who asks what the network sees rather than what it says.
+    pub fn features(&self, x: Tensor<4>, labels: &[f64], setting: Setting) -> Vec<Tensor<4>> {
+        let (mut operations, x) = self.enter(x, labels, setting);
+        let (_, features) = self.trunk().encode(&mut operations, x);
+        features.into_iter().map(|feature| feature.cast(FloatDType::F32)).collect()
+    }
+
+    /// The embedding that every block is told, and the input with its channel of ones.
+    fn enter(&self, x: Tensor<4>, labels: &[f64], setting: Setting) -> (Training, Tensor<4>) {
         let Setting { arithmetic, changes, dropout } = setting;
         let device = x.device();
         let width = self.embed.inputs();
@@ -120,8 +135,7 @@ impl UNet {
         let [batch, rows, columns, _] = x.dims();
         let ones = Tensor::<4>::ones([batch, rows, columns, 1], &device);
         let x = Tensor::cat(vec![x, ones], 3).cast(arithmetic.storage);
-        let x = self.trunk().forward(&mut Training { embedding, arithmetic, dropout }, x);
-        x.cast(FloatDType::F32) * self.head_gain.val().reshape([1, 1, 1, 1])
+        (Training { embedding, arithmetic, dropout }, x)
     }
 
     /// What the network is made of, for whoever runs it or writes it down: kernels, and blocks for their modulations.

@@ -123,17 +123,7 @@ impl<K, M> Trunk<K, M> {
         K: Borrow<O::Weight>,
         M: Borrow<O::Modulation>,
     {
-        let mut x = o.convolve(x, self.stem.borrow());
-        let mut skips = Vec::new();
-        for (level, blocks) in self.down.iter().enumerate() {
-            if level > 0 {
-                x = o.halve(x);
-            }
-            for block in blocks {
-                x = block.forward(o, x);
-                skips.push(x.clone());
-            }
-        }
+        let (mut x, mut skips) = self.encode(o, x);
         x = self.middle.forward(o, x);
         for (level, blocks) in self.up.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
@@ -146,6 +136,26 @@ impl<K, M> Trunk<K, M> {
             }
         }
         o.convolve(x, self.head.borrow())
+    }
+
+    /// The network's way down alone: what leaves it, and what each block put out, from the finest level to the coarsest.
+    pub fn encode<O: Operations>(&self, o: &mut O, x: O::Value) -> (O::Value, Vec<O::Value>)
+    where
+        K: Borrow<O::Weight>,
+        M: Borrow<O::Modulation>,
+    {
+        let mut x = o.convolve(x, self.stem.borrow());
+        let mut features = Vec::new();
+        for (level, blocks) in self.down.iter().enumerate() {
+            if level > 0 {
+                x = o.halve(x);
+            }
+            for block in blocks {
+                x = block.forward(o, x);
+                features.push(x.clone());
+            }
+        }
+        (x, features)
     }
 
     /// The same network with something else for each kernel and modulation: `kernel` is also told the level, counted

@@ -64,13 +64,17 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
             card,
             "| stage {number} | {makes}; UNet of magnitude-preserving blocks (EDM2) on patches of {patch} × {patch}, widths {:?}, {} \
              block(s) a level, attention heads of {} channels at the coarsest; preconditioned by bands ({:?}); {} pictures seen \
-             ({epochs:.0} passes), {:.0} minutes |",
+             ({epochs:.0} passes), {:.0} minutes{} |",
             layers.widths,
             layers.depth,
             layers.head_width,
             stage.prediction,
             stage.images_seen,
-            stage.seconds / 60.0
+            stage.seconds / 60.0,
+            match stage.steps {
+                Some(steps) => format!("; tuned against a discriminator for {steps} step(s)"),
+                None => String::new(),
+            }
         );
     }
     if quality.is_empty() {

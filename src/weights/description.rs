@@ -39,6 +39,9 @@ pub struct StageDescription {
     pub images_seen: u64,
     /// Seconds of training.
     pub seconds: f64,
+    /// How many steps it was tuned for, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
     /// A known input and what the stage makes of it.
     pub probe: Probe,
 }

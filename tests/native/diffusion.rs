@@ -417,10 +417,12 @@ fn a_cascade_tells_every_step_and_gives_each_seed_its_own_picture() {
     let device = device();
     let model = crate::support::small_model(&device).for_sampling(&device);
     let plan = Plan { sampler: Sampler::Ddpm, levels: NoiseLevels::default(), steps: 7 };
-    assert_eq!((plan.steps_of(0), plan.steps_of(1), plan.all_steps(2), plan.evaluations(2)), (7, 3, 10, 10));
+    assert_eq!((plan.steps_of(0, None), plan.steps_of(1, None)), (7, 3));
+    assert_eq!((plan.all_steps(&model), plan.evaluations(&model)), (10, 10));
     let heun = Plan { sampler: Sampler::Heun { churn: 0.0 }, ..plan };
-    assert_eq!((heun.sampler_of(0), heun.sampler_of(1), heun.evaluations(2)), (heun.sampler, Sampler::Ddpm, 16));
-    assert_eq!(Plan { steps: 200, ..plan }.steps_of(1), 8);
+    assert_eq!((heun.sampler_of(0), heun.sampler_of(1), heun.evaluations(&model)), (heun.sampler, Sampler::Ddpm, 16));
+    assert_eq!(Plan { steps: 200, ..plan }.steps_of(1, None), 8);
+    assert_eq!(plan.steps_of(1, Some(1)), 1, "a tuned stage takes what it was tuned for");
     let together: Vec<_> = Cascade::new(&model, plan, &[4, 9], &device).collect();
     assert_eq!(together.len(), 10);
     for (index, CascadeStep { stage, finished, step }) in together.iter().enumerate() {

@@ -4,10 +4,16 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use burn::module::Module;
 use burn::tensor::Device;
+use chrysalis::command::export::{self, About};
 use chrysalis::data::{Dataset, Squaring};
+use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler};
 use chrysalis::quality::NetworkError;
-use chrysalis::train::{Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trained, Trainer, Which};
+use chrysalis::train::{
+    Adversarial, Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trained, Trainer, Which,
+};
+use chrysalis::weights::Storage;
 
 use crate::support::{config_with, folder_of_discs, small_cascade, small_config, text};
 
@@ -316,4 +322,124 @@ fn the_best_checkpoint_is_kept_beside_the_newest() {
         let chosen = Trained::read(&run, &config, Which::Best, &device).unwrap();
         assert_eq!(chosen.stages[number].images_seen, best * 8);
     }
+}
+
+fn about() -> About {
+    let (name, data_name) = ("Discs".into(), None);
+    About { storage: Storage::F32, name, data_name, data_licence: None, quality: None, notes: None }
+}
+
+/// Weights of a small cascade as a file has them.
+fn small_weights() -> Vec<u8> {
+    let device = Device::flex();
+    let folder = tempfile::tempdir().unwrap();
+    let (run, config) = (RunFolder::new(folder.path()), small_cascade());
+    for number in 0..2 {
+        let devices = std::slice::from_ref(&device);
+        let mut run = Run::start(run.clone(), config.clone(), number, &discs(), None, devices).unwrap();
+        run.train(Limits::default(), &GO).unwrap();
+    }
+    let file = folder.path().join("weights.safetensors");
+    let trained = Trained::read(&run, &config, Which::Newest, &device).unwrap();
+    export::write(&trained, &config, &about(), &file).unwrap();
+    std::fs::read(file).unwrap()
+}
+
+/// A run that begins with weights, and tunes the second of its stages against a discriminator.
+fn tuned(folder: &Path, from: &[u8], images: Option<u64>) -> (RunFolder, TrainConfig) {
+    let device = Device::flex();
+    let mut config = small_cascade();
+    config.stages[1].adversarial = Some(Adversarial::default());
+    let run = RunFolder::new(folder);
+    run.begin_with(from, 2).unwrap();
+    let stage = chrysalis::weights::decode(from, &device).unwrap().model.stages.remove(1);
+    let mut tuning = Run::start(run.clone(), config.clone(), 1, &discs(), Some(stage), &[device]).unwrap();
+    tuning.train(Limits { images, time: None }, &GO).unwrap();
+    (run, config)
+}
+
+#[test]
+fn a_tuned_stage_is_sampled_in_one_step_and_the_others_are_as_they_were() {
+    let (folder, from, device) = (tempfile::tempdir().unwrap(), small_weights(), Device::flex());
+    let (run, config) = tuned(folder.path(), &from, None);
+    let trained = Trained::read(&run, &config, Which::Newest, &device).unwrap();
+    assert_eq!(trained.stages.iter().map(|stage| stage.images_seen).collect::<Vec<_>>(), [48, 96]);
+    assert_eq!(trained.stages.iter().map(|stage| stage.stage.steps).collect::<Vec<_>>(), [None, Some(1)]);
+    let first = |model: &chrysalis::diffusion::Model| {
+        let mut collect = Collect::default();
+        model.stages[0].unet.visit(&mut collect);
+        collect.0
+    };
+    let before = chrysalis::weights::decode(&from, &device).unwrap().model;
+    assert!(first(&trained.model()) == first(&before));
+
+    // Through a file, and down to a picture.
+    let file = folder.path().join("tuned.safetensors");
+    export::write(&trained, &config, &about(), &file).unwrap();
+    let model = chrysalis::weights::decode(&std::fs::read(file).unwrap(), &device).unwrap().model;
+    let model = model.for_sampling(&device);
+    let plan = Plan { sampler: Sampler::Ddpm, levels: NoiseLevels::default(), steps: 6 };
+    assert_eq!((plan.all_steps(&model), plan.evaluations(&model)), (7, 7));
+    let steps: Vec<_> = Cascade::new(&model, plan, &[3], &device).collect();
+    assert_eq!(steps.iter().filter(|step| step.stage == 1).count(), 1);
+    assert!(steps.last().is_some_and(|step| step.finished));
+}
+
+#[test]
+fn a_tuning_goes_on_as_if_it_had_not_stopped() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let from = small_weights();
+    let (whole, config) = tuned(whole.path(), &from, None);
+    let (parts, _) = tuned(parts.path(), &from, Some(16));
+    let mut rest = Run::resume(parts.clone(), config, 1, &discs(), &[Device::flex()]).unwrap();
+    rest.train(Limits::default(), &GO).unwrap();
+    let losses = |run: &RunFolder| {
+        let text = std::fs::read_to_string(run.stage(1).log()).unwrap();
+        let column = |line: &str, at| line.split(',').nth(at).unwrap().to_string();
+        text.lines().map(|line| [3, 4, 6].map(|at| column(line, at))).collect::<Vec<_>>()
+    };
+    let (whole, parts) = (losses(&whole), losses(&parts));
+    assert_eq!(whole.len(), 7);
+    assert_eq!(whole, parts);
+    assert_eq!(whole[0][2], "discriminator_loss");
+    // Two that cannot be told apart: ln 2 each, and what is yet to learn of the picture.
+    let first: f64 = whole[1][2].parse().unwrap();
+    assert!((0.3..1.2).contains(&first), "{first}");
+}
+
+#[test]
+fn a_discriminator_learns_to_tell_detail_from_none() {
+    let (folder, from) = (tempfile::tempdir().unwrap(), small_weights());
+    let mut config = small_cascade();
+    let stage = &mut config.stages[1];
+    (stage.steps, stage.warmup_steps, stage.learning_rate) = (60, 5, 1e-4);
+    // The stage stands nearly still, and the discriminator runs after it.
+    stage.adversarial = Some(Adversarial { discriminator_rate: 100.0, ..Adversarial::default() });
+    let device = Device::flex();
+    let stage = chrysalis::weights::decode(&from, &device).unwrap().model.stages.remove(1);
+    let run = RunFolder::new(folder.path());
+    Run::start(run.clone(), config, 1, &discs(), Some(stage), &[device])
+        .unwrap()
+        .train(Limits::default(), &GO)
+        .unwrap();
+    let text = std::fs::read_to_string(run.stage(1).log()).unwrap();
+    let losses: Vec<f64> = text.lines().skip(1).map(|line| line.split(',').nth(6).unwrap().parse().unwrap()).collect();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let (before, after) = (mean(&losses[..5]), mean(&losses[50..]));
+    assert!(after < 0.8 * before, "from {before} to {after}");
+}
+
+#[test]
+fn a_tuning_without_weights_or_with_other_ones_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = small_cascade();
+    config.stages[1].adversarial = Some(Adversarial::default());
+    let run = RunFolder::new(folder.path());
+    let error = Run::start(run.clone(), config, 1, &discs(), None, &[Device::flex()]).err().unwrap();
+    assert!(error.to_string().contains("--from"), "{error}");
+    let from = small_weights();
+    tuned(folder.path(), &from, None);
+    run.begin_with(&from, 2).unwrap();
+    let error = run.begin_with(b"others", 2).unwrap_err();
+    assert!(error.to_string().contains("choose another --out"), "{error}");
 }

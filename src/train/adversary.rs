@@ -1,0 +1,228 @@
+//! Adversarial tuning: a discriminator tells the stage's pictures from real ones, and the stage learns to be taken for
+//! real in a single evaluation.
+//!
+//! A denoiser answers a noise level with the *mean* of all clean pictures that could be behind it; many small steps are
+//! what turns means into a sample. A further stage has one small decision to make, so it can be taught to make it at
+//! once: from pure noise and the enlarged picture straight to detail ("adversarial diffusion distillation", Sauer et al.
+//! 2023, without a teacher). The discriminator is the trained stage's own way down, whose features already know what
+//! real detail looks like, and like there (Sauer et al. 2024, "Fast High-Resolution Image Synthesis with Latent
+//! Adversarial Diffusion Distillation", section 3) it sees pictures under noise of many levels, which keeps it from learning single pictures by
+//! heart. Every position of every level gives a verdict of its own, relative to the one on the real detail of the same
+//! picture (Jolicoeur-Martineau 2018, eq. 7; Huang et al. 2024, "The GAN is dead; long live the GAN!", eq. 2).
+
+use burn::module::Module;
+use burn::optim::{GradientsParams, MultiGradientsParams};
+use burn::tensor::activation::softplus;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::config::StageConfig;
+use super::gradients::{self, Weights};
+use super::trainer::{Report, Trainer, gaussian, read};
+use crate::data::Dataset;
+use crate::diffusion::{NoiseDensity, NoiseLevels, NoisyBatch, with_condition};
+use crate::kernels::training::{Arithmetic, Update};
+use crate::noise::{Noise, Purpose};
+use crate::unet::{ConvolutionWeight, Layers, Setting, UNet};
+
+/// Steps that a tuned stage is sampled in.
+pub const STEPS: usize = 1;
+
+/// The settings of adversarial tuning.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Adversarial {
+    /// How much the stage's own loss counts beside the discriminator's verdict: it holds what is sampled to what is
+    /// there.
+    pub reconstruction: f64,
+    /// How much the steepness of the discriminator counts: γ of Mescheder et al. 2018, "Which Training Methods for GANs do actually
+    /// Converge?", for real and for made detail.
+    pub gradient_penalty: f64,
+    /// The discriminator's learning rate as a multiple of the stage's.
+    pub discriminator_rate: f64,
+    /// The noise that the discriminator sees pictures under.
+    pub noise_density: NoiseDensity,
+    /// The most that the average of the weights keeps of itself a step: a tuning is shorter than a training.
+    pub ema_decay: f64,
+}
+
+impl Default for Adversarial {
+    fn default() -> Self {
+        Self {
+            reconstruction: 0.1,
+            gradient_penalty: 0.03,
+            discriminator_rate: 1.0,
+            noise_density: NoiseDensity { mean: -1.5, deviation: 1.2 },
+            ema_decay: 0.998,
+        }
+    }
+}
+
+/// Decay rates of AdamW's moments: no momentum, as both networks chase each other (Huang et al. 2024, table 2).
+pub const BETAS: [f64; 2] = [0.0, 0.99];
+
+/// Tells real detail from made, position by position.
+#[derive(Module, Debug)]
+pub struct Discriminator {
+    encoder: UNet,
+    /// From the features of each block on the way down to a verdict.
+    heads: Vec<ConvolutionWeight>,
+}
+
+impl Discriminator {
+    /// One that begins as a stage's network does; `widths` are those of its blocks on the way down.
+    pub fn of(unet: &UNet, widths: &[usize], seed: u64, device: &Device) -> Self {
+        let noise = &mut Noise::indexed(seed, Purpose::Weights, 2);
+        let heads = widths.iter().map(|&width| ConvolutionWeight::new(width, 1, 3, noise, device)).collect();
+        Self { encoder: unet.clone(), heads }
+    }
+
+    /// The verdicts on a batch: above zero what looks real, `[n, rows, columns, 1]` for each block on the way down.
+    fn verdicts(&self, input: Tensor<4>, labels: &[f64], look: &Look) -> Vec<Tensor<4>> {
+        let input = with_condition(input, look.condition.clone(), look.patch);
+        let features = self.encoder.features(input, labels, Setting::plain(look.arithmetic));
+        self.heads.iter().zip(features).map(|(head, feature)| head.forward(feature, false)).collect()
+    }
+
+    /// How far the verdicts on `better` are from being above those on `worse`: the mean of ln(1 + e^(worse − better)).
+    pub fn loss(&self, better: &NoisyBatch, worse: &NoisyBatch, look: &Look) -> Tensor<1> {
+        let verdicts = |of: &NoisyBatch| self.verdicts(of.input.clone(), &of.labels, look);
+        mean_of_levels(verdicts(better), verdicts(worse), |better, worse| softplus(worse - better, 1.0))
+    }
+
+    /// The same, and how steeply the verdicts on one of both, as chosen by `on_better`, change with what is seen: the
+    /// squared norm of their gradient (Mescheder et al. 2018, eq. 9 and 10), from its component along one random direction, by a finite
+    /// difference (Lin et al. 2025, eq. 4), as it would otherwise need second derivatives.
+    pub fn loss_with_penalty(
+        &self,
+        pair: [&NoisyBatch; 2],
+        on_better: bool,
+        nudge: Tensor<4>,
+        look: &Look,
+    ) -> [Tensor<1>; 2] {
+        let [better, worse] = pair;
+        let verdicts = |of: &NoisyBatch| self.verdicts(of.input.clone(), &of.labels, look);
+        let (of_better, of_worse) = (verdicts(better), verdicts(worse));
+        let (steep, plain) = if on_better { (better, of_better.clone()) } else { (worse, of_worse.clone()) };
+        let nudged = self.verdicts(steep.input.clone() + nudge.mul_scalar(NUDGE), &steep.labels, look);
+        [
+            mean_of_levels(of_better, of_worse, |better, worse| softplus(worse - better, 1.0)),
+            mean_of_levels(plain, nudged, |plain, nudged| (nudged - plain).div_scalar(NUDGE).square()),
+        ]
+    }
+}
+
+/// The length of the step of the finite difference, in the units of the network's input, which has unit variance.
+const NUDGE: f64 = 0.05;
+
+/// The mean over all levels of the mean over all positions of some measure of two verdicts.
+fn mean_of_levels(
+    a: Vec<Tensor<4>>,
+    b: Vec<Tensor<4>>,
+    measure: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>,
+) -> Tensor<1> {
+    let means: Vec<Tensor<1>> = a.into_iter().zip(b).map(|(a, b)| measure(a, b).mean()).collect();
+    let levels = means.len().max(1) as f64;
+    Tensor::cat(means, 0).sum().div_scalar(levels)
+}
+
+/// What the discriminator looks at beside the detail.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The enlarged picture that the detail is added to.
+    pub condition: Option<Tensor<4>>,
+    /// Side of the stage's patches.
+    pub patch: usize,
+    /// The precisions.
+    pub arithmetic: Arithmetic,
+}
+
+/// The discriminator in training.
+#[derive(Clone)]
+pub struct Adversary {
+    /// Its weights.
+    pub weights: Weights<Discriminator>,
+    settings: Adversarial,
+}
+
+impl Adversary {
+    /// A fresh one against a stage's network.
+    pub fn new(settings: Adversarial, unet: &UNet, stage: &StageConfig, seed: u64) -> Self {
+        let Layers { widths, depth, .. } = &stage.shape.layers;
+        let widths: Vec<usize> = widths.iter().flat_map(|&width| std::iter::repeat_n(width, *depth)).collect();
+        let device = unet.head_gain().device();
+        Self { weights: Weights::new(Discriminator::of(unet, &widths, seed, &device).materialize()), settings }
+    }
+
+    /// One step: the stage makes detail in one evaluation; the discriminator learns to tell it from the real detail of
+    /// the same pictures; and the stage learns from the discriminator as it is now.
+    ///
+    /// # Errors
+    /// With the message of the device, when a loss cannot be read back.
+    pub fn step(self, trainer: &mut Trainer, dataset: &Dataset) -> Result<(Self, Report), String> {
+        let Self { weights, settings } = self;
+        let device = trainer.devices[0].clone();
+        let learning_rate = trainer.stage.learning_rate_at(trainer.step);
+        let mut examples = trainer.draw(dataset, &device);
+        let real = examples.bands.clone();
+        let scale = trainer.preconditioning.bands.scale();
+        let count = examples.streams.len();
+        let largest = NoiseLevels::default().list(STEPS).first().copied().unwrap_or(1.0);
+        let look = Look {
+            condition: examples.condition.clone().map(Tensor::autodiff),
+            patch: trainer.stage.shape.patch,
+            arithmetic: trainer.arithmetic,
+        };
+
+        // What the stage makes of pure noise.
+        let preconditioning = trainer.preconditioning.clone();
+        let noisy = preconditioning.noisy(
+            real.clone().autodiff(),
+            &vec![largest * scale; count],
+            examples.white.clone().autodiff(),
+        );
+        let input = with_condition(noisy.input.clone(), look.condition.clone(), look.patch);
+        let raw = trainer.weights.model.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic));
+        let made = noisy.denoised(raw.clone());
+
+        // Both under noise of the same level, each picture's its own.
+        let density = settings.noise_density;
+        let sigmas: Vec<f64> = examples.streams.iter_mut().map(|noise| scale * density.draw(noise)).collect();
+        let mut veil = || gaussian(real.dims(), &mut examples.streams, &device).autodiff();
+        let seen_real = preconditioning.noisy(real.clone().autodiff(), &sigmas, veil());
+        let noise = veil();
+        let seen_made = |made: Tensor<4>| preconditioning.noisy(made, &sigmas, noise.clone());
+
+        let pair = [&seen_real, &seen_made(made.clone().detach())];
+        // The penalty in turn on real and on made detail, twice as large.
+        let turn = trainer.step.is_multiple_of(2);
+        let [loss, steepness] = weights.model.loss_with_penalty(pair, turn, veil(), &look);
+        let whole = loss.clone() + steepness.mul_scalar(settings.gradient_penalty);
+        let gradients = GradientsParams::from_grads(whole.backward(), &weights.model);
+        let discriminator_loss = read(loss.inner())?;
+        let (gradients, norm) = gradients::mean(&weights.model, alone(gradients, &device), &device);
+        let update = |rate: f64, norm: &Tensor<1>| Update { betas: BETAS, ..trainer.update(rate, norm) };
+        let weights = weights.updated(gradients, update(learning_rate * settings.discriminator_rate, &norm));
+
+        let discriminator = weights.model.clone().no_grad();
+        let loss = discriminator.loss(&seen_made(made), &seen_real, &look)
+            + noisy.loss(raw, real.autodiff()).mul_scalar(settings.reconstruction);
+        let gradients = GradientsParams::from_grads(loss.backward(), &trainer.weights.model);
+        let (gradients, norm) = gradients::mean(&trainer.weights.model, alone(gradients, &device), &device);
+        let update = Update { keep: settings.ema_decay, ..update(learning_rate, &norm) };
+        trainer.weights = trainer.weights.clone().updated(gradients, update);
+        trainer.step += 1;
+        let report = Report {
+            loss: read(loss.inner())?,
+            gradient_norm: read(norm)?,
+            learning_rate,
+            discriminator_loss: Some(discriminator_loss),
+        };
+        Ok((Self { weights, settings }, report))
+    }
+}
+
+/// The gradients of a single device.
+fn alone(gradients: GradientsParams, device: &Device) -> MultiGradientsParams {
+    MultiGradientsParams { grads: vec![(gradients, device.clone())] }
+}
