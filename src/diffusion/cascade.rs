@@ -25,14 +25,28 @@ const SHARE_OF_STEPS: usize = 3;
 /// (docs/recipe.md).
 const MOST_STEPS_OF_DETAIL: usize = 8;
 
+/// The noise level, as a share of the data's scale, from which on nothing is left of a picture: the first of the default
+/// levels.
+pub const PURE_NOISE: f64 = 40.0;
+
 impl Plan {
-    /// Steps of a stage, counted from zero: those that it was `tuned` for, if it was.
-    pub fn steps_of(&self, stage: usize, tuned: Option<usize>) -> usize {
-        match (tuned, stage) {
-            (Some(steps), _) => steps,
-            (None, 0) => self.steps,
-            (None, _) => self.steps.div_ceil(SHARE_OF_STEPS).min(MOST_STEPS_OF_DETAIL),
+    /// The noise levels of a stage, counted from zero, as shares of its scale, and a zero to end on. Those of a stage that
+    /// [finishes](super::Stage::finishes_from) early end there, and are that one alone if it is pure noise.
+    pub fn levels_of(&self, stage: usize, finishes_from: Option<f64>) -> Vec<f64> {
+        let steps = match stage {
+            0 => self.steps,
+            _ => self.steps.div_ceil(SHARE_OF_STEPS).min(MOST_STEPS_OF_DETAIL),
+        };
+        match finishes_from {
+            None => self.levels.list(steps),
+            Some(last) if last >= PURE_NOISE => vec![last, 0.0],
+            Some(last) => self.levels.list_down_to(last, steps),
         }
+    }
+
+    /// Steps of a stage, counted from zero.
+    pub fn steps_of(&self, stage: usize, finishes_from: Option<f64>) -> usize {
+        self.levels_of(stage, finishes_from).len().saturating_sub(1)
     }
 
     /// The sampler of a stage, counted from zero. What the second order finds in detail is grain: on real small
@@ -43,14 +57,14 @@ impl Plan {
 
     /// Steps of all stages of a model together.
     pub fn all_steps(&self, model: &SamplingModel) -> usize {
-        (0..).zip(model.stages()).map(|(number, stage)| self.steps_of(number, stage.tuned_steps())).sum()
+        (0..).zip(model.stages()).map(|(number, stage)| self.steps_of(number, stage.finishes_from())).sum()
     }
 
     /// How often the networks of all stages of a model are asked.
     pub fn evaluations(&self, model: &SamplingModel) -> usize {
         (0..)
             .zip(model.stages())
-            .map(|(number, stage)| self.sampler_of(number).evaluations(self.steps_of(number, stage.tuned_steps())))
+            .map(|(number, stage)| self.sampler_of(number).evaluations(self.steps_of(number, stage.finishes_from())))
             .sum()
     }
 }
@@ -106,7 +120,7 @@ impl<'a> Cascade<'a> {
         let this: &'a SamplingStage = self.model.stages().get(stage)?;
         let size = this.image_size();
         let noise = BatchNoise::of_stage(&self.seeds, stage, [3, size, size], &self.device);
-        let sigmas = this.sigmas(self.plan.levels, self.plan.steps_of(stage, this.tuned_steps()));
+        let sigmas = this.sigmas(&self.plan.levels_of(stage, this.finishes_from()));
         Some(Sampling::new(this.denoiser(under), self.plan.sampler_of(stage), sigmas, noise))
     }
 

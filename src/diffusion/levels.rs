@@ -36,13 +36,7 @@ impl NoiseLevels {
     /// `steps` noise levels, falling, and a zero to end on: `steps + 1` numbers. None for zero steps but the final zero.
     pub fn list(&self, steps: usize) -> Vec<f64> {
         let mut sigmas: Vec<f64> = match *self {
-            Self::Karras { smallest, largest, rho } => (0..steps)
-                .map(|i| {
-                    let share = i as f64 / (steps.max(2) - 1) as f64;
-                    let (from, to) = (libm::pow(largest, 1.0 / rho), libm::pow(smallest, 1.0 / rho));
-                    libm::pow(from + share * (to - from), rho)
-                })
-                .collect(),
+            Self::Karras { smallest, largest, rho } => karras([largest, smallest], rho, steps),
             Self::Ddpm(schedule) => {
                 let all = schedule.sigmas();
                 (0..steps)
@@ -57,4 +51,30 @@ impl NoiseLevels {
         sigmas.push(0.0);
         sigmas
     }
+
+    /// The same with `last` as the last level before zero: `last` alone for a single step.
+    pub fn list_down_to(&self, last: f64, steps: usize) -> Vec<f64> {
+        let mut sigmas: Vec<f64> = match *self {
+            _ if steps < 2 => vec![last; steps],
+            Self::Karras { largest, rho, .. } => karras([largest.max(last), last], rho, steps),
+            Self::Ddpm(schedule) => {
+                let all = schedule.sigmas();
+                let below = all.iter().take_while(|&&sigma| sigma <= last).count().min(STEPS - 1);
+                let above = (0..steps - 1).filter_map(|i| {
+                    // t from T in even steps to the first one above `last`.
+                    let t = STEPS - i * (STEPS - below) / (steps - 1);
+                    all.get(t - 1).copied()
+                });
+                above.chain([last]).collect()
+            }
+        };
+        sigmas.push(0.0);
+        sigmas
+    }
+}
+
+/// σ^(1/ρ) in even steps between two levels (Karras et al. 2022, eq. 5).
+fn karras([from, to]: [f64; 2], rho: f64, steps: usize) -> Vec<f64> {
+    let (from, to) = (libm::pow(from, 1.0 / rho), libm::pow(to, 1.0 / rho));
+    (0..steps).map(|i| libm::pow(from + i as f64 / (steps.max(2) - 1) as f64 * (to - from), rho)).collect()
 }

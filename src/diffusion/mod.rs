@@ -47,7 +47,7 @@ mod training;
 #[cfg(feature = "engine")]
 pub use self::{
     bands::{Bands, BandsError},
-    cascade::{Cascade, CascadeStep, Plan},
+    cascade::{Cascade, CascadeStep, PURE_NOISE, Plan},
     ddpm::BetaSchedule,
     enlarge::{Enlargement, reduce},
     levels::NoiseLevels,

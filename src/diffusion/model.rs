@@ -17,8 +17,9 @@ pub struct Stage {
     pub unet: UNet,
     /// How its input and output are scaled.
     pub preconditioning: Preconditioning,
-    /// How many steps it was tuned for, if it was; else it takes any number.
-    pub steps: Option<usize>,
+    /// The noise level, as a share of the data's scale, from which a single evaluation finishes a picture, if the stage
+    /// was tuned for that.
+    pub finishes_from: Option<f64>,
 }
 
 impl Stage {

@@ -3,7 +3,6 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::enlarge::Enlargement;
-use super::levels::NoiseLevels;
 use super::matrices::{Matrices, Matrix};
 use super::model::{Model, Stage};
 use super::precondition::Preconditioning;
@@ -55,7 +54,7 @@ pub struct SamplingStage {
     shape: StageShape,
     preconditioning: Preconditioning,
     enlargement: Option<Enlargement>,
-    tuned_steps: Option<usize>,
+    finishes_from: Option<f64>,
     one: Tensor<1>,
     /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
     scales: Tensor<4>,
@@ -70,7 +69,7 @@ impl SamplingStage {
             shape: stage.shape.clone(),
             preconditioning: stage.preconditioning.clone(),
             enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
-            tuned_steps: stage.steps,
+            finishes_from: stage.finishes_from,
             one: Tensor::ones([1], device),
             scales: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
             device: device.clone(),
@@ -87,9 +86,9 @@ impl SamplingStage {
         self.shape.is_conditioned()
     }
 
-    /// How many steps the stage was tuned for, if it was.
-    pub fn tuned_steps(&self) -> Option<usize> {
-        self.tuned_steps
+    /// See [`Stage::finishes_from`].
+    pub fn finishes_from(&self) -> Option<f64> {
+        self.finishes_from
     }
 
     /// The scale of the stage's data, on which its noise levels are measured.
@@ -97,10 +96,10 @@ impl SamplingStage {
         self.preconditioning.bands.scale()
     }
 
-    /// `levels` for a number of steps, brought to the stage's scale.
-    pub fn sigmas(&self, levels: NoiseLevels, steps: usize) -> Vec<f64> {
+    /// Noise levels brought to the stage's scale.
+    pub fn sigmas(&self, levels: &[f64]) -> Vec<f64> {
         let scale = self.scale();
-        levels.list(steps).into_iter().map(|sigma| sigma * scale).collect()
+        levels.iter().map(|level| level * scale).collect()
     }
 
     /// Enlarges the picture of the stage before; a first stage leaves it as it is.

@@ -20,18 +20,20 @@ use super::config::StageConfig;
 use super::gradients::{self, Weights};
 use super::trainer::{Report, Trainer, gaussian, read};
 use crate::data::Dataset;
-use crate::diffusion::{NoiseDensity, NoiseLevels, NoisyBatch, with_condition};
+use crate::diffusion::{Bands, NoiseDensity, NoisyBatch, PURE_NOISE, with_condition};
 use crate::kernels::training::{Arithmetic, Update};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{ConvolutionWeight, Layers, Setting, UNet};
-
-/// Steps that a tuned stage is sampled in.
-pub const STEPS: usize = 1;
 
 /// The settings of adversarial tuning.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adversarial {
+    /// The noise level, as a share of the data's scale, from which the stage learns to finish a picture in a single
+    /// evaluation; from 40 up that is all that it learns.
+    pub finishes_from: f64,
+    /// How much the stage's loss at all other noise levels counts, if there are any that it still has to know.
+    pub denoising: f64,
     /// How much the stage's own loss counts beside the discriminator's verdict: it holds what is sampled to what is
     /// there.
     pub reconstruction: f64,
@@ -49,11 +51,13 @@ pub struct Adversarial {
 impl Default for Adversarial {
     fn default() -> Self {
         Self {
+            finishes_from: PURE_NOISE,
+            denoising: 1.0,
             reconstruction: 0.1,
-            gradient_penalty: 0.03,
+            gradient_penalty: 0.02,
             discriminator_rate: 1.0,
-            noise_density: NoiseDensity { mean: -1.5, deviation: 1.2 },
-            ema_decay: 0.998,
+            noise_density: NoiseDensity { mean: -2.0, deviation: 1.0 },
+            ema_decay: 0.99,
         }
     }
 }
@@ -167,23 +171,22 @@ impl Adversary {
         let real = examples.bands.clone();
         let scale = trainer.preconditioning.bands.scale();
         let count = examples.streams.len();
-        let largest = NoiseLevels::default().list(STEPS).first().copied().unwrap_or(1.0);
         let look = Look {
             condition: examples.condition.clone().map(Tensor::autodiff),
             patch: trainer.stage.shape.patch,
             arithmetic: trainer.arithmetic,
         };
 
-        // What the stage makes of pure noise.
+        // What the stage makes of the noise level that it is to finish from.
         let preconditioning = trainer.preconditioning.clone();
         let noisy = preconditioning.noisy(
             real.clone().autodiff(),
-            &vec![largest * scale; count],
+            &vec![settings.finishes_from * scale; count],
             examples.white.clone().autodiff(),
         );
         let input = with_condition(noisy.input.clone(), look.condition.clone(), look.patch);
         let raw = trainer.weights.model.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic));
-        let made = noisy.denoised(raw.clone());
+        let made = shown(&preconditioning.bands, noisy.denoised(raw.clone()), examples.under.clone());
 
         // Both under noise of the same level, each picture's its own.
         let density = settings.noise_density;
@@ -206,7 +209,17 @@ impl Adversary {
 
         let discriminator = weights.model.clone().no_grad();
         let loss = discriminator.loss(&seen_made(made), &seen_real, &look)
-            + noisy.loss(raw, real.autodiff()).mul_scalar(settings.reconstruction);
+            + noisy.loss(raw, real.clone().autodiff()).mul_scalar(settings.reconstruction);
+        let loss = if settings.finishes_from < PURE_NOISE {
+            let network = |noisy, labels: &[f64]| {
+                let input = with_condition(noisy, look.condition.clone(), look.patch);
+                trainer.weights.model.forward_in(input, labels, Setting::plain(trainer.arithmetic))
+            };
+            let denoising = preconditioning.loss(network, real.clone().autodiff(), &examples.sigmas, veil());
+            loss + denoising.mul_scalar(settings.denoising)
+        } else {
+            loss
+        };
         let gradients = GradientsParams::from_grads(loss.backward(), &trainer.weights.model);
         let (gradients, norm) = gradients::mean(&trainer.weights.model, alone(gradients, &device), &device);
         let update = Update { keep: settings.ema_decay, ..update(learning_rate, &norm) };
@@ -220,6 +233,16 @@ impl Adversary {
         };
         Ok((Self { weights, settings }, report))
     }
+}
+
+/// Detail as it comes to be seen: no channel of a picture is brighter than white or darker than black. What lies beyond
+/// is cut off when it is shown, so that a stage may paint over white to have it even, as it is behind real specimens.
+fn shown(bands: &Bands, detail: Tensor<4>, under: Option<Tensor<4>>) -> Tensor<4> {
+    let pictures = bands.to_pictures(detail);
+    bands.from_pictures(match under.map(Tensor::autodiff) {
+        Some(under) => (pictures + under.clone()).clamp(-1.0, 1.0) - under,
+        None => pictures.clamp(-1.0, 1.0),
+    })
 }
 
 /// The gradients of a single device.

@@ -170,7 +170,7 @@ impl StageConfig {
     }
 
     /// The learning rate where nobody names another for adversarial tuning.
-    pub const ADVERSARIAL_RATE: f64 = 1e-2;
+    pub const ADVERSARIAL_RATE: f64 = 4e-3;
 
     /// The learning rate of a step, counted from zero: a linear rise, then half a cosine down to zero at the last step.
     pub fn learning_rate_at(&self, step: u64) -> f64 {
@@ -203,9 +203,20 @@ impl StageConfig {
         check((0.0..1.0).contains(&self.dropout), "dropout", self.dropout.to_string(), "from 0 to below 1")?;
         check(positive(self.time_share), "time_share", self.time_share.to_string(), "above 0")?;
         let mut densities = vec![("noise_density", self.noise_density)];
-        if let Some(Adversarial { reconstruction, gradient_penalty, discriminator_rate, noise_density, ema_decay }) =
-            self.adversarial
+        if let Some(Adversarial {
+            finishes_from,
+            denoising,
+            reconstruction,
+            gradient_penalty,
+            discriminator_rate,
+            noise_density,
+            ema_decay,
+        }) = self.adversarial
         {
+            let fine = (1e-3..=1e3).contains(&finishes_from);
+            check(fine, "adversarial.finishes_from", finishes_from.to_string(), "from 0.001 to 1000")?;
+            let fine = denoising.is_finite() && denoising >= 0.0;
+            check(fine, "adversarial.denoising", denoising.to_string(), "0 or above")?;
             let fine = reconstruction.is_finite() && reconstruction >= 0.0;
             check(fine, "adversarial.reconstruction", reconstruction.to_string(), "0 or above")?;
             let fine = gradient_penalty.is_finite() && gradient_penalty >= 0.0;

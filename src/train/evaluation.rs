@@ -46,8 +46,7 @@ pub fn sample(trainer: &Trainer, dataset: &Dataset, plan: SamplePlan) -> Result<
         let under = real.next().filter(|_| stage.is_conditioned());
         let under = under.map(|real| stage.enlarge(reduce(real.narrow(0, 0, seeds.len()), enlarges)));
         let noise = BatchNoise::of_stage(seeds, plan.stage, [3, size, size], &device);
-        let Plan { levels, .. } = plan.cascade;
-        let sigmas = stage.sigmas(levels, plan.cascade.steps_of(plan.stage, stage.tuned_steps()));
+        let sigmas = stage.sigmas(&plan.cascade.levels_of(plan.stage, stage.finishes_from()));
         let sampler = plan.cascade.sampler_of(plan.stage);
         let Some(last) = Sampling::new(stage.denoiser(under.clone()), sampler, sigmas, noise).last() else {
             break;

@@ -5,7 +5,7 @@ use burn::optim::{GradientsParams, MultiGradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::adversary::{self, Adversary};
+use super::adversary::Adversary;
 use super::config::{StageConfig, TrainConfig};
 use super::gradients::{self, Weights};
 use super::measure;
@@ -65,7 +65,8 @@ impl Trainer {
             _ => devices.to_vec(),
         };
         let main = devices[0].clone().autodiff();
-        let change_share = if stage.shape.is_conditioned() { 0.0 } else { stage.change_share };
+        let unchanged = stage.shape.is_conditioned() || stage.adversarial.is_some();
+        let change_share = if unchanged { 0.0 } else { stage.change_share };
         let plan = BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip, change_share };
         let model = told_of_changes(UNet::new(&stage.shape.unet(), config.seed, &main)?, &plan, &main).materialize();
         Ok(Self {
@@ -143,7 +144,7 @@ impl Trainer {
             shape: self.stage.shape.clone(),
             unet: self.weights.average.clone().folded(),
             preconditioning: self.preconditioning.clone(),
-            steps: self.adversary.as_ref().map(|_| adversary::STEPS),
+            finishes_from: self.stage.adversarial.map(|settings| settings.finishes_from),
         }
     }
 
@@ -264,11 +265,20 @@ impl Trainer {
     }
 }
 
+/// What a stage is to make of pictures, `[n, 3, size, size]`.
+struct Detail {
+    detail: Tensor<4>,
+    under: Option<Tensor<4>>,
+    condition: Option<Tensor<4>>,
+}
+
 /// A batch as a step learns from it.
 pub(super) struct Examples {
     /// What the stage is to make, `[n, rows, columns, K]`.
     pub bands: Tensor<4>,
-    /// What it is given to make it.
+    /// What that is added to, if it is not the whole picture.
+    pub under: Option<Tensor<4>>,
+    /// The same as the stage is given it, a little noisy.
     pub condition: Option<Tensor<4>>,
     /// A noise level a picture.
     pub sigmas: Vec<f64>,
@@ -299,19 +309,19 @@ impl Trainer {
             .collect();
         let scale = self.preconditioning.bands.scale();
         let sigmas: Vec<f64> = streams.iter_mut().map(|noise| scale * self.stage.noise_density.draw(noise)).collect();
-        let (clean, condition) = self.detail(pictures, &mut streams, device);
-        let bands = self.preconditioning.bands.from_pictures(clean);
+        let Detail { detail, under, condition } = self.detail(pictures, &mut streams, device);
+        let bands = self.preconditioning.bands.from_pictures(detail);
         let white = gaussian(bands.dims(), &mut streams, device);
-        Examples { bands, condition, sigmas, white, changes, streams, first }
+        Examples { bands, under, condition, sigmas, white, changes, streams, first }
     }
 
     /// What the stage is to make of pictures, and what it is given to make it: a first stage makes whole pictures of
     /// nothing, a further one what is missing from pictures that were reduced and enlarged again, and made a little
     /// noisy, each by an amount of its own.
-    fn detail(&self, pictures: Tensor<4>, streams: &mut [Noise], device: &Device) -> (Tensor<4>, Option<Tensor<4>>) {
+    fn detail(&self, pictures: Tensor<4>, streams: &mut [Noise], device: &Device) -> Detail {
         let factor = self.stage.shape.enlarges;
         if factor < 2 {
-            return (pictures, None);
+            return Detail { detail: pictures, under: None, condition: None };
         }
         let [count, _, rows, _] = pictures.dims();
         let enlargement = Enlargement::new(factor, rows / factor, device);
@@ -320,7 +330,7 @@ impl Trainer {
             streams.iter_mut().map(|noise| (noise.uniform() * self.stage.condition_noise) as f32).collect();
         let amounts = Tensor::<4>::from_data(TensorData::new(amounts, [count, 1, 1, 1]), device);
         let noisy = under.clone() + gaussian(under.dims(), streams, device) * amounts;
-        (pictures - under, Some(noisy))
+        Detail { detail: pictures - under.clone(), under: Some(under), condition: Some(noisy) }
     }
 }
 

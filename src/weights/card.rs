@@ -71,8 +71,8 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
             stage.prediction,
             stage.images_seen,
             stage.seconds / 60.0,
-            match stage.steps {
-                Some(steps) => format!("; tuned against a discriminator for {steps} step(s)"),
+            match stage.finishes_from {
+                Some(level) => format!("; tuned against a discriminator to finish in one evaluation from σ = {level}"),
                 None => String::new(),
             }
         );

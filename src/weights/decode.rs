@@ -20,8 +20,8 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// and a file of kilobytes could ask for gigabytes.
 const MOST_COMPRESSED: usize = 16;
 
-/// In how many steps a stage can be sampled.
-const MOST_STEPS: std::ops::RangeInclusive<usize> = 1..=1000;
+/// The noise levels, as shares of the data's scale, that a stage may finish from.
+const POSSIBLE_LEVELS: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
 
 /// A model out of a weight file.
 #[derive(Debug, Clone)]
@@ -81,11 +81,11 @@ pub enum WeightsError {
     /// The description is of no possible network.
     #[error("the weight file describes an impossible network: {0}")]
     UNet(#[from] UNetConfigError),
-    /// A stage asks to be sampled in no steps, or in more than anybody waits for.
-    #[error("the weight file has a stage that was tuned for {found} steps, but 1 to 1000 are possible")]
-    Steps {
-        /// How many.
-        found: usize,
+    /// A stage finishes from a noise level that no sampler comes to.
+    #[error("the weight file has a stage that finishes from the noise level {found}, but .001 to 1000 are possible")]
+    NoiseLevel {
+        /// The level.
+        found: f64,
     },
     /// The bands are none.
     #[error("stage {stage} of the weight file: {error}: the file is damaged; fetch or export it again")]
@@ -161,7 +161,7 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
             return Err(error);
         }
         let preconditioning = Preconditioning { prediction: stage.prediction, bands };
-        stages.push(Stage { shape: stage.shape.clone(), unet, preconditioning, steps: stage.steps });
+        stages.push(Stage { shape: stage.shape.clone(), unet, preconditioning, finishes_from: stage.finishes_from });
     }
     if let Some(name) = fill.tensors.into_keys().next() {
         return Err(WeightsError::Unknown(name));
@@ -210,10 +210,9 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
     let description: Description = serde_json::from_str(text).map_err(problem)?;
     let shapes: Vec<StageShape> = description.stages.iter().map(|stage| stage.shape.clone()).collect();
     check_shapes(&shapes)?;
-    if let Some(found) =
-        description.stages.iter().filter_map(|stage| stage.steps).find(|steps| !MOST_STEPS.contains(steps))
-    {
-        return Err(WeightsError::Steps { found });
+    let mut finishes = description.stages.iter().filter_map(|stage| stage.finishes_from);
+    if let Some(found) = finishes.find(|level| !POSSIBLE_LEVELS.contains(level)) {
+        return Err(WeightsError::NoiseLevel { found });
     }
     Ok(description)
 }

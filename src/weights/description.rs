@@ -39,9 +39,10 @@ pub struct StageDescription {
     pub images_seen: u64,
     /// Seconds of training.
     pub seconds: f64,
-    /// How many steps it was tuned for, if it was.
+    /// The noise level, as a share of the data's scale, from which a single evaluation finishes a picture, if the stage
+    /// was tuned for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<usize>,
+    pub finishes_from: Option<f64>,
     /// A known input and what the stage makes of it.
     pub probe: Probe,
 }

@@ -422,7 +422,15 @@ fn a_cascade_tells_every_step_and_gives_each_seed_its_own_picture() {
     let heun = Plan { sampler: Sampler::Heun { churn: 0.0 }, ..plan };
     assert_eq!((heun.sampler_of(0), heun.sampler_of(1), heun.evaluations(&model)), (heun.sampler, Sampler::Ddpm, 16));
     assert_eq!(Plan { steps: 200, ..plan }.steps_of(1, None), 8);
-    assert_eq!(plan.steps_of(1, Some(1)), 1, "a tuned stage takes what it was tuned for");
+    assert_eq!(plan.levels_of(1, Some(40.0)), [40.0, 0.0], "from pure noise at once");
+    let early = plan.levels_of(0, Some(0.5));
+    assert_eq!((early.len(), &early[6..]), (8, &[0.5, 0.0][..]), "as many steps, and the last from there");
+    assert!((early[0] - 40.0).abs() < 1e-9 && early.windows(2).all(|pair| pair[0] > pair[1]), "{early:?}");
+    let classic = NoiseLevels::Ddpm(BetaSchedule::Linear);
+    let early = classic.list_down_to(0.5, 7);
+    assert_eq!((early.len(), early[0], &early[6..]), (8, classic.list(7)[0], &[0.5, 0.0][..]));
+    assert!(early.windows(2).all(|pair| pair[0] > pair[1]), "{early:?}");
+    assert_eq!(classic.list_down_to(0.5, 1), [0.5, 0.0]);
     let together: Vec<_> = Cascade::new(&model, plan, &[4, 9], &device).collect();
     assert_eq!(together.len(), 10);
     for (index, CascadeStep { stage, finished, step }) in together.iter().enumerate() {

@@ -364,7 +364,7 @@ fn a_tuned_stage_is_sampled_in_one_step_and_the_others_are_as_they_were() {
     let (run, config) = tuned(folder.path(), &from, None);
     let trained = Trained::read(&run, &config, Which::Newest, &device).unwrap();
     assert_eq!(trained.stages.iter().map(|stage| stage.images_seen).collect::<Vec<_>>(), [48, 96]);
-    assert_eq!(trained.stages.iter().map(|stage| stage.stage.steps).collect::<Vec<_>>(), [None, Some(1)]);
+    assert_eq!(trained.stages.iter().map(|stage| stage.stage.finishes_from).collect::<Vec<_>>(), [None, Some(40.0)]);
     let first = |model: &chrysalis::diffusion::Model| {
         let mut collect = Collect::default();
         model.stages[0].unet.visit(&mut collect);

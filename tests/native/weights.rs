@@ -19,7 +19,7 @@ fn description(model: &Model) -> Description {
         prediction: stage.preconditioning.prediction,
         images_seen: 12,
         seconds: 90.0,
-        steps: None,
+        finishes_from: None,
         probe: pollster::block_on(Probe::measure(stage, &Device::flex())).unwrap(),
     });
     Description {
@@ -175,9 +175,10 @@ fn impossible_descriptions_are_named_before_anything_is_built() {
     assert!(matches!(changed(&shape("patch"), 0.into()), WeightsError::Shape(_)));
     assert!(matches!(changed(&shape("patch"), 1_000_000_000u64.into()), WeightsError::Shape(_)));
     assert!(matches!(changed("/stages", serde_json::json!([])), WeightsError::Shape(_)));
-    for steps in [0, 1001] {
-        let error = fails(&with_description(&whole, |description| description["stages"][1]["steps"] = steps.into()));
-        assert!(matches!(error, WeightsError::Steps { found } if found == steps), "{error}");
+    for level in [0.0, -1.0, 1e9] {
+        let changed = with_description(&whole, |description| description["stages"][1]["finishes_from"] = level.into());
+        let error = fails(&changed);
+        assert!(matches!(error, WeightsError::NoiseLevel { found } if found == level), "{error}");
     }
     // A large but possible network: its tensors are looked for, and not made.
     let large = changed(&shape("layers/widths"), serde_json::json!([4096, 4096]));
