@@ -17,7 +17,8 @@ use crate::diffusion::Stage;
 use crate::files;
 use crate::terminal::say;
 use crate::train::{
-    Limits, Outcome, Precision, Run, RunFolder, StageConfig, StopReason, TrainConfig, Trained, Which, has_begun,
+    Adversarial, Limits, Outcome, Precision, Run, RunFolder, StageConfig, StopReason, TrainConfig, Trained, Which,
+    has_begun,
 };
 
 /// Train a diffusion model on a folder of pictures.
@@ -79,7 +80,8 @@ struct Arguments {
     /// Precision of the convolutions
     #[arg(long)]
     precision: Option<Precision>,
-    /// Tune the last stage, or that of --stage, against a discriminator, so that a single evaluation makes its detail; wants --from
+    /// Tune the last stage, or that of --stage, against a discriminator, so that a single evaluation makes its detail (of a
+    /// first stage, finishes its picture); wants --from
     #[arg(long)]
     adversarial: bool,
     /// Start from the weights of a file instead of random ones; the network then has the file's shape
@@ -239,7 +241,7 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
             continue;
         }
         if arguments.adversarial {
-            stage.adversarial.get_or_insert_default();
+            stage.adversarial.get_or_insert(Adversarial::of(&stage.shape));
             stage.learning_rate = StageConfig::ADVERSARIAL_RATE;
         }
         stage.batch_size = arguments.batch_size.unwrap_or(stage.batch_size);

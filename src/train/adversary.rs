@@ -5,10 +5,10 @@
 //! what turns means into a sample. A further stage has one small decision to make, so it can be taught to make it at
 //! once: from pure noise and the enlarged picture straight to detail ("adversarial diffusion distillation", Sauer et al.
 //! 2023, without a teacher). The discriminator is the trained stage's own way down, whose features already know what
-//! real detail looks like, and like there (Sauer et al. 2024, "Fast High-Resolution Image Synthesis with Latent
-//! Adversarial Diffusion Distillation", section 3) it sees pictures under noise of many levels, which keeps it from learning single pictures by
-//! heart. Every position of every level gives a verdict of its own, relative to the one on the real detail of the same
-//! picture (Jolicoeur-Martineau 2018, eq. 7; Huang et al. 2024, "The GAN is dead; long live the GAN!", eq. 2).
+//! real detail looks like, and it sees pictures under noise of many levels (both as in Sauer et al. 2024, "Fast
+//! High-Resolution Image Synthesis with Latent Adversarial Diffusion Distillation"), which keeps it from learning single
+//! pictures by heart. Every position of every level gives a verdict of its own, relative to the one on the real detail
+//! of the same picture (Jolicoeur-Martineau 2018; Huang et al. 2024, "The GAN is dead; long live the GAN!", eq. 2).
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, MultiGradientsParams};
@@ -20,7 +20,7 @@ use super::config::StageConfig;
 use super::gradients::{self, Weights};
 use super::trainer::{Report, Trainer, gaussian, read};
 use crate::data::Dataset;
-use crate::diffusion::{Bands, NoiseDensity, NoisyBatch, PURE_NOISE, with_condition};
+use crate::diffusion::{Bands, NoiseDensity, NoisyBatch, PURE_NOISE, StageShape, with_condition};
 use crate::kernels::training::{Arithmetic, Update};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{ConvolutionWeight, Layers, Setting, UNet};
@@ -37,8 +37,8 @@ pub struct Adversarial {
     /// How much the stage's own loss counts beside the discriminator's verdict: it holds what is sampled to what is
     /// there.
     pub reconstruction: f64,
-    /// How much the steepness of the discriminator counts: γ of Mescheder et al. 2018, "Which Training Methods for GANs do actually
-    /// Converge?", for real and for made detail.
+    /// How much the steepness of the discriminator counts: γ of Mescheder et al. 2018, "Which Training Methods for GANs
+    /// do actually Converge?", for real and for made detail. 1 leaves it blind, and with .001 it wins (docs/recipe.md).
     pub gradient_penalty: f64,
     /// The discriminator's learning rate as a multiple of the stage's.
     pub discriminator_rate: f64,
@@ -62,7 +62,18 @@ impl Default for Adversarial {
     }
 }
 
-/// Decay rates of AdamW's moments: no momentum, as both networks chase each other (Huang et al. 2024, table 2).
+impl Adversarial {
+    /// The settings for a stage: a first one has a whole picture to decide, and takes the last noise levels at once.
+    pub fn of(shape: &StageShape) -> Self {
+        let finishes_from = if shape.is_conditioned() { PURE_NOISE } else { FIRST_FINISHES_FROM };
+        Self { finishes_from, ..Self::default() }
+    }
+}
+
+/// Where a first stage finishes from: outline and colours are decided by then, and half of the steps would follow.
+const FIRST_FINISHES_FROM: f64 = 0.5;
+
+/// Decay rates of AdamW's moments: no momentum, as both networks chase each other (Huang et al. 2024).
 pub const BETAS: [f64; 2] = [0.0, 0.99];
 
 /// Tells real detail from made, position by position.
@@ -95,8 +106,9 @@ impl Discriminator {
     }
 
     /// The same, and how steeply the verdicts on one of both, as chosen by `on_better`, change with what is seen: the
-    /// squared norm of their gradient (Mescheder et al. 2018, eq. 9 and 10), from its component along one random direction, by a finite
-    /// difference (Lin et al. 2025, eq. 4), as it would otherwise need second derivatives.
+    /// squared norm of their gradient (Mescheder et al. 2018, eq. 9 and 10), from its component along one random
+    /// direction, by a finite difference, as it would otherwise need second derivatives (Lin et al. 2025, "Diffusion
+    /// Adversarial Post-Training for One-Step Video Generation", "approximated R1").
     pub fn loss_with_penalty(
         &self,
         pair: [&NoisyBatch; 2],
