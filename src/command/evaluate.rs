@@ -39,7 +39,7 @@ struct Arguments {
     /// How many pictures to sample, from seed 0 up; without it, as many as there are training pictures
     #[arg(long, value_parser = clap::value_parser!(u64).range(8..=100_000))]
     count: Option<u64>,
-    /// Steps of the first stage; further stages take a third of them, at most eight
+    /// Steps of the first stage; further stages take a third of them, at most eight, or the one that they were tuned for
     #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm

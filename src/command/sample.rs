@@ -28,7 +28,7 @@ struct Arguments {
     /// How many pictures
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
-    /// Steps of the first stage; further stages take a third of them, at most eight, and are sampled ancestrally; heun asks the network twice a step
+    /// Steps of the first stage; further stages take a third of them, at most eight, or the one that they were tuned for, and are sampled ancestrally; heun asks the network twice a step
     #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use burn::tensor::Device;
 use clap::Parser;
 
 use super::export::{self, About};
@@ -95,6 +96,18 @@ struct Arguments {
 }
 
 impl Arguments {
+    /// The weights to begin with, a stage each: those that are named, or those that a resumed run began with, for the stages
+    /// that it has not come to. Without any, nothing.
+    fn weights(&self, folder: &RunFolder) -> anyhow::Result<Vec<Stage>> {
+        let path = match &self.from {
+            Some(path) => path.clone(),
+            None if self.resume && folder.from().exists() => folder.from(),
+            None => return Ok(Vec::new()),
+        };
+        // Each stage brings them to its own device.
+        Ok(shipped::load(Some(&path), &Device::flex())?.model.stages)
+    }
+
     /// The only stage that is meant, counted from 1: tuning is for one of them.
     fn only_stage(&self, stages: usize) -> Option<usize> {
         self.stage.or(self.adversarial.then_some(stages))
@@ -112,7 +125,8 @@ pub fn main() -> anyhow::Result<()> {
     memory::keep_freed();
 
     let folder = RunFolder::new(&arguments.out);
-    let mut config = settings(&arguments, &folder)?;
+    let from = arguments.weights(&folder)?;
+    let config = settings(&arguments, &folder, &from)?;
     let interruption = listen()?;
     let chosen = device::choose_many(&arguments.device, arguments.devices)?;
     if let Some(stage) = config.stages.iter().find(|stage| !stage.batch_size.is_multiple_of(chosen.len())) {
@@ -127,19 +141,12 @@ pub fn main() -> anyhow::Result<()> {
     }
     let devices: Vec<_> = chosen.into_iter().map(|chosen| chosen.device).collect();
 
-    let mut from: Vec<Option<Stage>> = Vec::new();
-    if let Some(path) = &arguments.from {
-        let weights = shipped::load(Some(path), &devices[0])?;
-        take_shapes(&mut config, &weights.model.stages);
-        from = weights.model.stages.into_iter().map(Some).collect();
-    }
-    from.resize(config.stages.len(), None);
-
     let size = config.image_size();
     let dataset = Dataset::load(&config.data, size, config.squaring)?;
     say(&format!("{}: {} pictures at {size} × {size}", dataset.name(), dataset.len()));
 
-    let numbers = match arguments.only_stage(config.stages.len()) {
+    let only = arguments.only_stage(config.stages.len());
+    let numbers = match only {
         Some(number) => number.saturating_sub(1)..number,
         None => 0..config.stages.len(),
     };
@@ -154,12 +161,11 @@ pub fn main() -> anyhow::Result<()> {
         let mut run = if arguments.resume && has_begun(&folder, number) {
             Run::resume(folder.clone(), config.clone(), number, &dataset, &devices)?
         } else {
-            let from = from.get_mut(number).and_then(Option::take);
-            Run::start(folder.clone(), config.clone(), number, &dataset, from, &devices)?
+            Run::start(folder.clone(), config.clone(), number, &dataset, from.get(number).cloned(), &devices)?
         };
         let time = left.map(|left| left.mul_f64(share(&config.stages, number..numbers.end)));
         let outcome = run.train(Limits { time, images: arguments.images }, &interruption.stop)?;
-        say(&format!("stage {}: {}", number + 1, sentence(&outcome, &folder)));
+        say(&format!("stage {}: {}", number + 1, sentence(&outcome, only, &folder)));
         left = left.map(|left| left.saturating_sub(started.elapsed()));
         if outcome.reason == StopReason::Interrupted {
             break;
@@ -193,8 +199,9 @@ fn take_shapes(config: &mut TrainConfig, stages: &[Stage]) {
     }
 }
 
-/// The run's own settings when resuming, else the file's, with the flags on top.
-fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainConfig> {
+/// The run's own settings when resuming, else the file's, with the flags on top; the networks' shapes are those of the
+/// weights to begin with.
+fn settings(arguments: &Arguments, folder: &RunFolder, from: &[Stage]) -> anyhow::Result<TrainConfig> {
     let mut config = if arguments.resume {
         if arguments.config.is_some() {
             bail!("--resume goes on with the settings in {}; leave --config out", folder.config().display());
@@ -202,10 +209,14 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
         TrainConfig::read(&folder.config()).context("--resume needs a run folder in --out")?
     } else {
         match &arguments.config {
-            Some(path) => TrainConfig::read(path)?,
+            Some(path) if from.is_empty() => TrainConfig::read(path)?,
+            Some(path) => TrainConfig::read_unchecked(path)?,
             None => TrainConfig::default(),
         }
     };
+    if !arguments.resume && !from.is_empty() {
+        take_shapes(&mut config, from);
+    }
     if arguments.resume {
         let batch_differs = |size| config.stages.iter().any(|stage| stage.batch_size != size);
         let fixed = [
@@ -240,8 +251,8 @@ fn settings(arguments: &Arguments, folder: &RunFolder) -> anyhow::Result<TrainCo
         if only.is_some_and(|only| only != number) {
             continue;
         }
-        if arguments.adversarial {
-            stage.adversarial.get_or_insert(Adversarial::of(&stage.shape));
+        if arguments.adversarial && stage.adversarial.is_none() {
+            stage.adversarial = Some(Adversarial::of(&stage.shape));
             stage.learning_rate = StageConfig::ADVERSARIAL_RATE;
         }
         stage.batch_size = arguments.batch_size.unwrap_or(stage.batch_size);
@@ -285,7 +296,7 @@ fn listen() -> anyhow::Result<Arc<Interruption>> {
     Ok(interruption)
 }
 
-fn sentence(outcome: &Outcome, folder: &RunFolder) -> String {
+fn sentence(outcome: &Outcome, only: Option<usize>, folder: &RunFolder) -> String {
     let why = match outcome.reason {
         StopReason::Finished => "finished",
         StopReason::TimeLimit => "time is up",
@@ -300,7 +311,8 @@ fn sentence(outcome: &Outcome, folder: &RunFolder) -> String {
         folder.path().display()
     );
     if outcome.reason != StopReason::Finished {
-        text.push_str(&format!("\ngo on with: train --resume --out {}", folder.path().display()));
+        let stage = only.map_or(String::new(), |only| format!(" --stage {only}"));
+        text.push_str(&format!("\ngo on with: train --resume{stage} --out {}", folder.path().display()));
     }
     text
 }

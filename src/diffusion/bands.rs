@@ -175,6 +175,16 @@ impl Bands {
         depth_to_space(multiply(bands, self.rotation_on(&device)) + self.mean_on(&device), self.patch)
     }
 
+    /// Bands as they come to be seen when they are shown, alone or as detail added to pictures `under` them: no channel of a
+    /// picture is brighter than white or darker than black.
+    pub fn shown(&self, bands: Tensor<4>, under: Option<Tensor<4>>) -> Tensor<4> {
+        let pictures = self.to_pictures(bands);
+        self.from_pictures(match under {
+            Some(under) => (pictures + under.clone()).clamp(-1.0, 1.0) - under,
+            None => pictures.clamp(-1.0, 1.0),
+        })
+    }
+
     fn mean_on(&self, device: &Device) -> Tensor<4> {
         Tensor::from_data(TensorData::new(self.mean.clone(), [1, 1, 1, self.count()]), device)
     }

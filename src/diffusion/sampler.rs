@@ -72,7 +72,7 @@ impl<D: Denoiser> Sampling<D> {
     }
 
     fn advance(&mut self, from: f64, to: f64) -> (Tensor<4>, Tensor<4>) {
-        let (x, from) = self.churn(from);
+        let (x, from) = self.churn(from, to);
         let denoised = self.denoiser.denoise(x.clone(), from);
         let next = match self.sampler {
             Sampler::Ddpm => {
@@ -100,11 +100,13 @@ impl<D: Denoiser> Sampling<D> {
 
     /// Karras et al. (2022), algorithm 2, lines 4 to 6: raises the noise level, by noise of a little more than unit
     /// variance.
-    fn churn(&mut self, from: f64) -> (Tensor<4>, f64) {
+    fn churn(&mut self, from: f64, to: f64) -> (Tensor<4>, f64) {
         let x = self.x.clone();
         let Sampler::Heun { churn } = self.sampler else { return (x, from) };
         let share = (churn / self.steps().max(1) as f64).min(MOST_CHURN);
-        if share <= 0.0 || !CHURNED.contains(&(from / self.first)) {
+        // Nothing comes after a step to zero that would take the noise away again, and a stage that was tuned to finish from
+        // a level must not be asked from another.
+        if share <= 0.0 || to == 0.0 || !CHURNED.contains(&(from / self.first)) {
             return (x, from);
         }
         let raised = from * (1.0 + share);

@@ -20,7 +20,7 @@ use super::config::StageConfig;
 use super::gradients::{self, Weights};
 use super::trainer::{Report, Trainer, gaussian, read};
 use crate::data::Dataset;
-use crate::diffusion::{Bands, NoiseDensity, NoisyBatch, PURE_NOISE, StageShape, with_condition};
+use crate::diffusion::{NoiseDensity, NoisyBatch, PURE_NOISE, StageShape, with_condition};
 use crate::kernels::training::{Arithmetic, Update};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{ConvolutionWeight, Layers, Setting, UNet};
@@ -162,12 +162,14 @@ pub struct Adversary {
 }
 
 impl Adversary {
-    /// A fresh one against a stage's network.
-    pub fn new(settings: Adversarial, unet: &UNet, stage: &StageConfig, seed: u64) -> Self {
+    /// A fresh one against a stage's network, if the stage is tuned.
+    pub fn of(stage: &StageConfig, unet: &UNet, seed: u64) -> Option<Self> {
+        let settings = stage.adversarial?;
         let Layers { widths, depth, .. } = &stage.shape.layers;
         let widths: Vec<usize> = widths.iter().flat_map(|&width| std::iter::repeat_n(width, *depth)).collect();
         let device = unet.head_gain().device();
-        Self { weights: Weights::new(Discriminator::of(unet, &widths, seed, &device).materialize()), settings }
+        let discriminator = Discriminator::of(unet, &widths, seed, &device).materialize();
+        Some(Self { weights: Weights::new(discriminator), settings })
     }
 
     /// One step: the stage makes detail in one evaluation; the discriminator learns to tell it from the real detail of
@@ -198,7 +200,10 @@ impl Adversary {
         );
         let input = with_condition(noisy.input.clone(), look.condition.clone(), look.patch);
         let raw = trainer.weights.model.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic));
-        let made = shown(&preconditioning.bands, noisy.denoised(raw.clone()), examples.under.clone());
+        // What lies beyond white is cut off when it is shown, so a stage may paint over it to have it even, as it is behind
+        // real specimens: KID × 1000 at 128 px fell from 101 to 87 with it (docs/recipe.md).
+        let under = examples.under.clone().map(Tensor::autodiff);
+        let made = preconditioning.bands.shown(noisy.denoised(raw.clone()), under);
 
         // Both under noise of the same level, each picture's its own.
         let density = settings.noise_density;
@@ -245,16 +250,6 @@ impl Adversary {
         };
         Ok((Self { weights, settings }, report))
     }
-}
-
-/// Detail as it comes to be seen: no channel of a picture is brighter than white or darker than black. What lies beyond
-/// is cut off when it is shown, so that a stage may paint over white to have it even, as it is behind real specimens.
-fn shown(bands: &Bands, detail: Tensor<4>, under: Option<Tensor<4>>) -> Tensor<4> {
-    let pictures = bands.to_pictures(detail);
-    bands.from_pictures(match under.map(Tensor::autodiff) {
-        Some(under) => (pictures + under.clone()).clamp(-1.0, 1.0) - under,
-        None => pictures.clamp(-1.0, 1.0),
-    })
 }
 
 /// The gradients of a single device.

@@ -298,11 +298,19 @@ impl TrainConfig {
     /// # Errors
     /// When the file cannot be read, is no TOML, names an unknown setting, or holds an impossible value.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let syntax = |reason: String| ConfigError::Syntax { path: path.to_path_buf(), reason };
-        let text = String::from_utf8(files::read(path)?).map_err(|error| syntax(error.to_string()))?;
-        let config: Self = toml::from_str(&text).map_err(|error| syntax(error.to_string()))?;
+        let config = Self::read_unchecked(path)?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The same for settings that are still to be completed, such as by the shapes of a weight file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no TOML, or names an unknown setting.
+    pub fn read_unchecked(path: &Path) -> Result<Self, ConfigError> {
+        let syntax = |reason: String| ConfigError::Syntax { path: path.to_path_buf(), reason };
+        let text = String::from_utf8(files::read(path)?).map_err(|error| syntax(error.to_string()))?;
+        toml::from_str(&text).map_err(|error| syntax(error.to_string()))
     }
 
     /// The configuration as TOML.

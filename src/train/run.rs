@@ -88,9 +88,7 @@ impl Run {
         if checkpoint::any(&folder.checkpoints())? {
             return Err(TrainError::FolderHoldsRun(run_folder.path().display().to_string()));
         }
-        if stage.adversarial.is_some() && (from.is_none() || devices.len() > 1) {
-            return Err(TrainError::Adversarial { number: number + 1 });
-        }
+        check_tuning(&stage, number, from.is_some(), devices)?;
         let trainer = match from {
             Some(Stage { unet, preconditioning, .. }) => {
                 Trainer::new(&config, &stage, preconditioning, devices)?.continue_from(unet)
@@ -125,6 +123,7 @@ impl Run {
         let (stage, dataset) = of_stage(&config, number, dataset)?;
         let folder = run_folder.stage(number);
         checkpoint::latest_state(&folder.checkpoints())?;
+        check_tuning(&stage, number, true, devices)?;
         let fresh = Trainer::new(&config, &stage, trained::read_preconditioning(&folder, &config)?, devices)?;
         let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
         if state.fingerprint != dataset.fingerprint() {
@@ -329,6 +328,14 @@ impl Run {
         ));
         Ok(())
     }
+}
+
+/// Whether a stage that is to be tuned can be: with weights, and on one device.
+fn check_tuning(stage: &StageConfig, number: usize, weights: bool, devices: &[Device]) -> Result<(), TrainError> {
+    if stage.adversarial.is_some() && (!weights || devices.len() > 1) {
+        return Err(TrainError::Adversarial { number: number + 1 });
+    }
+    Ok(())
 }
 
 /// The settings of a stage, and the pictures at its size.

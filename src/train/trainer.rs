@@ -70,7 +70,7 @@ impl Trainer {
         let plan = BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip, change_share };
         let model = told_of_changes(UNet::new(&stage.shape.unet(), config.seed, &main)?, &plan, &main).materialize();
         Ok(Self {
-            adversary: stage.adversarial.map(|settings| Adversary::new(settings, &model, stage, config.seed)),
+            adversary: Adversary::of(stage, &model, config.seed),
             weights: Weights::new(model),
             arithmetic: config.precision.on(&devices[0]),
             on_cpu: on_cpu(&devices[0]),
@@ -103,8 +103,7 @@ impl Trainer {
         let main = self.devices[0].clone();
         let unet = told_of_changes(unet.to_device(&main), &self.plan, &main).materialize();
         let model = unet.train().set_require_grad(true).renormalised();
-        let settings = self.stage.adversarial;
-        self.adversary = settings.map(|settings| Adversary::new(settings, &model, &self.stage, self.config.seed));
+        self.adversary = Adversary::of(&self.stage, &model, self.config.seed);
         self.weights = Weights::new(model);
         self.continued = true;
         self

@@ -182,6 +182,51 @@ fn train_export_and_sample_work_hand_in_hand() {
 }
 
 #[test]
+fn a_run_that_began_with_weights_goes_on_with_them_and_is_tuned() {
+    let pictures = folder_of_discs(8, 16);
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(pictures.path());
+    let shapes = [
+        "shape = { image_size = 8, patch = 1, enlarges = 1, layers = { widths = [8, 16], depth = 1, head_width = 8, embedding = 16 } }",
+        "shape = { image_size = 16, patch = 2, enlarges = 2, layers = { widths = [8], depth = 1, head_width = 0, embedding = 16 } }",
+    ];
+    let settings = |shapes: [&str; 2]| {
+        let [one, two] = shapes.map(|shape| format!("[[stages]]\nbatch_size = 4\nwarmup_steps = 0\n{shape}\n"));
+        format!("sample_count = 0\nlog_every = 1\n{one}{two}")
+    };
+    std::fs::write(folder.path().join("whole.toml"), settings(shapes)).unwrap();
+    // The shapes are the weight file's.
+    std::fs::write(folder.path().join("further.toml"), settings([""; 2])).unwrap();
+    let train = |arguments: &[&str]| {
+        let output = run(TRAIN, &[&["--data", &data, "--device", "cpu"], arguments].concat(), folder.path());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let losses = |run: &str, stage: &str| -> Vec<String> {
+        let table = std::fs::read_to_string(folder.path().join(run).join(stage).join("log.csv")).unwrap();
+        table.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().to_string()).collect()
+    };
+    train(&["--config", "whole.toml", "--out", "a", "--steps", "40", "--export", "a.safetensors"]);
+
+    let further = ["--config", "further.toml", "--from", "a.safetensors"];
+    train(&[&further[..], &["--out", "at-once", "--steps", "2"]].concat());
+    train(&[&further[..], &["--out", "in-turn", "--steps", "2", "--stage", "2"]].concat());
+    train(&["--out", "in-turn", "--resume", "--steps", "2"]);
+    assert_eq!(losses("at-once", "stage-1"), losses("in-turn", "stage-1"), "the stage that came later began elsewhere");
+
+    let tune = ["--from", "a.safetensors", "--adversarial", "--batch-size", "4", "--out", "tuned", "--steps", "3"];
+    let said = train(&[&tune[..], &["--images", "8"]].concat());
+    assert!(said.contains("train --resume --stage 2 --out tuned"), "{said}");
+    assert!(!folder.path().join("tuned/stage-1").exists(), "only the last stage is tuned");
+    train(&["--resume", "--stage", "2", "--out", "tuned"]);
+    let output = run(EXPORT, &["--run", "tuned", "--out", "tuned.safetensors"], folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let card = std::fs::read_to_string(folder.path().join("tuned.md")).unwrap();
+    assert_eq!(card.matches("in one evaluation from σ = 40").count(), 1, "{card}");
+    assert!(card.contains("160 pictures seen") && card.contains("172 pictures seen"), "{card}");
+}
+
+#[test]
 fn export_writes_over_its_own_files_only() {
     let pictures = folder_of_discs(4, 8);
     let folder = tempfile::tempdir().unwrap();

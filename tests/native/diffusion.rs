@@ -172,6 +172,40 @@ fn heun_asks_twice_a_step_but_the_last() {
 }
 
 #[test]
+fn the_step_to_zero_asks_at_its_own_level_whatever_is_churned() {
+    struct Asked(std::cell::RefCell<Vec<f64>>);
+    impl Denoiser for Asked {
+        fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
+            self.0.borrow_mut().push(sigma);
+            Gaussian.denoise(x, sigma)
+        }
+    }
+    let asked = Asked(Default::default());
+    let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
+    let levels = NoiseLevels::EDM.list_down_to(0.5, 6);
+    Sampling::new(&asked, Sampler::Heun { churn: 40.0 }, levels.clone(), noise).for_each(drop);
+    let asked = asked.0.into_inner();
+    assert!(asked.iter().any(|sigma| !levels.contains(sigma)), "others are raised: {asked:?}");
+    assert_eq!(asked.last(), levels.get(5));
+}
+
+#[test]
+fn bands_are_shown_without_what_lies_beyond_white_and_black() {
+    let bands = strange_bands(2);
+    let picture = BatchNoise::new(&[3], [3, 8, 8], &device()).draw();
+    let close = |a: Tensor<4>, b: Tensor<4>| {
+        values(a).iter().zip(values(b)).fold(0.0f64, |most, (a, b)| most.max((a - b).abs())) < 1e-5
+    };
+    let shown = bands.to_pictures(bands.shown(bands.from_pictures(picture.clone()), None));
+    assert!(close(shown, picture.clone().clamp(-1.0, 1.0)));
+    // As detail, it is the whole that is cut off.
+    let under = picture.clone().mul_scalar(-0.5).add_scalar(0.3);
+    let whole =
+        bands.to_pictures(bands.shown(bands.from_pictures(picture.clone()), Some(under.clone()))) + under.clone();
+    assert!(close(whole, (picture + under).clamp(-1.0, 1.0)));
+}
+
+#[test]
 fn forward_process_has_the_moments_of_q() {
     let device = device();
     for schedule in [BetaSchedule::Linear, BetaSchedule::Cosine] {

@@ -407,14 +407,13 @@ fn a_tuning_goes_on_as_if_it_had_not_stopped() {
     assert!((0.3..1.2).contains(&first), "{first}");
 }
 
-#[test]
-fn a_discriminator_learns_to_tell_detail_from_none() {
+/// The columns of loss, gradient norm and discriminator's loss of a tuning of so many steps.
+fn tuning(settings: Adversarial, steps: u64, learning_rate: f64) -> [Vec<f64>; 3] {
     let (folder, from) = (tempfile::tempdir().unwrap(), small_weights());
     let mut config = small_cascade();
     let stage = &mut config.stages[1];
-    (stage.steps, stage.warmup_steps, stage.learning_rate) = (60, 5, 1e-4);
-    // The stage stands nearly still, and the discriminator runs after it.
-    stage.adversarial = Some(Adversarial { discriminator_rate: 100.0, ..Adversarial::default() });
+    (stage.steps, stage.warmup_steps, stage.learning_rate) = (steps, 5, learning_rate);
+    stage.adversarial = Some(settings);
     let device = Device::flex();
     let stage = chrysalis::weights::decode(&from, &device).unwrap().model.stages.remove(1);
     let run = RunFolder::new(folder.path());
@@ -423,10 +422,33 @@ fn a_discriminator_learns_to_tell_detail_from_none() {
         .train(Limits::default(), &GO)
         .unwrap();
     let text = std::fs::read_to_string(run.stage(1).log()).unwrap();
-    let losses: Vec<f64> = text.lines().skip(1).map(|line| line.split(',').nth(6).unwrap().parse().unwrap()).collect();
+    let column = |at| text.lines().skip(1).map(|line| line.split(',').nth(at).unwrap().parse().unwrap()).collect();
+    [3, 4, 6].map(column)
+}
+
+#[test]
+fn a_discriminator_learns_to_tell_detail_from_none_unless_it_may_not_be_steep() {
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    // The stage stands nearly still, and the discriminator runs after it.
+    let settings = Adversarial { discriminator_rate: 100.0, ..Adversarial::default() };
+    let [_, _, losses] = tuning(settings, 60, 1e-4);
+    let (before, free) = (mean(&losses[..5]), mean(&losses[50..]));
+    assert!(free < 0.8 * before, "from {before} to {free}");
+    let [_, _, losses] = tuning(Adversarial { gradient_penalty: 100.0, ..settings }, 60, 1e-4);
+    let flat = mean(&losses[50..]);
+    // A verdict that is the same everywhere: ln 2.
+    assert!((flat - std::f64::consts::LN_2).abs() < 0.1 && flat > 1.1 * free, "{flat} and {free}");
+}
+
+#[test]
+fn a_stage_learns_from_the_verdicts_alone() {
+    // Without a loss of its own, all that it has is the discriminator, which stands nearly still.
+    let settings = Adversarial { reconstruction: 0.0, discriminator_rate: 1e-3, ..Adversarial::default() };
+    let [losses, norms, _] = tuning(settings, 60, 1e-2);
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(norms.iter().all(|&norm| norm > 0.0), "{norms:?}");
     let (before, after) = (mean(&losses[..5]), mean(&losses[50..]));
-    assert!(after < 0.8 * before, "from {before} to {after}");
+    assert!(after < before - 0.02, "from {before} to {after}");
 }
 
 #[test]
@@ -438,7 +460,10 @@ fn a_tuning_without_weights_or_with_other_ones_is_refused() {
     let error = Run::start(run.clone(), config, 1, &discs(), None, &[Device::flex()]).err().unwrap();
     assert!(error.to_string().contains("--from"), "{error}");
     let from = small_weights();
-    tuned(folder.path(), &from, None);
+    let (_, config) = tuned(folder.path(), &from, Some(16));
+    let two = [Device::flex(), Device::flex()];
+    let error = Run::resume(run.clone(), config, 1, &discs(), &two).err().unwrap();
+    assert!(error.to_string().contains("one device"), "{error}");
     run.begin_with(&from, 2).unwrap();
     let error = run.begin_with(b"others", 2).unwrap_err();
     assert!(error.to_string().contains("choose another --out"), "{error}");
