@@ -47,7 +47,8 @@ impl Trained {
                     from.description.data.pictures,
                 ))
             });
-            if !has_begun(folder, number) {
+            // A damaged checkpoint is one: nothing takes its place unasked.
+            if !checkpoint::any(&folder.stage(number).checkpoints())? {
                 if let Some((stage, StageDescription { images_seen, seconds, .. }, pictures)) = before {
                     trained.pictures = trained.pictures.max(pictures);
                     let (images_seen, seconds) = (*images_seen, *seconds);

@@ -383,6 +383,11 @@ fn a_tuned_stage_is_sampled_in_one_step_and_the_others_are_as_they_were() {
     let steps: Vec<_> = Cascade::new(&model, plan, &[3], &device).collect();
     assert_eq!(steps.iter().filter(|step| step.stage == 1).count(), 1);
     assert!(steps.last().is_some_and(|step| step.finished));
+
+    // What is damaged is said, and not what the run began with taken for it.
+    std::fs::write(run.stage(1).checkpoints().join("step-00000006/state.toml"), "step = ").unwrap();
+    let error = Trained::read(&run, &config, Which::Newest, &device).err().unwrap();
+    assert!(error.to_string().contains("state.toml"), "{error}");
 }
 
 #[test]
