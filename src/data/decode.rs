@@ -28,14 +28,22 @@ pub fn least_side(size: usize) -> u32 {
     (size as u32).div_ceil(2)
 }
 
-/// Decodes PNG, JPEG or WebP, turns it upright, lays it on white, squares and scales it: `size · size · 3` RGB bytes. A
-/// decoder that panics over a picture costs that picture alone.
-pub fn square(bytes: &[u8], size: usize, squaring: Squaring) -> Result<Vec<u8>, String> {
-    std::panic::catch_unwind(|| decode_to_square(bytes, size, squaring))
+/// A picture squared: RGB bytes, row by row.
+pub struct Square {
+    /// At the size asked for.
+    pub pixels: Vec<u8>,
+    /// At twice that size, if it was asked for and the file has as many pixels.
+    pub finer: Option<Vec<u8>>,
+}
+
+/// Decodes PNG, JPEG or WebP, turns it upright, lays it on white, squares and scales it to `size` × `size` pixels, and to
+/// twice as many a side if `finer` is wanted. A decoder that panics over a picture costs that picture alone.
+pub fn square(bytes: &[u8], size: usize, squaring: Squaring, finer: bool) -> Result<Square, String> {
+    std::panic::catch_unwind(|| decode_to_square(bytes, size, squaring, finer))
         .unwrap_or_else(|_| Err("the decoder failed over it".into()))
 }
 
-fn decode_to_square(bytes: &[u8], size: usize, squaring: Squaring) -> Result<Vec<u8>, String> {
+fn decode_to_square(bytes: &[u8], size: usize, squaring: Squaring, finer: bool) -> Result<Square, String> {
     let image = on_white(decode(bytes)?);
     let least = least_side(size);
     if image.width().min(image.height()) < least {
@@ -45,18 +53,31 @@ fn decode_to_square(bytes: &[u8], size: usize, squaring: Squaring) -> Result<Vec
             image.height()
         ));
     }
-    let squared = match squaring {
-        Squaring::Pad => pad(image, size as u32),
-        Squaring::Crop => scaled(crop(&image), size as u32, size as u32),
+    let (image, side) = match squaring {
+        Squaring::Pad => {
+            let side = image.width().max(image.height());
+            (image, side)
+        }
+        Squaring::Crop => {
+            let image = crop(&image);
+            let side = image.width();
+            (image, side)
+        }
     };
-    Ok(squared.into_raw())
+    let squared = |size: u32| match squaring {
+        Squaring::Pad => pad(&image, size),
+        Squaring::Crop => scaled(&image, size, size),
+    };
+    let size = size as u32;
+    let finer = (finer && side >= 2 * size).then(|| squared(2 * size).into_raw());
+    Ok(Square { pixels: squared(size).into_raw(), finer })
 }
 
-fn scaled(image: RgbImage, width: u32, height: u32) -> RgbImage {
+fn scaled(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     if (image.width(), image.height()) == (width, height) {
-        image
+        image.clone()
     } else {
-        imageops::resize(&image, width, height, FilterType::CatmullRom)
+        imageops::resize(image, width, height, FilterType::CatmullRom)
     }
 }
 
@@ -99,10 +120,10 @@ fn on_white(image: DynamicImage) -> RgbImage {
 }
 
 /// Scales first and pads then: the square around a long strip may be too large for memory.
-fn pad(image: RgbImage, size: u32) -> RgbImage {
+fn pad(image: &RgbImage, size: u32) -> RgbImage {
     let side = image.width().max(image.height());
     let short = |length: u32| ((f64::from(length) * f64::from(size) / f64::from(side)).round() as u32).max(1);
-    let mut square = RgbImage::from_pixel(size, size, border_colour(&image));
+    let mut square = RgbImage::from_pixel(size, size, border_colour(image));
     let (width, height) = (short(image.width()), short(image.height()));
     let image = scaled(image, width, height);
     imageops::replace(&mut square, &image, i64::from((size - width) / 2), i64::from((size - height) / 2));

@@ -19,6 +19,7 @@ use crate::noise::{Noise, Purpose};
 use crate::picture::{Picture, batch_from_rgb, planes_from_rgb};
 
 pub use change::{Change, LABELS};
+use decode::Square;
 pub use decode::Squaring;
 
 /// The dataset this project is named for: about 1,000 specimens of the Smithsonian, CC0.
@@ -31,6 +32,8 @@ pub struct Dataset {
     size: usize,
     /// The same pictures before [`Dataset::reduced`], and their size: what changed ones are made of.
     original: (Arc<Vec<Vec<u8>>>, usize),
+    /// The same at twice that size, where the files have as many pixels.
+    finer: Arc<Vec<Option<Vec<u8>>>>,
     name: String,
     skipped: Vec<Skipped>,
 }
@@ -107,6 +110,8 @@ enum Found {
 const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 /// The largest file of a loose picture.
 const LARGEST_FILE: u64 = 256 << 20;
+/// How much memory the pictures may take that are kept at twice their size; further ones are kept at their size alone.
+const FINER_MEMORY: usize = 2 << 30;
 
 /// An encoded picture and what to call it.
 struct Encoded {
@@ -140,16 +145,20 @@ impl Dataset {
         } else {
             return Err(DataError::NoSuchSource(source.into()));
         };
+        let finer = FINER_MEMORY / (12 * size * size).max(1);
+        let decode = |index: usize, picture: Encoded| decode_one(picture, size, squaring, index < finer);
         let mut decoded: Vec<_> = unreadable.into_iter().map(Err).collect();
         match found {
-            Found::Pictures(files) => decoded.par_extend(files.par_iter().map(|path| {
+            Found::Pictures(files) => decoded.par_extend(files.par_iter().enumerate().map(|(index, path)| {
                 let bytes = files::read_at_most(path, LARGEST_FILE).map_err(|error| error.source.to_string());
-                decode_one(Encoded { name: path.display().to_string(), bytes }, size, squaring)
+                decode(index, Encoded { name: path.display().to_string(), bytes })
             })),
             Found::Parquet(files) => {
                 for path in &files {
                     parquet::read(path, |some| {
-                        decoded.par_extend(some.into_par_iter().map(|picture| decode_one(picture, size, squaring)));
+                        let before = decoded.len();
+                        let some = some.into_par_iter().enumerate();
+                        decoded.par_extend(some.map(|(index, picture)| decode(before + index, picture)));
                     })?;
                 }
             }
@@ -157,12 +166,15 @@ impl Dataset {
         Self::gather(source, decoded, size)
     }
 
-    fn gather(source: &str, decoded: Vec<Result<Vec<u8>, Skipped>>, size: usize) -> Result<Self, DataError> {
+    fn gather(source: &str, decoded: Vec<Result<Square, Skipped>>, size: usize) -> Result<Self, DataError> {
         let looked_at = decoded.len();
-        let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
+        let (mut pictures, mut finer, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         for picture in decoded {
             match picture {
-                Ok(pixels) => pictures.push(pixels),
+                Ok(square) => {
+                    pictures.push(square.pixels);
+                    finer.push(square.finer);
+                }
                 Err(why) => skipped.push(why),
             }
         }
@@ -172,7 +184,8 @@ impl Dataset {
             return Err(DataError::Empty { place: source.into(), looked_at, skipped, first, least });
         }
         let pictures = Arc::new(pictures);
-        Ok(Self { original: (Arc::clone(&pictures), size), pictures, size, name: source.into(), skipped })
+        let original = (Arc::clone(&pictures), size);
+        Ok(Self { pictures, size, original, finer: Arc::new(finer), name: source.into(), skipped })
     }
 
     /// How many pictures there are; never zero.
@@ -231,7 +244,17 @@ impl Dataset {
             1 => Arc::clone(&self.pictures),
             _ => Arc::new(self.pictures.par_iter().map(|pixels| reduce(pixels, self.size, factor)).collect()),
         };
-        Self { pictures, size, original: self.original.clone(), name: self.name.clone(), skipped: self.skipped.clone() }
+        Self { pictures, size, ..self.clone() }
+    }
+
+    /// What a changed picture is made of, and its side: the picture as it was loaded, or finer if that is no larger than what
+    /// is to be made.
+    fn finest(&self, index: usize) -> Option<(&[u8], usize)> {
+        let (originals, from) = &self.original;
+        match self.finer.get(index)? {
+            Some(finer) if *from < 2 * self.size => Some((finer, 2 * from)),
+            _ => Some((originals.get(index)?, *from)),
+        }
     }
 
     /// All pictures, `count` at a time, as tensors `[n, 3, size, size]`.
@@ -256,9 +279,10 @@ impl Dataset {
     }
 
     /// The same batch with some pictures changed, and the labels of what was done, `[batch_size, LABELS]`. A changed
-    /// picture is made of the picture at the size that it was loaded at.
+    /// picture is made of the picture at the size that it was loaded at, or at twice that size where that is no larger
+    /// than it. A picture that has not twice as many pixels to spare stays as it is if the plan wants [sharp
+    /// ones](BatchPlan::sharp).
     pub fn changed_batch(&self, plan: &BatchPlan, step: u64, device: &Device) -> (Tensor<4>, Tensor<2>) {
-        let (originals, from) = &self.original;
         let first = step * plan.batch_size as u64;
         let chosen: Vec<(u64, (usize, bool))> = (first..).zip(plan.choose(self.pictures.len(), step)).collect();
         let shown: Vec<(Vec<f32>, [f32; LABELS])> = chosen
@@ -266,12 +290,11 @@ impl Dataset {
             .filter_map(|(shown, (index, flipped))| {
                 let mut noise = Noise::indexed(plan.seed, Purpose::Change, shown);
                 let change = Change::draw(&mut noise, plan.change_share);
-                let planes = if change.is_none() {
-                    planes_from_rgb(self.pictures.get(index)?, self.size, flipped)
-                } else {
-                    change.planes(originals.get(index)?, *from, self.size, flipped)
-                };
-                Some((planes, change.labels()))
+                let (pixels, from) = self.finest(index)?;
+                if change.is_none() || (plan.sharp && from < 2 * self.size) {
+                    return Some((planes_from_rgb(self.pictures.get(index)?, self.size, flipped), [0.0; LABELS]));
+                }
+                Some((change.planes(pixels, from, self.size, flipped), change.labels()))
             })
             .collect();
         let (planes, labels): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
@@ -293,6 +316,8 @@ pub struct BatchPlan {
     pub flip: bool,
     /// The share of pictures for each kind of [`Change`], in [`Dataset::changed_batch`].
     pub change_share: f64,
+    /// Whether only such pictures are changed as have pixels to spare, so that a change does not blur them.
+    pub sharp: bool,
 }
 
 impl BatchPlan {
@@ -339,9 +364,9 @@ fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
     order
 }
 
-fn decode_one(encoded: Encoded, size: usize, squaring: Squaring) -> Result<Vec<u8>, Skipped> {
+fn decode_one(encoded: Encoded, size: usize, squaring: Squaring, finer: bool) -> Result<Square, Skipped> {
     encoded
         .bytes
-        .and_then(|bytes| decode::square(&bytes, size, squaring))
+        .and_then(|bytes| decode::square(&bytes, size, squaring, finer))
         .map_err(|reason| Skipped { name: encoded.name, reason })
 }

@@ -199,7 +199,8 @@ impl Adversary {
             examples.white.clone().autodiff(),
         );
         let input = with_condition(noisy.input.clone(), look.condition.clone(), look.patch);
-        let raw = trainer.weights.model.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic));
+        let network = trainer.as_stored(&trainer.weights.model);
+        let raw = network.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic));
         // What lies beyond white is cut off when it is shown, so a stage may paint over it to have it even, as it is behind
         // real specimens: KID × 1000 at 128 px fell from 101 to 87 with it (docs/recipe.md).
         let under = examples.under.clone().map(Tensor::autodiff);
@@ -228,16 +229,16 @@ impl Adversary {
         let loss = discriminator.loss(&seen_made(made), &seen_real, &look)
             + noisy.loss(raw, real.clone().autodiff()).mul_scalar(settings.reconstruction);
         let loss = if settings.finishes_from < PURE_NOISE {
-            let network = |noisy, labels: &[f64]| {
+            let forward = |noisy, labels: &[f64]| {
                 let input = with_condition(noisy, look.condition.clone(), look.patch);
-                trainer.weights.model.forward_in(input, labels, Setting::plain(trainer.arithmetic))
+                network.forward_in(input, labels, Setting::plain(trainer.arithmetic))
             };
-            let denoising = preconditioning.loss(network, real.clone().autodiff(), &examples.sigmas, veil());
+            let denoising = preconditioning.loss(forward, real.clone().autodiff(), &examples.sigmas, veil());
             loss + denoising.mul_scalar(settings.denoising)
         } else {
             loss
         };
-        let gradients = GradientsParams::from_grads(loss.backward(), &trainer.weights.model);
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
         let (gradients, norm) = gradients::mean(&trainer.weights.model, alone(gradients, &device), &device);
         let update = Update { keep: settings.ema_decay, ..update(learning_rate, &norm) };
         trainer.weights = trainer.weights.clone().updated(gradients, update);

@@ -12,6 +12,7 @@ use crate::diffusion::{DEFAULT_STEPS, NoiseDensity, Prediction, Sampler, ShapeEr
 use crate::files::{self, FileError};
 use crate::kernels::training::Arithmetic;
 use crate::unet::Layers;
+use crate::weights::Storage;
 
 /// The settings of a training run. Every field has a default, so a file need only name what differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,14 +74,17 @@ pub struct StageConfig {
     /// The most noise that the enlarged picture is given, from −1 to 1, so that the stage forgives the faults of the
     /// one before ("conditioning augmentation", Ho et al. 2021, section 4.2). A first stage has no use for it.
     pub condition_noise: f64,
-    /// The share of training pictures that is changed in size, as many in turn, in stretch, in place and in hue, of
-    /// which the network is told: without, a first stage learns few pictures by heart (Karras et al. 2022, appendix
-    /// F.2, with their share). Further stages have no use for it.
+    /// The share of training pictures that is changed in size, as many in turn, in stretch, in place and in hue. A first
+    /// stage is told what was done: without, it learns few pictures by heart (Karras et al. 2022, appendix F.2, with their
+    /// share). A further one is not told, and sees changes of such pictures alone whose files have at least twice its
+    /// pixels a side, as others would be blurred. A first stage that is tuned sees none.
     pub change_share: f64,
     /// The share of channels left out between a block's convolutions while training, for the same reason.
     pub dropout: f64,
     /// The stage's part of a time limit, as a share of all parts.
     pub time_share: f64,
+    /// The storage that the weights are meant for: the stage learns with them rounded as they will be there.
+    pub storage: Storage,
     /// Which noise levels training looks at.
     pub noise_density: NoiseDensity,
     /// Tunes weights that were trained before for a single evaluation, against a discriminator; none trains as usual.
@@ -127,6 +131,7 @@ impl Default for StageConfig {
             change_share: 0.12,
             dropout: 0.1,
             time_share: 2.0,
+            storage: Storage::F32,
             noise_density: NoiseDensity::default(),
             adversarial: None,
             shape: StageShape {

@@ -33,7 +33,7 @@ pub struct SamplePlan {
 /// dataset, as many as there are.
 pub fn sample(trainer: &Trainer, dataset: &Dataset, plan: SamplePlan) -> Result<Vec<Picture>, TrainError> {
     let device = trainer.main_device();
-    let stage = trainer.stage();
+    let stage = trainer.stored_stage();
     let enlarges = stage.shape.enlarges;
     let model = Model { stages: vec![stage] }.for_sampling(&device);
     let Some(stage) = model.stages().first() else { return Ok(Vec::new()) };

@@ -14,6 +14,7 @@ use crate::diffusion::{Enlargement, Preconditioning, Stage, reduce, with_conditi
 use crate::kernels::training::{Arithmetic, Update, on_cpu};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{Dropout, Setting, UNet, UNetConfigError};
+use crate::weights::rounded;
 
 /// Keeps AdamW's division away from zero (Kingma and Ba 2015, algorithm 1).
 const EPSILON: f64 = 1e-8;
@@ -65,9 +66,17 @@ impl Trainer {
             _ => devices.to_vec(),
         };
         let main = devices[0].clone().autodiff();
-        let unchanged = stage.shape.is_conditioned() || stage.adversarial.is_some();
-        let change_share = if unchanged { 0.0 } else { stage.change_share };
-        let plan = BatchPlan { batch_size: stage.batch_size, seed: config.seed, flip: config.flip, change_share };
+        // Detail is detail wherever it lies, so a further stage need not be told what was done to its pictures; but it must
+        // not learn from blurred ones. A first stage that is tuned makes pictures as they are.
+        let further = stage.shape.is_conditioned();
+        let change_share = if !further && stage.adversarial.is_some() { 0.0 } else { stage.change_share };
+        let plan = BatchPlan {
+            batch_size: stage.batch_size,
+            seed: config.seed,
+            flip: config.flip,
+            change_share,
+            sharp: further,
+        };
         let model = told_of_changes(UNet::new(&stage.shape.unet(), config.seed, &main)?, &plan, &main).materialize();
         Ok(Self {
             adversary: Adversary::of(stage, &model, config.seed),
@@ -139,9 +148,23 @@ impl Trainer {
 
     /// The averaged weights as a stage, ready to sample.
     pub fn stage(&self) -> Stage {
+        self.stage_of(self.weights.average.clone())
+    }
+
+    /// The same as it will be in the storage that it is trained for.
+    pub fn stored_stage(&self) -> Stage {
+        self.stage_of(self.as_stored(&self.weights.average))
+    }
+
+    /// A network as it will be in the storage that it is trained for.
+    pub(super) fn as_stored(&self, unet: &UNet) -> UNet {
+        rounded(unet.clone(), self.stage.storage)
+    }
+
+    fn stage_of(&self, unet: UNet) -> Stage {
         Stage {
             shape: self.stage.shape.clone(),
-            unet: self.weights.average.clone().folded(),
+            unet: unet.folded(),
             preconditioning: self.preconditioning.clone(),
             finishes_from: self.stage.adversarial.map(|settings| settings.finishes_from),
         }
@@ -206,7 +229,7 @@ impl Trainer {
     fn gradients(&self, dataset: &Dataset) -> Result<(Vec<Tensor<1>>, MultiGradientsParams), String> {
         let share = BatchShare { batch_size: self.stage.batch_size, parts: self.devices.len() };
         let parts: Vec<_> = if let [device] = self.devices.as_slice() {
-            vec![self.gradient_on(&self.weights.model, dataset, device, share.range(0))]
+            vec![self.gradient_on(&self.as_stored(&self.weights.model), dataset, device, share.range(0))]
         } else {
             // A thread a device: burn keeps a stream of work for each.
             std::thread::scope(|scope| {
@@ -215,7 +238,7 @@ impl Trainer {
                     .iter()
                     .enumerate()
                     .map(|(index, device)| {
-                        let model = self.weights.model.clone().fork(&device.clone().autodiff());
+                        let model = self.as_stored(&self.weights.model).fork(&device.clone().autodiff());
                         let range = share.range(index);
                         scope.spawn(move || self.gradient_on(&model, dataset, device, range))
                     })
@@ -296,7 +319,7 @@ impl Trainer {
     pub(super) fn draw(&self, dataset: &Dataset, device: &Device) -> Examples {
         let (pictures, changes) = if self.plan.change_share > 0.0 {
             let (pictures, changes) = dataset.changed_batch(&self.plan, self.step, device);
-            (pictures, Some(changes))
+            (pictures, is_told(&self.plan).then_some(changes))
         } else {
             (dataset.batch(&self.plan, self.step, device), None)
         };
@@ -333,9 +356,13 @@ impl Trainer {
     }
 }
 
-/// A network that can be told of changes, where pictures are changed.
+/// A network that can be told of changes, where pictures are changed and it is told.
 fn told_of_changes(unet: UNet, plan: &BatchPlan, device: &Device) -> UNet {
-    if plan.change_share > 0.0 { unet.told_of_changes(LABELS, plan.seed, device) } else { unet }
+    if is_told(plan) { unet.told_of_changes(LABELS, plan.seed, device) } else { unet }
+}
+
+fn is_told(plan: &BatchPlan) -> bool {
+    plan.change_share > 0.0 && !plan.sharp
 }
 
 /// Standard normal numbers, each picture's from its own stream.

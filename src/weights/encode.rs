@@ -25,10 +25,10 @@ pub const MEAN: &str = "bands.mean";
 pub const ROTATION: &str = "bands.rotation";
 pub const DEVIATIONS: &str = "bands.deviations";
 /// Tensors of fewer numbers are never stored as int8: there is nothing to save.
-const SMALLEST_INT8: usize = 1024;
+pub const SMALLEST_INT8: usize = 1024;
 /// Steps of [`Storage::Compact`] a standard deviation of a row. Weights are nearly Gaussian, so that s steps cost
 /// log₂ s + 2.05 bits a number and leave noise of 1/(s √12) of the weights: 4.6 bits and 5 % here.
-const COMPACT_STEPS: f32 = 5.8;
+pub const COMPACT_STEPS: f32 = 5.8;
 
 /// How the numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -17,9 +17,11 @@ mod decode;
 mod description;
 mod encode;
 mod probe;
+mod rounding;
 
 pub use card::{CardFacts, is_model_card, model_card};
 pub use decode::{Weights, WeightsError, decode, is_weight_file};
 pub use description::{DataCard, Description, LAYOUT, StageDescription};
 pub use encode::{EncodeError, Storage, encode};
 pub use probe::{Probe, ProbeError};
+pub use rounding::rounded;

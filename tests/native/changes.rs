@@ -143,7 +143,7 @@ fn changes_are_drawn_as_often_as_asked_and_from_the_seed_alone() {
 fn a_changed_batch_is_the_plain_one_where_nothing_was_changed() {
     let folder = folder_of_discs(12, 32);
     let dataset = Dataset::load(&text(folder.path()), 32, Squaring::Pad).unwrap().reduced(2);
-    let plan = BatchPlan { batch_size: 12, seed: 3, flip: true, change_share: 0.1 };
+    let plan = BatchPlan { batch_size: 12, seed: 3, flip: true, change_share: 0.1, sharp: false };
     let device = Device::flex();
     let plain: Vec<f32> = dataset.batch(&plan, 2, &device).into_data().try_into_vec().unwrap();
     let (pictures, labels) = dataset.changed_batch(&plan, 2, &device);
@@ -220,4 +220,31 @@ fn dropout_leaves_out_channels_by_picture_and_stream_and_keeps_the_scale() {
     let size = |numbers: &[f32]| numbers.iter().map(|x| f64::from(x * x)).sum::<f64>();
     let mean = (0..64).map(|seed| size(&dropped(0.5, [seed, 100 + seed]))).sum::<f64>() / 64.0;
     near((mean / size(&without)).sqrt(), 1.0, 0.25, "the size of the output");
+}
+
+#[test]
+fn detail_is_learned_from_changed_pictures_only_where_the_files_have_pixels_to_spare() {
+    let device = Device::flex();
+    let plan = BatchPlan { batch_size: 6, seed: 4, flip: false, change_share: 1.0, sharp: true };
+    let values = |tensor: Tensor<4>| tensor.into_data().try_into_vec::<f32>().unwrap();
+    let fine = folder_of_discs(6, 64);
+    let dataset = Dataset::load(&text(fine.path()), 32, Squaring::Pad).unwrap();
+    let (pictures, labels) = dataset.changed_batch(&plan, 1, &device);
+    // Made of all the pixels of the files: of the pictures at twice their size.
+    let originals = Dataset::load(&text(fine.path()), 64, Squaring::Pad).unwrap();
+    let labels: Vec<f32> = labels.into_data().try_into_vec().unwrap();
+    let chosen = plan.choose(6, 1);
+    for (place, pixels) in values(pictures).chunks_exact(3 * 32 * 32).enumerate() {
+        let change = Change::draw(&mut Noise::indexed(4, Purpose::Change, 6 + place as u64), 1.0);
+        assert_eq!(labels[place * LABELS..][..LABELS], change.labels());
+        let original = originals.picture(chosen[place].0).unwrap();
+        assert_eq!(pixels, change.planes(original.rgb(), 64, 32, false), "picture {place}");
+    }
+
+    let coarse = folder_of_discs(6, 63);
+    let dataset = Dataset::load(&text(coarse.path()), 32, Squaring::Pad).unwrap();
+    let (pictures, _) = dataset.changed_batch(&plan, 1, &device);
+    assert_eq!(values(pictures), values(dataset.batch(&plan, 1, &device)), "what a change would blur stays as it is");
+    let (pictures, _) = dataset.changed_batch(&BatchPlan { sharp: false, ..plan.clone() }, 1, &device);
+    assert_ne!(values(pictures), values(dataset.batch(&plan, 1, &device)), "who is told may see blurred ones");
 }

@@ -203,7 +203,7 @@ fn entries_that_cannot_be_read_are_left_out_and_named() {
 
 #[test]
 fn batches_walk_through_every_picture_once_an_epoch_in_a_new_order() {
-    let plan = BatchPlan { batch_size: 4, seed: 9, flip: true, change_share: 0.0 };
+    let plan = BatchPlan { batch_size: 4, seed: 9, flip: true, change_share: 0.0, sharp: false };
     let epoch = |number: u64| -> Vec<usize> {
         (0..5).flat_map(|step| plan.choose(20, number * 5 + step)).map(|(index, _)| index).collect()
     };
@@ -223,7 +223,7 @@ fn batches_walk_through_every_picture_once_an_epoch_in_a_new_order() {
 
 #[test]
 fn about_half_of_the_pictures_are_flipped_and_none_when_told_so() {
-    let plan = BatchPlan { batch_size: 1000, seed: 1, flip: true, change_share: 0.0 };
+    let plan = BatchPlan { batch_size: 1000, seed: 1, flip: true, change_share: 0.0, sharp: false };
     let flipped = plan.choose(10, 0).iter().filter(|(_, flip)| *flip).count();
     assert!((430..570).contains(&flipped), "{flipped}");
     let still = BatchPlan { flip: false, ..plan };

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use chrysalis::command::export::{self, About};
 use chrysalis::data::{Dataset, Squaring};
-use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler};
+use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler, Stage};
 use chrysalis::quality::NetworkError;
 use chrysalis::train::{
     Adversarial, Limits, Run, RunFolder, StopReason, TrainConfig, TrainError, Trained, Trainer, Which,
@@ -223,6 +223,34 @@ fn weights_of_a_file_can_be_trained_further() {
     let first = again.step(&dataset).unwrap().loss;
     assert!(first < 0.93 * fresh, "starts from what was learned: {first} against {fresh}");
     assert!(again.step(&dataset).unwrap().loss.is_finite());
+}
+
+#[test]
+fn a_stage_learns_with_its_weights_as_they_will_be_stored() {
+    let dataset = discs();
+    let trained = |storage| {
+        let config = config_with(|stage| (stage.steps, stage.learning_rate, stage.storage) = (150, 2e-2, storage));
+        let mut trainer = Trainer::measured(&config, &config.stages[0], &dataset, &[Device::flex()]).unwrap();
+        let losses: Vec<f64> = (0..150).map(|_| trainer.step(&dataset).unwrap().loss).collect();
+        (trainer, losses)
+    };
+    let ((_, whole), (trainer, rounded)) = (trained(Storage::F32), trained(Storage::Compact));
+    assert!(whole.iter().zip(&rounded).skip(2).all(|(whole, rounded)| whole != rounded), "{rounded:?}");
+    let last = |losses: &[f64]| losses.iter().rev().take(20).sum::<f64>() / 20.0;
+    assert!(
+        last(&rounded) < 0.93 * rounded[0] && last(&rounded) < 1.05 * last(&whole),
+        "it learns all the same: {} and {}",
+        last(&rounded),
+        last(&whole)
+    );
+    // What is looked at is what will be stored; what is kept is not rounded.
+    let stem = |stage: Stage| stage.unet.trunk().stem.unit().into_data().try_into_vec::<f32>().unwrap();
+    let [kept, stored] = [stem(trainer.stage()), stem(trainer.stored_stage())];
+    assert_ne!(kept, stored);
+    let row = &stored[..stored.len() / trainer.stage().unet.trunk().stem.unit().dims()[0]];
+    let steps: std::collections::BTreeSet<i64> =
+        row.iter().map(|x| (f64::from(x.abs()) * 1e5).round() as i64).collect();
+    assert!(steps.len() < 28, "weights of a channel are multiples of one step: {steps:?}");
 }
 
 #[test]

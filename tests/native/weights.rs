@@ -7,7 +7,7 @@ use chrysalis::diffusion::Model;
 use chrysalis::noise::BatchNoise;
 use chrysalis::weights::{
     CardFacts, DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage, WeightsError, decode,
-    encode, model_card,
+    encode, model_card, rounded,
 };
 use proptest::prelude::*;
 
@@ -93,6 +93,23 @@ fn a_model_survives_the_file_in_every_storage() {
     let sizes = [Storage::F32, Storage::F16, Storage::Int8, Storage::Compact].map(|storage| file(storage).len() as f64);
     assert!((1.8..2.1).contains(&(sizes[0] / sizes[1])) && sizes[0] / sizes[2] > 3.0, "{sizes:?}");
     assert!(sizes[0] / sizes[3] > 4.5, "{sizes:?}");
+}
+
+#[test]
+fn training_rounds_weights_as_the_file_does() {
+    let device = Device::flex();
+    let model = small_model(&device);
+    for storage in [Storage::Int8, Storage::Compact] {
+        let read = decode(&file(storage), &device).unwrap().model;
+        let mut rounded_too = model.clone();
+        for stage in &mut rounded_too.stages {
+            stage.unet = rounded(stage.unet.clone(), storage);
+        }
+        let off: f32 = (denoised(&read) - denoised(&rounded_too)).abs().max().into_scalar();
+        assert!(off < 1e-4, "{storage:?}: off by {off}");
+    }
+    let kept = rounded(model.stages[0].unet.clone(), Storage::F32).trunk().stem.unit();
+    assert_eq!(kept.into_data(), model.stages[0].unet.trunk().stem.unit().into_data());
 }
 
 #[test]
