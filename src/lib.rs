@@ -10,6 +10,7 @@
 //!   stages.
 //! - [`unet`]: the network, for training and for sampling.
 //! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
+//! - [`origin`]: which noise a picture begins with: a seed, or a way between two.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
 //! - [`picture`]: between pixels and tensors.
 //! - [`weights`]: the compact file that a model travels in.
@@ -40,6 +41,7 @@ pub mod files;
 pub mod kernels;
 #[cfg(feature = "engine")]
 pub mod noise;
+pub mod origin;
 #[cfg(target_family = "wasm")]
 pub mod page;
 #[cfg(feature = "engine")]

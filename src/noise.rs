@@ -8,6 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::origin::{Origin, Towards};
+
 /// What a stream of noise is for. Streams of different purpose never overlap, whatever their seeds. The numbers are part of
 /// what a seed means: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,10 +87,42 @@ impl Noise {
     }
 }
 
-/// Noise for a batch in which every picture has a seed of its own, so that a picture does not depend on its neighbours.
+/// The stream of a picture. Between two seeds it is cos(πt/2) of the one's and sin(πt/2) of the other's, at a share t of the
+/// way: both are independent and standard normal, so what lies between them is standard normal too ("spherical
+/// interpolation", White 2016, "Sampling Generative Networks", section 2.1; Song et al. 2021, DDIM, section 5.3).
+#[derive(Debug, Clone)]
+struct Mixture {
+    from: Noise,
+    other: Option<(Noise, [f32; 2])>,
+}
+
+impl Mixture {
+    fn new(origin: Origin, stage: usize) -> Self {
+        let stream = |seed| Noise::indexed(seed, Purpose::Picture, stage as u64);
+        let other = origin.towards.filter(|towards| towards.share > 0.0).map(|Towards { seed, share }| {
+            let angle = std::f64::consts::FRAC_PI_2 * share.min(1.0);
+            // At the end of the way nothing is left of where it began, not even what rounding leaves.
+            let factors = if share < 1.0 { [libm::cos(angle), libm::sin(angle)] } else { [0.0, 1.0] };
+            (stream(seed), factors.map(|factor| factor as f32))
+        });
+        Self { from: stream(origin.seed), other }
+    }
+
+    fn gaussians(&mut self, count: usize) -> Vec<f32> {
+        let mut values = self.from.gaussians(count);
+        if let Some((other, [kept, added])) = &mut self.other {
+            for (value, other) in values.iter_mut().zip(other.gaussians(count)) {
+                *value = *value * *kept + other * *added;
+            }
+        }
+        values
+    }
+}
+
+/// Noise for a batch in which every picture has an origin of its own, so that a picture does not depend on its neighbours.
 #[derive(Debug, Clone)]
 pub struct BatchNoise {
-    streams: Vec<Noise>,
+    streams: Vec<Mixture>,
     shape: [usize; 3],
     device: Device,
 }
@@ -96,16 +130,17 @@ pub struct BatchNoise {
 impl BatchNoise {
     /// One stream a seed, for pictures of `shape` = channels × rows × columns.
     pub fn new(seeds: &[u64], shape: [usize; 3], device: &Device) -> Self {
-        Self::of_stage(seeds, 0, shape, device)
+        let origins: Vec<Origin> = seeds.iter().map(|&seed| seed.into()).collect();
+        Self::of_stage(&origins, 0, shape, device)
     }
 
     /// The streams of a stage of a cascade, counted from zero: each stage has its own, whatever the one before it used.
-    pub fn of_stage(seeds: &[u64], stage: usize, shape: [usize; 3], device: &Device) -> Self {
-        let streams = seeds.iter().map(|&seed| Noise::indexed(seed, Purpose::Picture, stage as u64)).collect();
+    pub fn of_stage(origins: &[Origin], stage: usize, shape: [usize; 3], device: &Device) -> Self {
+        let streams = origins.iter().map(|&origin| Mixture::new(origin, stage)).collect();
         Self { streams, shape, device: device.clone() }
     }
 
-    /// The next standard normal tensor, `[seeds, channels, rows, columns]`.
+    /// The next standard normal tensor, `[origins, channels, rows, columns]`.
     pub fn draw(&mut self) -> Tensor<4> {
         let [channels, rows, columns] = self.shape;
         let size = channels * rows * columns;

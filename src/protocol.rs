@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::diffusion::Sampler;
+use crate::origin::{Origin, Series};
 
 /// Which build this is. Page and workers are separate programs: a cache that keeps one of them and not the other must
 /// not let them meet.
@@ -45,24 +46,44 @@ pub enum WorkerInput {
         /// Which request this is: its outputs carry the number, so that those of an earlier one cannot be taken for its own.
         turn: u32,
         /// What to sample.
-        request: SampleRequest,
+        task: SampleTask,
     },
     /// Stop sampling after the step at hand.
     Cancel,
 }
 
-/// What to sample.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct SampleRequest {
-    /// The seed; it crosses as text because a JavaScript number holds only 53 bits.
-    #[serde(with = "text")]
-    pub seed: u64,
-    /// How many pictures, of this seed and those after it.
-    pub count: usize,
+/// What a worker is to sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleTask {
+    /// The noise of each picture.
+    #[serde(with = "origins")]
+    pub origins: Vec<Origin>,
     /// Steps from noise to picture.
     pub steps: usize,
     /// How to get from one noise level to the next.
     pub sampler: Sampler,
+}
+
+/// What a visitor wants sampled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampleRequest {
+    /// The seed.
+    pub seed: u64,
+    /// How many pictures.
+    pub count: usize,
+    /// What the pictures after the first one are.
+    pub series: Series,
+    /// Steps from noise to picture.
+    pub steps: usize,
+    /// How to get from one noise level to the next.
+    pub sampler: Sampler,
+}
+
+impl SampleRequest {
+    /// The noise of each picture.
+    pub fn origins(&self) -> Vec<Origin> {
+        self.series.origins(self.seed, self.count)
+    }
 }
 
 /// From the worker to the page.
@@ -194,14 +215,27 @@ impl Shown {
     }
 }
 
-mod text {
-    use serde::{Deserialize, Deserializer, Serializer};
+/// Origins on the wire: seeds cross as text, because a JavaScript number holds only 53 bits.
+mod origins {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub fn serialize<S: Serializer>(seed: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&seed.to_string())
+    use crate::origin::{Origin, Towards};
+
+    type Sent = (String, Option<(String, f64)>);
+
+    pub fn serialize<S: Serializer>(origins: &[Origin], serializer: S) -> Result<S::Ok, S::Error> {
+        let sent = |origin: &Origin| -> Sent {
+            (origin.seed.to_string(), origin.towards.map(|towards| (towards.seed.to_string(), towards.share)))
+        };
+        origins.iter().map(sent).collect::<Vec<_>>().serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Origin>, D::Error> {
+        let read = |(seed, towards): Sent| {
+            let towards = towards.map(|(seed, share)| Ok(Towards { seed: seed.parse()?, share })).transpose()?;
+            Ok(Origin { seed: seed.parse()?, towards })
+        };
+        let sent = Vec::<Sent>::deserialize(deserializer)?;
+        sent.into_iter().map(read).collect::<Result<_, std::num::ParseIntError>>().map_err(serde::de::Error::custom)
     }
 }

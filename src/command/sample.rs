@@ -10,6 +10,7 @@ use super::shipped;
 use crate::device::{self, DeviceChoice};
 use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, DEFAULT_STEPS, NoiseLevels, Plan, Sampler};
 use crate::files;
+use crate::origin::Series;
 use crate::picture::Picture;
 use crate::terminal;
 
@@ -25,6 +26,10 @@ struct Arguments {
     /// The first seed; the others follow it
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// What the pictures after the first are: seeds (those that follow), morph:SEED (the way to another seed's picture, which
+    /// is the last) or relatives (the first one with ever more of other noise)
+    #[arg(long, default_value_t)]
+    series: Series,
     /// How many pictures
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
@@ -54,15 +59,32 @@ struct Arguments {
     each: bool,
 }
 
+/// Ways to another seed are looked at picture by picture.
+const MOST_OF_A_SERIES: u64 = 1000;
+
+impl Arguments {
+    /// The name of a picture's file: its seed, or of a way between seeds the first one and the picture's number on it.
+    fn file_name(&self, index: u64) -> String {
+        match self.series {
+            Series::Seeds => format!("{:08}.png", self.seed + index),
+            Series::Morph(to) => format!("{:08}-to-{to:08}-{index:03}.png", self.seed),
+            Series::Relatives => format!("{:08}-relative-{index:03}.png", self.seed),
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// With what stopped it.
 pub fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let Some(last) = arguments.seed.checked_add(arguments.count - 1) else {
+    if arguments.series == Series::Seeds && arguments.seed.checked_add(arguments.count - 1).is_none() {
         bail!("--seed {} with --count {} goes past the largest seed, {}", arguments.seed, arguments.count, u64::MAX);
-    };
+    }
+    if arguments.series != Series::Seeds && arguments.count > MOST_OF_A_SERIES {
+        bail!("--count {} is too many for one way: at most {MOST_OF_A_SERIES}", arguments.count);
+    }
     let chosen = device::choose(&arguments.device)?;
     let weights = shipped::load(arguments.weights.as_deref(), &chosen.device)?;
     let model = weights.model.for_sampling(&chosen.device);
@@ -72,28 +94,29 @@ pub fn main() -> anyhow::Result<()> {
     }
     eprintln!("{} on {}", weights.description.name, chosen.name);
 
-    let seeds: Vec<u64> = (arguments.seed..=last).collect();
+    let origins = arguments.series.origins(arguments.seed, arguments.count as usize);
     let levels = match arguments.schedule {
         Some(schedule) => NoiseLevels::Ddpm(schedule),
         None => NoiseLevels::default(),
     };
     let plan = Plan { sampler: arguments.sampler, levels, steps: arguments.steps as usize };
-    let bar = terminal::bar("sampling", seeds.len() as u64 * plan.all_steps(&model) as u64);
+    let batch_size = arguments.batch_size as usize;
+    let bar = terminal::bar("sampling", origins.len() as u64 * plan.all_steps(&model) as u64);
     let mut rows: Vec<Vec<Picture>> = Vec::new();
-    for seeds in seeds.chunks(arguments.batch_size as usize) {
-        let cascade = Cascade::new(&model, plan, seeds, &chosen.device);
-        let finished = walk(cascade, arguments.strip, seeds.len(), &bar)?;
+    for (first, origins) in (0..).step_by(batch_size).zip(origins.chunks(batch_size)) {
+        let cascade = Cascade::from_origins(&model, plan, origins.to_vec(), &chosen.device);
+        let finished = walk(cascade, arguments.strip, origins.len(), &bar)?;
         if arguments.each {
             // Written as they come: hours of work are not lost to an interruption.
-            for (seed, picture) in seeds.iter().zip(finished.iter().flatten()) {
-                files::write(&arguments.out.join(format!("{seed:08}.png")), &picture.to_png()?)?;
+            for (index, picture) in (first..).zip(finished.iter().flatten()) {
+                files::write(&arguments.out.join(arguments.file_name(index)), &picture.to_png()?)?;
             }
         } else {
             rows.extend(finished);
         }
     }
     bar.finish_and_clear();
-    write(&arguments, &seeds, rows)
+    write(&arguments, rows)
 }
 
 /// Samples one batch: for each picture its steps if they are wanted, small ones enlarged to the size of the last, else
@@ -119,14 +142,14 @@ fn walk(cascade: Cascade<'_>, all_steps: bool, count: usize, bar: &ProgressBar) 
     Ok(rows)
 }
 
-fn write(arguments: &Arguments, seeds: &[u64], rows: Vec<Vec<Picture>>) -> anyhow::Result<()> {
+fn write(arguments: &Arguments, rows: Vec<Vec<Picture>>) -> anyhow::Result<()> {
     if arguments.each {
-        eprintln!("{} pictures in {}", seeds.len(), arguments.out.display());
+        eprintln!("{} pictures in {}", arguments.count, arguments.out.display());
         return Ok(());
     }
     let columns = match rows.first() {
         Some(row) if arguments.strip => row.len(),
-        _ => square_columns(seeds.len()),
+        _ => square_columns(arguments.count as usize),
     };
     let pictures: Vec<Picture> = rows.into_iter().flatten().collect();
     write_grid(&arguments.out, &pictures, columns)

@@ -7,6 +7,7 @@ use super::method::Sampler;
 use super::sampler::{Sampling, Step};
 use super::sampling_model::{Conditioned, SamplingModel, SamplingStage};
 use crate::noise::BatchNoise;
+use crate::origin::Origin;
 
 /// How the stages of a model are walked.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,7 +86,7 @@ pub struct CascadeStep {
 pub struct Cascade<'a> {
     model: &'a SamplingModel,
     plan: Plan,
-    seeds: Vec<u64>,
+    origins: Vec<Origin>,
     device: Device,
     stage: usize,
     sampling: Option<Sampling<Conditioned<'a>>>,
@@ -97,16 +98,13 @@ pub struct Cascade<'a> {
 impl<'a> Cascade<'a> {
     /// Starts at the noise behind `seeds`.
     pub fn new(model: &'a SamplingModel, plan: Plan, seeds: &[u64], device: &Device) -> Self {
-        let mut cascade = Self {
-            model,
-            plan,
-            seeds: seeds.to_vec(),
-            device: device.clone(),
-            stage: 0,
-            sampling: None,
-            under: None,
-            done: 0,
-        };
+        Self::from_origins(model, plan, seeds.iter().map(|&seed| seed.into()).collect(), device)
+    }
+
+    /// Starts at the noise of `origins`.
+    pub fn from_origins(model: &'a SamplingModel, plan: Plan, origins: Vec<Origin>, device: &Device) -> Self {
+        let mut cascade =
+            Self { model, plan, origins, device: device.clone(), stage: 0, sampling: None, under: None, done: 0 };
         cascade.sampling = cascade.enter(0, None);
         cascade
     }
@@ -119,7 +117,7 @@ impl<'a> Cascade<'a> {
     fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Conditioned<'a>>> {
         let this: &'a SamplingStage = self.model.stages().get(stage)?;
         let size = this.image_size();
-        let noise = BatchNoise::of_stage(&self.seeds, stage, [3, size, size], &self.device);
+        let noise = BatchNoise::of_stage(&self.origins, stage, [3, size, size], &self.device);
         let sigmas = this.sigmas(&self.plan.levels_of(stage, this.finishes_from()));
         Some(Sampling::new(this.denoiser(under), self.plan.sampler_of(stage), sigmas, noise))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::protocol::{SampleRequest, Shown, Step};
+use crate::protocol::{SampleRequest, SampleTask, Shown, Step};
 
 /// How it ended.
 #[derive(Debug, Clone)]
@@ -24,17 +24,18 @@ struct Part {
 }
 
 impl Parts {
-    /// Shares a request out over at most `engines` engines; the requests go to them in order.
-    pub fn share_out(request: &SampleRequest, engines: usize) -> (Self, Vec<SampleRequest>) {
-        let count = request.count.max(1);
-        let shares = engines.clamp(1, count);
-        let requests: Vec<SampleRequest> = (0..shares)
+    /// Shares a request out over at most `engines` engines; the tasks go to them in order.
+    pub fn share_out(request: &SampleRequest, engines: usize) -> (Self, Vec<SampleTask>) {
+        let origins = request.origins();
+        let shares = engines.clamp(1, origins.len().max(1));
+        let SampleRequest { steps, sampler, .. } = *request;
+        let tasks: Vec<SampleTask> = (0..shares)
             .map(|share| {
-                let (first, next) = (count * share / shares, count * (share + 1) / shares);
-                SampleRequest { seed: request.seed.wrapping_add(first as u64), count: next - first, ..*request }
+                let [first, next] = [share, share + 1].map(|share| origins.len() * share / shares);
+                SampleTask { origins: origins.get(first..next).unwrap_or(&[]).to_vec(), steps, sampler }
             })
             .collect();
-        (Self(requests.iter().map(|_| Part::default()).collect()), requests)
+        (Self(tasks.iter().map(|_| Part::default()).collect()), tasks)
     }
 
     /// Takes a step from an engine; gives every step that is complete now.

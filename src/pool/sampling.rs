@@ -45,9 +45,9 @@ impl Pool {
             return;
         }
         self.turn += 1;
-        let (parts, requests) = Parts::share_out(&request, engines);
-        for (id, request) in workers.ids().zip(requests) {
-            self.send(id, WorkerInput::Sample { turn: self.turn, request });
+        let (parts, tasks) = Parts::share_out(&request, engines);
+        for (id, task) in workers.ids().zip(tasks) {
+            self.send(id, WorkerInput::Sample { turn: self.turn, task });
         }
         self.watch_step(&workers, &request);
         self.state = State::Sampling { workers, request, parts, cancelled: false };

@@ -12,6 +12,7 @@ use crate::data::Dataset;
 use crate::diffusion::{Model, Plan, Sampling, reduce};
 use crate::files;
 use crate::noise::BatchNoise;
+use crate::origin::Origin;
 use crate::picture::Picture;
 use crate::quality::{FeatureNet, Judge};
 
@@ -39,13 +40,13 @@ pub fn sample(trainer: &Trainer, dataset: &Dataset, plan: SamplePlan) -> Result<
     let Some(stage) = model.stages().first() else { return Ok(Vec::new()) };
     let size = stage.image_size();
     let count = if stage.is_conditioned() { plan.count.min(dataset.len()) } else { plan.count };
-    let seeds: Vec<u64> = (0..count as u64).collect();
+    let origins: Vec<Origin> = (0..count as u64).map(Origin::from).collect();
     let mut real = dataset.batches(BATCH, &device);
     let mut pictures = Vec::with_capacity(count);
-    for seeds in seeds.chunks(BATCH) {
+    for origins in origins.chunks(BATCH) {
         let under = real.next().filter(|_| stage.is_conditioned());
-        let under = under.map(|real| stage.enlarge(reduce(real.narrow(0, 0, seeds.len()), enlarges)));
-        let noise = BatchNoise::of_stage(seeds, plan.stage, [3, size, size], &device);
+        let under = under.map(|real| stage.enlarge(reduce(real.narrow(0, 0, origins.len()), enlarges)));
+        let noise = BatchNoise::of_stage(origins, plan.stage, [3, size, size], &device);
         let sigmas = stage.sigmas(&plan.cascade.levels_of(plan.stage, stage.finishes_from()));
         let sampler = plan.cascade.sampler_of(plan.stage);
         let Some(last) = Sampling::new(stage.denoiser(under.clone()), sampler, sigmas, noise).last() else {

@@ -11,7 +11,7 @@ use super::device::{Failure, Kind, LoadedModel, Opened};
 use super::scope;
 use crate::diffusion::{Cascade, CascadeStep, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::picture::Picture;
-use crate::protocol::{self, Fault, SampleRequest, SamplingOutput, Shown, WorkerOutput};
+use crate::protocol::{self, Fault, SampleTask, SamplingOutput, Shown, WorkerOutput};
 
 /// The most steps a page may ask for.
 const MOST_STEPS: usize = 1000;
@@ -84,7 +84,7 @@ async fn try_load(
 }
 
 /// Samples pictures, telling the page of every step.
-pub async fn sample(engine: Rc<RefCell<WorkerState>>, turn: u32, request: SampleRequest) {
+pub async fn sample(engine: Rc<RefCell<WorkerState>>, turn: u32, task: SampleTask) {
     let loaded = {
         let mut engine = engine.borrow_mut();
         engine.wanted = Some(turn);
@@ -94,7 +94,7 @@ pub async fn sample(engine: Rc<RefCell<WorkerState>>, turn: u32, request: Sample
     let report = |output| scope::post(&WorkerOutput::Sampling { turn, output });
     report(match loaded {
         Some(loaded) => {
-            let end = try_sample(&loaded, request, |step| report(SamplingOutput::Step(step)), still_wanted).await;
+            let end = try_sample(&loaded, task, |step| report(SamplingOutput::Step(step)), still_wanted).await;
             end.unwrap_or_else(|reason| SamplingOutput::Failed { reason })
         }
         None => SamplingOutput::Failed { reason: "the model is not loaded yet".into() },
@@ -103,21 +103,21 @@ pub async fn sample(engine: Rc<RefCell<WorkerState>>, turn: u32, request: Sample
 
 async fn try_sample(
     loaded: &LoadedModel,
-    request: SampleRequest,
+    task: SampleTask,
     report: impl Fn(protocol::Step),
     still_wanted: impl Fn() -> bool,
 ) -> Result<SamplingOutput, String> {
-    if !(1..=MOST_STEPS).contains(&request.steps) {
-        return Err(format!("a butterfly takes from 1 to {MOST_STEPS} steps, not {}", request.steps));
+    let SampleTask { origins, steps, sampler } = task;
+    if !(1..=MOST_STEPS).contains(&steps) {
+        return Err(format!("a butterfly takes from 1 to {MOST_STEPS} steps, not {steps}"));
     }
-    if !(1..=MOST_PICTURES).contains(&request.count) {
-        return Err(format!("from 1 to {MOST_PICTURES} butterflies hatch at once, not {}", request.count));
+    if !(1..=MOST_PICTURES).contains(&origins.len()) {
+        return Err(format!("from 1 to {MOST_PICTURES} butterflies hatch at once, not {}", origins.len()));
     }
     let before = scope::now_ms();
-    let seeds: Vec<u64> = (0..request.count as u64).map(|index| request.seed.wrapping_add(index)).collect();
-    let plan = Plan { sampler: request.sampler, levels: NoiseLevels::default(), steps: request.steps };
+    let plan = Plan { sampler, levels: NoiseLevels::default(), steps };
     let mut last = None;
-    for CascadeStep { finished, step, .. } in Cascade::new(&loaded.model, plan, &seeds, &loaded.device) {
+    for CascadeStep { finished, step, .. } in Cascade::from_origins(&loaded.model, plan, origins, &loaded.device) {
         let (noisy, clean) = shown(step.x, step.denoised).await?;
         if finished {
             last = Some(noisy.clone());

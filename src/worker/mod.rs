@@ -25,7 +25,7 @@ pub fn start(kind: Kind) {
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
         match serde_wasm_bindgen::from_value::<WorkerInput>(message.data()) {
             Ok(WorkerInput::Load { weights }) => spawn_local(engine::load(Rc::clone(&engine), weights, kind)),
-            Ok(WorkerInput::Sample { turn, request }) => spawn_local(engine::sample(Rc::clone(&engine), turn, request)),
+            Ok(WorkerInput::Sample { turn, task }) => spawn_local(engine::sample(Rc::clone(&engine), turn, task)),
             Ok(WorkerInput::Cancel) => engine.borrow_mut().cancel(),
             Err(error) => scope::post(&WorkerOutput::Failed { fault: Fault::Misunderstood(error.to_string()) }),
         }

@@ -11,6 +11,7 @@ mod hub;
 mod kernels;
 mod mishaps;
 mod noise;
+mod origins;
 mod picture;
 mod pool;
 mod quality;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrysalis::diffusion::Sampler;
+use chrysalis::origin::{Origin, Series};
 use chrysalis::pool::{
     Activity, Awaited, DevicePreference, Download, Effect, EngineEvent, Event, Fault, Kind, On, Pool, Reason, Timer,
     Update,
@@ -21,6 +22,8 @@ struct World {
     open: VecDeque<Effect>,
     told: Vec<Update>,
     turn: u32,
+    /// The noise that the engines were asked for in this turn, in order.
+    asked: Vec<Origin>,
     states: BTreeSet<&'static str>,
 }
 
@@ -39,6 +42,7 @@ impl World {
             open: VecDeque::new(),
             told: Vec::new(),
             turn: 0,
+            asked: Vec::new(),
             states: BTreeSet::from(["new"]),
         }
     }
@@ -72,8 +76,12 @@ impl World {
                 }
                 Effect::Send(id, request) => {
                     assert!(self.live.contains_key(id), "{id} is asked and does not live");
-                    if let WorkerInput::Sample { turn, .. } = request {
+                    if let WorkerInput::Sample { turn, task } = request {
+                        if *turn != self.turn {
+                            self.asked.clear();
+                        }
                         self.turn = *turn;
+                        self.asked.extend(&task.origins);
                     }
                 }
                 Effect::SetTimer(timer, milliseconds) => {
@@ -131,9 +139,9 @@ impl World {
                         self.said(id, ready(kind, if kind == Kind::Gpu { gpu_ms } else { 30.0 }));
                     }
                 }
-                Effect::Send(id, WorkerInput::Sample { turn, request }) => {
-                    self.said(id, sampling(turn, step(request.count)));
-                    self.said(id, sampling(turn, finished(request.count)));
+                Effect::Send(id, WorkerInput::Sample { turn, task }) => {
+                    self.said(id, sampling(turn, step(task.origins.len())));
+                    self.said(id, sampling(turn, finished(task.origins.len())));
                 }
                 _ => {}
             }
@@ -189,7 +197,7 @@ fn finished(count: usize) -> SamplingOutput {
 }
 
 fn request(count: usize) -> SampleRequest {
-    SampleRequest { seed: 7, count, steps: 2, sampler: Sampler::Ddpm }
+    SampleRequest { seed: 7, count, series: Series::Seeds, steps: 2, sampler: Sampler::Ddpm }
 }
 
 /// A world in which the engine is ready.
@@ -343,6 +351,19 @@ fn adapters_that_will_not_do_are_not_tried() {
         world.answer(5.0);
         let Some(Update::Ready(ready)) = world.told.last() else { panic!("{:?}", world.told) };
         assert_eq!(ready.on, On::Cpu(reason));
+    }
+}
+
+#[test]
+fn a_series_is_shared_out_whole_and_in_order() {
+    for series in [Series::Seeds, Series::Morph(u64::MAX), Series::Relatives] {
+        let mut world = ready_world(DevicePreference::Cpu, 30.0);
+        let request = SampleRequest { series, ..request(9) };
+        world.happen(Event::Request(request));
+        world.answer(30.0);
+        assert_eq!(world.asked, request.origins());
+        assert!(world.live.len() > 1, "more engines than one had a part");
+        assert!(matches!(world.told.last(), Some(Update::Finished(of, all, _)) if *of == request && all.len() == 9));
     }
 }
 

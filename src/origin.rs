@@ -1,0 +1,94 @@
+//! Where the noise of pictures comes from: seeds, ways between two of them, and series of both.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Where a picture's noise comes from: a seed, or a way between two of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Origin {
+    /// The seed, or where the way begins.
+    pub seed: u64,
+    /// Where it leads, and how far along it is.
+    pub towards: Option<Towards>,
+}
+
+/// A place on the way to another seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Towards {
+    /// The other seed.
+    pub seed: u64,
+    /// How far it is along, from 0 to 1.
+    pub share: f64,
+}
+
+impl From<u64> for Origin {
+    fn from(seed: u64) -> Self {
+        Self { seed, towards: None }
+    }
+}
+
+/// How pictures follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Series {
+    /// Each has the next seed.
+    #[default]
+    Seeds,
+    /// They lead to another seed, the last of them, in equal parts of the way.
+    Morph(u64),
+    /// Each is the first one with ever more of another seed's noise.
+    Relatives,
+}
+
+/// How far the farthest relative is on its way to another seed: it is still of the same kind there.
+const FARTHEST_RELATIVE: f64 = 0.5;
+
+impl Series {
+    /// The noise of `count` pictures, the first of which is that of `seed`.
+    pub fn origins(self, seed: u64, count: usize) -> Vec<Origin> {
+        let last = count.saturating_sub(1);
+        let between = |to: u64, share: f64| Origin { seed, towards: Some(Towards { seed: to, share }) };
+        let origin = |index: usize| {
+            let share = index as f64 / last.max(1) as f64;
+            match self {
+                _ if index == 0 => seed.into(),
+                Self::Seeds => seed.wrapping_add(index as u64).into(),
+                Self::Morph(to) if index == last => to.into(),
+                Self::Morph(to) => between(to, share),
+                // Any other seeds will do, as long as they are the same for everyone.
+                Self::Relatives => between(seed.wrapping_add(index as u64), FARTHEST_RELATIVE * share),
+            }
+        };
+        (0..count).map(origin).collect()
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seeds => write!(formatter, "seeds"),
+            Self::Morph(to) => write!(formatter, "morph:{to}"),
+            Self::Relatives => write!(formatter, "relatives"),
+        }
+    }
+}
+
+/// Why text is no [`Series`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no series '{0}': there are seeds, morph:SEED and relatives")]
+pub struct UnknownSeries(String);
+
+impl FromStr for Series {
+    type Err = UnknownSeries;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSeries> {
+        let unknown = || UnknownSeries(text.into());
+        match text.split_once(':') {
+            None if text == "seeds" => Ok(Self::Seeds),
+            None if text == "relatives" => Ok(Self::Relatives),
+            Some(("morph", to)) => to.parse().map(Self::Morph).map_err(|_| unknown()),
+            _ => Err(unknown()),
+        }
+    }
+}
