@@ -17,7 +17,8 @@
 //! - [`device`]: which device computes, why, and its name for people.
 //! - `data`, `train`, `quality`, `command`, `files`, `terminal`: pictures to learn from, the training run, how good its
 //!   pictures are, the command line and what it writes (native only).
-//! - [`protocol`], [`pool`]: what page and workers say to each other, and what the page makes of it, a state machine.
+//! - [`protocol`], [`pool`], [`cabinet`]: what page and workers say to each other, what the page makes of it, a state machine,
+//!   and what it keeps of what was sampled.
 //! - `adapter`, `adapter_probe`, `page`, `worker`: what the browser says about its GPU and who asks it, and both ends of the
 //!   conversation (in browsers only).
 //!
@@ -28,6 +29,7 @@
 pub mod adapter;
 #[cfg(target_family = "wasm")]
 pub mod adapter_probe;
+pub mod cabinet;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]

@@ -1,8 +1,9 @@
-//! The address bar: seed, how many, steps and sampler, so that an address is a butterfly.
+//! The address bar: seed, how many and of which series, steps and sampler, so that an address is a butterfly.
 
 use web_sys::{Url, UrlSearchParams};
 
 use crate::diffusion::{DEFAULT_STEPS, Sampler};
+use crate::origin::Series;
 use crate::pool::DevicePreference;
 use crate::protocol::SampleRequest;
 
@@ -21,7 +22,8 @@ pub struct Address {
 }
 
 /// Seed, steps and sampler when the address does not name them.
-const USUAL: SampleRequest = SampleRequest { seed: 7, count: 1, steps: DEFAULT_STEPS, sampler: Sampler::DpmSolverSde };
+const USUAL: SampleRequest =
+    SampleRequest { seed: 7, count: 1, series: Series::Seeds, steps: DEFAULT_STEPS, sampler: Sampler::DpmSolverSde };
 /// The most steps that the page offers.
 const MOST_STEPS: usize = 64;
 /// How many butterflies the page offers at once: squares, which fill the picture.
@@ -61,6 +63,12 @@ impl Address {
                 }
             }
         }
+        if let Some(text) = get("series") {
+            match text.parse() {
+                Ok(series) => address.request.series = series,
+                Err(error) => fault = Some(format!("In the address, {error}.")),
+            }
+        }
         if let Some(text) = get("sampler") {
             match text.parse() {
                 Ok(sampler) => address.request.sampler = sampler,
@@ -89,6 +97,10 @@ impl Address {
             1 => params.delete("count"),
             count => params.set("count", &count.to_string()),
         }
+        match butterfly.series {
+            Series::Seeds => params.delete("series"),
+            series => params.set("series", &series.to_string()),
+        }
         params.set("steps", &butterfly.steps.to_string());
         params.set("sampler", &butterfly.sampler.to_string());
         if let Ok(history) = window.history() {
@@ -96,6 +108,11 @@ impl Address {
             let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&url.href()));
         }
     }
+}
+
+/// The page's address as it is now.
+pub fn current() -> String {
+    web_sys::window().and_then(|window| window.location().href().ok()).unwrap_or_default()
 }
 
 /// The absolute address of a file given relative to the page, if the page's own server has it.

@@ -2,33 +2,55 @@
 
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo_events::{EventListener, EventListenerOptions};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventTarget, HtmlButtonElement};
 
 use super::address::{self, Address};
 use super::engine::Engines;
+use super::film::Film;
 use super::inbox::{Act, Inbox, PageEvent};
+use super::lesson::Forward;
 use super::view::{self, View};
 use super::words;
+use crate::cabinet::Cabinet;
+use crate::origin::Series;
 use crate::pool::{DevicePreference, Event, Pool, Ready, Update};
 use crate::protocol::{SampleRequest, Shown, Step};
 
-/// About what the pictures of all steps may take, beside the canvases that show them.
-const MOST_KEPT_BYTES: usize = 32 << 20;
+/// How many pictures relatives and the way to another seed are: they fill a square.
+const SERIES: usize = 9;
 
 /// The page and its engines.
 pub struct App {
     view: View,
     pool: Pool,
     engines: Engines,
+    inbox: Inbox,
     inputs: UnboundedReceiver<PageEvent>,
     /// What in the address makes no sense, until the visitor has been told.
     fault: Option<String>,
-    hatched: Option<SampleRequest>,
+    hatched: Option<Hatched>,
     /// Who had the keyboard's focus before it went to Cancel.
     focused: Option<HtmlButtonElement>,
     /// Whether Cancel was disabled under it, while nothing else could have it.
     focus_lost: bool,
-    steps: Vec<(Step, String)>,
+    film: Film,
+    cabinet: Cabinet,
+    forward: Forward,
+}
+
+/// What is shown, if it is finished.
+struct Hatched {
+    request: SampleRequest,
+    /// Which of its pictures, if it is one alone.
+    place: Option<usize>,
+}
+
+impl Hatched {
+    fn label(&self) -> String {
+        let Self { request, place } = self;
+        words::label(&place.map_or_else(|| words::named(request), |place| words::place(request, place)), request)
+    }
 }
 
 /// Why there is no page to use.
@@ -70,13 +92,16 @@ impl App {
         Ok(Self {
             view,
             pool: Pool::new(device, processors()),
-            engines: Engines::new(inbox, weights),
+            engines: Engines::new(inbox.clone(), weights),
+            inbox,
             inputs,
             fault,
             hatched: None,
             focused: None,
             focus_lost: false,
-            steps: Vec::new(),
+            film: Film::default(),
+            cabinet: Cabinet::default(),
+            forward: Forward::default(),
         })
     }
 
@@ -118,6 +143,13 @@ impl App {
             Act::Save => self.save(),
             Act::ChooseSteps => self.view.show_steps(),
             Act::ChooseNoise => self.redraw(),
+            Act::CopyLink => self.copy_link(),
+            Act::NoteCopied(copied) => self.note_copied(copied),
+            Act::HatchRelatives => self.hatch_series(Ok(Series::Relatives)),
+            Act::Morph => self.hatch_series(self.view.to().map(Series::Morph)),
+            Act::Pick(number) => self.pick(number),
+            Act::Scrub => self.scrub(),
+            Act::ChooseForwardLevel => self.forward.show(&self.view),
         }
     }
 
@@ -128,12 +160,78 @@ impl App {
         }
     }
 
+    /// Hatches what belongs to the seed in the controls.
+    fn hatch_series(&mut self, series: Result<Series, String>) {
+        match self.view.request().and_then(|request| Ok(SampleRequest { series: series?, count: SERIES, ..request })) {
+            Ok(request) => self.hear(Event::Request(request)),
+            Err(sentence) => self.view.announce(&sentence),
+        }
+    }
+
+    /// Shows a specimen of the cabinet as if it had just hatched.
+    fn pick(&mut self, number: u32) {
+        // What is on its way has the picture to itself.
+        if self.pool.is_sampling() {
+            return;
+        }
+        let Some(specimen) = self.cabinet.get(number) else { return };
+        let again = specimen.again();
+        let hatched = Hatched { request: specimen.request, place: Some(specimen.place) };
+        self.film = Film::of(specimen);
+        self.forward.take(&specimen.picture);
+        self.forward.show(&self.view);
+        self.view.set_request(&again);
+        Address::write(&again);
+        self.view.announce(&format!("{}.", hatched.label()));
+        self.hatched = Some(hatched);
+        self.view.mark_specimen(number);
+        self.redraw();
+        self.show_frame(self.film.frames.len().saturating_sub(1));
+    }
+
+    /// Looks at the frame that the slider stands at.
+    fn scrub(&mut self) {
+        self.show_frame(self.view.scrub.value().parse().unwrap_or(0));
+    }
+
+    fn show_frame(&mut self, index: usize) {
+        let Some(frame) = self.film.frames.get(index) else { return };
+        let noisy = self.view.show_noisy.checked();
+        view::draw(&self.view.picture, frame.pictures(noisy));
+        self.view.set_scrub(index, self.film.frames.len(), &frame.caption);
+        self.view.mark_frame(index);
+        let is_last = index + 1 == self.film.frames.len();
+        let caption = match &self.hatched {
+            Some(Hatched { request, .. }) if self.film.is_way => {
+                Hatched { request: *request, place: Some(index) }.label()
+            }
+            Some(hatched) if is_last => hatched.label(),
+            _ => format!("What the network {} at {}", if noisy { "is given" } else { "sees" }, frame.caption),
+        };
+        self.view.caption.set_text_content(Some(&caption));
+    }
+
+    fn copy_link(&self) {
+        let inbox = self.inbox.clone();
+        spawn_local(async move {
+            // The browser may ask the visitor first.
+            let copied = view::copy(&address::current()).await.is_ok();
+            inbox.send(Act::NoteCopied(copied));
+        });
+    }
+
+    fn note_copied(&self, copied: bool) {
+        self.view.announce(match copied {
+            true => "The address is in your clipboard.",
+            false => "The browser did not let the address be copied: it is in the address bar.",
+        });
+    }
+
     fn save(&mut self) {
-        let Some(SampleRequest { seed, count, steps, sampler }) = self.hatched else { return };
-        let sampler = sampler.to_string().replace(':', "-");
-        let what =
-            if count == 1 { format!("butterfly-{seed}") } else { format!("butterflies-{seed}-and-{}", count - 1) };
-        if self.view.save_picture(&format!("{what}-{sampler}-{steps}.png")).is_err() {
+        let Some(Hatched { request, place }) = &self.hatched else { return };
+        // What the slider stands at on a way to another seed is one of its pictures.
+        let place = if self.film.is_way { self.view.scrub.value().parse().ok() } else { *place };
+        if self.view.save_picture(&words::file_name(request, place)).is_err() {
             self.view.say("The browser did not let the picture be saved.");
         }
     }
@@ -167,7 +265,7 @@ impl App {
         self.view.set_progress(Some(0.0));
         self.view.device.set_text_content(Some(&format!(
             "{}, {step_ms:.0} ms an evaluation · {model}, {image_size} × {image_size}",
-            capitalised(&words::device(on))
+            words::capitalised(&words::device(on))
         )));
         self.view.announce(self.fault.take().as_deref().unwrap_or("Ready."));
     }
@@ -177,46 +275,51 @@ impl App {
         Address::write(request);
         self.hatched = None;
         self.view.label_picture("A butterfly on its way");
-        self.steps.clear();
+        self.film = Film::default();
         self.view.clear_strip();
         self.view.set_progress(Some(0.0));
-        self.view.announce(&format!("Hatching {}…", named(request)));
+        self.view.announce(&format!("Hatching {}…", words::named(request)));
     }
 
     fn show_step(&mut self, request: &SampleRequest, step: Step) {
         self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
-        self.view.say(&format!("Hatching {}: step {} of {}", named(request), step.index, step.of));
-        let caption = format!("σ {}", short(step.sigma));
-        let noisy_too = self.view.show_noisy.checked();
-        view::draw(&self.view.picture, if noisy_too { &step.noisy } else { &step.clean });
-        let step = step.within(MOST_KEPT_BYTES);
-        self.view.add_to_strip(if noisy_too { &step.noisy } else { &step.clean }, &caption);
-        self.view.caption.set_text_content(Some(&format!("What the network sees at {caption}")));
-        self.steps.push((step, caption));
+        self.view.say(&format!("Hatching {}: step {} of {}", words::named(request), step.index, step.of));
+        self.film.add(step);
+        if let Some(frame) = self.film.frames.last() {
+            self.view.add_to_strip(frame.pictures(self.view.show_noisy.checked()), &frame.caption);
+        }
+        self.show_frame(self.film.frames.len().saturating_sub(1));
     }
 
     fn show_hatched(&mut self, request: SampleRequest, pictures: &[Shown], total_ms: f64) {
-        self.hatched = Some(request);
-        view::draw(&self.view.picture, pictures);
-        let SampleRequest { steps, sampler, .. } = request;
-        let name = capitalised(&named(&request));
-        self.view.label_picture(&format!("Butterfly: {name}"));
-        self.view.caption.set_text_content(Some(&format!("{name}, {steps} steps of {sampler}")));
+        self.hatched = Some(Hatched { request, place: None });
+        self.view.label_picture(&format!("Butterfly: {}", words::capitalised(&words::named(&request))));
+        self.cabinet.add(request, &std::mem::take(&mut self.film.steps), pictures);
+        self.view.show_specimens(&self.cabinet);
+        if let (1, Some(newest)) = (pictures.len(), self.cabinet.newest()) {
+            self.view.mark_specimen(newest.number);
+        }
+        if let Some(first) = pictures.first() {
+            self.forward.take(first);
+            self.forward.show(&self.view);
+        }
+        self.film.finish(&request, pictures);
+        self.redraw();
+        self.show_frame(self.film.frames.len().saturating_sub(1));
         self.view.set_progress(Some(1.0));
         self.view.announce(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
     }
 
     fn redraw(&mut self) {
         self.view.clear_strip();
-        let noisy_too = self.view.show_noisy.checked();
-        for (step, caption) in &self.steps {
-            self.view.add_to_strip(if noisy_too { &step.noisy } else { &step.clean }, caption);
+        for frame in &self.film.frames {
+            self.view.add_to_strip(frame.pictures(self.view.show_noisy.checked()), &frame.caption);
         }
     }
 
     fn update_buttons(&mut self) {
         let (hatching, idle) = (self.pool.is_sampling(), self.pool.is_idle());
-        let View { hatch, dice, cancel, save, .. } = &self.view;
+        let View { hatch, dice, cancel, save, copy, relatives, morph, scrub, .. } = &self.view;
         // A button that is disabled loses the keyboard's focus: it goes to the one that is of use now, and back again.
         let focus = match self.view.focused().as_str() {
             "hatch" if hatching => {
@@ -239,7 +342,12 @@ impl App {
         hatch.set_disabled(!idle);
         dice.set_disabled(!idle);
         cancel.set_disabled(!hatching);
-        save.set_disabled(hatching || self.hatched.is_none());
+        let nothing = hatching || self.hatched.is_none();
+        save.set_disabled(nothing);
+        copy.set_disabled(nothing);
+        relatives.set_disabled(!idle);
+        morph.set_disabled(!idle);
+        scrub.set_disabled(hatching || self.film.frames.len() < 2);
         if let Some(button) = focus {
             // Fails only for elements that cannot have it.
             let _ = button.focus();
@@ -271,26 +379,16 @@ fn listen(view: &View, inbox: &Inbox) {
     on(&view.dice, "click", Act::Roll);
     on(&view.steps, "input", Act::ChooseSteps);
     on(&view.show_noisy, "change", Act::ChooseNoise);
-}
-
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
-}
-
-fn named(request: &SampleRequest) -> String {
-    match request.count {
-        1 => format!("number {}", request.seed),
-        count => format!("numbers {} to {}", request.seed, request.seed.wrapping_add(count as u64 - 1)),
-    }
-}
-
-fn short(sigma: f64) -> String {
-    if sigma >= 10.0 {
-        format!("{sigma:.0}")
-    } else if sigma >= 1.0 || sigma == 0.0 {
-        format!("{sigma:.1}")
-    } else {
-        format!("{sigma:.3}")
-    }
+    on(&view.copy, "click", Act::CopyLink);
+    on(&view.relatives, "click", Act::HatchRelatives);
+    on(&view.morph, "click", Act::Morph);
+    on(&view.scrub, "input", Act::Scrub);
+    on(&view.forward_level, "input", Act::ChooseForwardLevel);
+    let inbox = inbox.clone();
+    EventListener::new(&view.specimens, "click", move |event| {
+        if let Some(number) = view::specimen_of(event) {
+            inbox.send(Act::Pick(number));
+        }
+    })
+    .forget();
 }

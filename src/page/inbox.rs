@@ -23,6 +23,20 @@ pub enum Act {
     Cancel,
     /// Take the picture home.
     Save,
+    /// Take its address along.
+    CopyLink,
+    /// Hear whether the browser let that happen.
+    NoteCopied(bool),
+    /// Hatch relatives of the specimen that is shown.
+    HatchRelatives,
+    /// Hatch the way from it to another seed.
+    Morph,
+    /// Pick up a specimen, by its number in the cabinet.
+    Pick(u32),
+    /// Look at a step, or at a place on the way to another seed.
+    Scrub,
+    /// Drag the noise level of the lesson's picture.
+    ChooseForwardLevel,
     /// Move the slider.
     ChooseSteps,
     /// Show the steps with or without the noise.

@@ -1,12 +1,16 @@
 //! The elements of the page, and what can be shown in them.
 
-use js_sys::{Function, Reflect};
+use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{Clamped, JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    CanvasRenderingContext2d, Document, Element, HtmlAnchorElement, HtmlButtonElement, HtmlCanvasElement, HtmlElement,
-    HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
+    CanvasRenderingContext2d, Document, Element, Event, HtmlAnchorElement, HtmlButtonElement, HtmlCanvasElement,
+    HtmlElement, HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
 };
 
+use super::words;
+use crate::cabinet::{Cabinet, Specimen};
+use crate::origin::Series;
 use crate::protocol::{SampleRequest, Shown};
 
 /// All elements that change.
@@ -30,6 +34,15 @@ pub struct View {
     pub device: HtmlElement,
     pub show_noisy: HtmlInputElement,
     pub strip: HtmlElement,
+    pub scrub: HtmlInputElement,
+    pub copy: HtmlButtonElement,
+    pub relatives: HtmlButtonElement,
+    pub to: HtmlInputElement,
+    pub morph: HtmlButtonElement,
+    pub specimens: HtmlElement,
+    pub forward_picture: HtmlCanvasElement,
+    pub forward_level: HtmlInputElement,
+    pub forward_shown: HtmlElement,
 }
 
 impl View {
@@ -55,6 +68,15 @@ impl View {
             device: get(&document, "device")?,
             show_noisy: get(&document, "show-noisy")?,
             strip: get(&document, "strip")?,
+            scrub: get(&document, "scrub")?,
+            copy: get(&document, "copy")?,
+            relatives: get(&document, "relatives")?,
+            to: get(&document, "to")?,
+            morph: get(&document, "morph")?,
+            specimens: get(&document, "specimens")?,
+            forward_picture: get(&document, "forward-picture")?,
+            forward_level: get(&document, "forward-level")?,
+            forward_shown: get(&document, "forward-shown")?,
             document,
         })
     }
@@ -66,19 +88,26 @@ impl View {
 
     /// What the controls say; the error is a sentence for people.
     pub fn request(&self) -> Result<SampleRequest, String> {
-        let seed = self.seed.value();
-        let seed =
-            seed.trim().parse().map_err(|_| format!("The seed '{seed}' is no whole number from 0 to {}.", u64::MAX))?;
+        let seed = seed(&self.seed)?;
         let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
         let sampler = self.sampler.value().parse().map_err(|error| format!("{error}."))?;
         let count = self.count.value().parse().unwrap_or(1);
-        Ok(SampleRequest { seed, count, steps, sampler })
+        Ok(SampleRequest { seed, count, series: Series::Seeds, steps, sampler })
+    }
+
+    /// The seed to go to from the one in the controls; the error is a sentence for people.
+    pub fn to(&self) -> Result<u64, String> {
+        seed(&self.to)
     }
 
     /// Sets the controls. A sampler that the list does not offer, such as ddim:0.5, is added to it.
     pub fn set_request(&self, request: &SampleRequest) {
         self.seed.set_value(&request.seed.to_string());
-        self.count.set_value(&request.count.to_string());
+        match request.series {
+            Series::Seeds => self.count.set_value(&request.count.to_string()),
+            Series::Morph(to) => self.to.set_value(&to.to_string()),
+            Series::Relatives => {}
+        }
         self.steps.set_value(&request.steps.to_string());
         self.show_steps();
         let name = request.sampler.to_string();
@@ -156,6 +185,55 @@ impl View {
         Some((item, canvas))
     }
 
+    /// Sets the slider along the strip.
+    pub fn set_scrub(&self, index: usize, frames: usize, caption: &str) {
+        self.scrub.set_max(&frames.saturating_sub(1).to_string());
+        self.scrub.set_value(&index.to_string());
+        // It cannot be refused: the attribute's name is valid.
+        let _ = self.scrub.set_attribute("aria-valuetext", caption);
+    }
+
+    /// Marks the frame of the strip that is shown large.
+    pub fn mark_frame(&self, index: usize) {
+        mark(&self.strip, |place, _| place == index);
+    }
+
+    /// Shows all specimens of the cabinet.
+    pub fn show_specimens(&self, cabinet: &Cabinet) {
+        self.specimens.set_text_content(None);
+        for specimen in cabinet.iter() {
+            // Elements are refused only for invalid names.
+            let _ = self.add_specimen(specimen);
+        }
+    }
+
+    fn add_specimen(&self, specimen: &Specimen) -> Result<(), JsValue> {
+        let item = self.document.create_element("li")?;
+        let button = self.document.create_element("button")?;
+        let name = words::capitalised(&words::place(&specimen.request, specimen.place));
+        button.set_attribute("type", "button")?;
+        button.set_attribute("data-specimen", &specimen.number.to_string())?;
+        button.set_attribute("aria-label", &words::label(&name, &specimen.request))?;
+        let canvas: HtmlCanvasElement = self.document.create_element("canvas")?.unchecked_into();
+        draw(&canvas, std::slice::from_ref(&specimen.picture));
+        let label = self.document.create_element("span")?;
+        label.set_text_content(Some(&name));
+        button.append_child(&canvas)?;
+        button.append_child(&label)?;
+        item.append_child(&button)?;
+        self.specimens.append_child(&item)?;
+        Ok(())
+    }
+
+    /// Marks the specimen that is shown large.
+    pub fn mark_specimen(&self, number: u32) {
+        let number = number.to_string();
+        mark(&self.specimens, |_, item| {
+            item.first_element_child().and_then(|button| button.get_attribute("data-specimen")).as_ref()
+                == Some(&number)
+        });
+    }
+
     /// Hands the picture to the visitor as a PNG file.
     pub fn save_picture(&self, name: &str) -> Result<(), JsValue> {
         let address = self.picture.to_data_url_with_type("image/png")?;
@@ -165,6 +243,40 @@ impl View {
         link.click();
         Ok(())
     }
+}
+
+/// Marks those elements of a list that fit, and no others.
+fn mark(list: &HtmlElement, fits: impl Fn(usize, &Element) -> bool) {
+    let items = std::iter::successors(list.first_element_child(), Element::next_element_sibling);
+    for (place, item) in items.enumerate() {
+        // It cannot be refused: the attribute's name is valid.
+        let _ = if fits(place, &item) {
+            item.set_attribute("aria-current", "true")
+        } else {
+            item.remove_attribute("aria-current")
+        };
+    }
+}
+
+/// The number of the specimen that was clicked at.
+pub fn specimen_of(event: &Event) -> Option<u32> {
+    let target: Element = event.target()?.dyn_into().ok()?;
+    target.closest("[data-specimen]").ok()??.get_attribute("data-specimen")?.parse().ok()
+}
+
+/// Puts text into the clipboard, if the browser lets it.
+pub async fn copy(text: &str) -> Result<(), JsValue> {
+    let window = web_sys::window().ok_or(JsValue::NULL)?;
+    let clipboard = Reflect::get(&window.navigator(), &"clipboard".into())?;
+    let write: Function = Reflect::get(&clipboard, &"writeText".into())?.dyn_into()?;
+    let promise: Promise = write.call1(&clipboard, &text.into())?.dyn_into()?;
+    JsFuture::from(promise).await.map(drop)
+}
+
+/// The seed in a field; the error is a sentence for people.
+fn seed(field: &HtmlInputElement) -> Result<u64, String> {
+    let text = field.value();
+    text.trim().parse().map_err(|_| format!("The seed '{text}' is no whole number from 0 to {}.", u64::MAX))
 }
 
 /// Draws pictures over the whole of a canvas, side by side in a square.

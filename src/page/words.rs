@@ -1,6 +1,68 @@
-//! What people read about the engines: the only place that has words for it.
+//! What people read about engines and pictures: the only place that has words for it.
 
+use crate::origin::Series;
 use crate::pool::{Activity, Fault, Kind, On, Reason};
+use crate::protocol::SampleRequest;
+
+/// What was asked for.
+pub fn named(request: &SampleRequest) -> String {
+    let SampleRequest { seed, count, .. } = *request;
+    match request.series {
+        _ if count == 1 => format!("number {seed}"),
+        Series::Seeds => format!("numbers {seed} to {}", seed.wrapping_add(count as u64 - 1)),
+        Series::Morph(to) => format!("from number {seed} to number {to}"),
+        Series::Relatives => format!("number {seed} and its {} relatives", count - 1),
+    }
+}
+
+/// One of its pictures, counted from zero.
+pub fn place(request: &SampleRequest, place: usize) -> String {
+    let SampleRequest { seed, count, .. } = *request;
+    match request.series {
+        Series::Seeds => format!("number {}", seed.wrapping_add(place as u64)),
+        _ if place == 0 => format!("number {seed}"),
+        Series::Morph(to) if place + 1 == count => format!("number {to}"),
+        Series::Morph(to) => format!("{seed} to {to}, {place} of {}", count - 1),
+        Series::Relatives => format!("relative {place} of {seed}"),
+    }
+}
+
+/// What to call a file of all its pictures, or of one of them.
+pub fn file_name(request: &SampleRequest, place: Option<usize>) -> String {
+    let SampleRequest { seed, count, series, steps, sampler } = *request;
+    let what = match (series, place) {
+        (Series::Seeds, Some(place)) => format!("butterfly-{}", seed.wrapping_add(place as u64)),
+        (Series::Seeds, None) if count == 1 => format!("butterfly-{seed}"),
+        (Series::Seeds, None) => format!("butterflies-{seed}-and-{}", count - 1),
+        (Series::Morph(to), Some(place)) => format!("butterfly-{seed}-to-{to}-{place}-of-{}", count - 1),
+        (Series::Morph(to), None) => format!("butterfly-{seed}-to-{to}"),
+        (Series::Relatives, Some(place)) => format!("butterfly-{seed}-relative-{place}"),
+        (Series::Relatives, None) => format!("butterfly-{seed}-relatives"),
+    };
+    format!("{what}-{}-{steps}.png", sampler.to_string().replace(':', "-"))
+}
+
+/// How it came about: "number 7, 12 steps of dpm-sde".
+pub fn label(name: &str, request: &SampleRequest) -> String {
+    format!("{}, {} steps of {}", capitalised(name), request.steps, request.sampler)
+}
+
+/// A noise level.
+pub fn level(sigma: f64) -> String {
+    if sigma >= 10.0 {
+        format!("σ {sigma:.0}")
+    } else if sigma >= 1.0 || sigma == 0.0 {
+        format!("σ {sigma:.1}")
+    } else {
+        format!("σ {sigma:.3}")
+    }
+}
+
+/// With a capital letter at its beginning.
+pub fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
 
 /// What is being done, as a sentence.
 pub fn activity(activity: &Activity) -> String {

@@ -1,6 +1,7 @@
 //! Everything that is tested without a browser, in one binary so that it links once.
 #![cfg(not(target_family = "wasm"))]
 
+mod cabinet;
 mod changes;
 mod commands;
 mod data;

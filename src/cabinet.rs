@@ -1,0 +1,106 @@
+//! The specimens that have been sampled: the newest so many, each with the steps that led to it, in bounded memory.
+
+use std::collections::VecDeque;
+
+use crate::origin::Series;
+use crate::protocol::{SampleRequest, Shown, Step};
+
+/// How many specimens are kept: more would not be looked at again.
+const MOST: usize = 60;
+/// About what the steps of one specimen may take, beside its finished picture.
+const MOST_BYTES: usize = 512 << 10;
+
+/// A finished picture and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Specimen {
+    /// By which the cabinet knows it: no two have the same.
+    pub number: u32,
+    /// What was asked for.
+    pub request: SampleRequest,
+    /// Which of its pictures this is, from zero.
+    pub place: usize,
+    /// The finished picture.
+    pub picture: Shown,
+    /// The way to it.
+    pub moments: Vec<Moment>,
+}
+
+/// A specimen at one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moment {
+    /// The noise level reached.
+    pub sigma: f64,
+    /// The noisy picture.
+    pub noisy: Shown,
+    /// The clean picture that the network sees in it.
+    pub clean: Shown,
+}
+
+impl Specimen {
+    /// What to ask for to see it again: itself where it has a seed of its own, else what it is a part of.
+    pub fn again(&self) -> SampleRequest {
+        match self.request.series {
+            Series::Seeds => {
+                SampleRequest { seed: self.request.seed.wrapping_add(self.place as u64), count: 1, ..self.request }
+            }
+            Series::Morph(_) | Series::Relatives => self.request,
+        }
+    }
+}
+
+/// All specimens, from the back to the front.
+#[derive(Debug, Default)]
+pub struct Cabinet {
+    specimens: VecDeque<Specimen>,
+    given: u32,
+}
+
+impl Cabinet {
+    /// Puts in what was asked for, and takes the oldest out where there are too many. One that is in it already moves to
+    /// the front.
+    pub fn add(&mut self, request: SampleRequest, steps: &[Step], pictures: &[Shown]) {
+        // The last one first, so that they stand in order behind the front.
+        for (place, picture) in pictures.iter().enumerate().rev() {
+            let moments = steps.iter().filter_map(|step| moment(step, place)).collect();
+            self.given += 1;
+            let specimen = Specimen { number: self.given, request, place, picture: picture.clone(), moments };
+            self.specimens.retain(|other| !is_same(other, &specimen));
+            self.specimens.push_back(specimen);
+        }
+        while self.specimens.len() > MOST {
+            self.specimens.pop_front();
+        }
+    }
+
+    /// The specimen of a number.
+    pub fn get(&self, number: u32) -> Option<&Specimen> {
+        self.specimens.iter().find(|specimen| specimen.number == number)
+    }
+
+    /// The one in front: the first picture of what was put in last.
+    pub fn newest(&self) -> Option<&Specimen> {
+        self.specimens.back()
+    }
+
+    /// All of them, what was put in last in front, its pictures in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Specimen> {
+        self.specimens.iter().rev()
+    }
+}
+
+/// Whether both are one picture: the same noise, walked in the same way.
+fn is_same(a: &Specimen, b: &Specimen) -> bool {
+    let walk = |of: &Specimen| {
+        let SampleRequest { steps, sampler, .. } = of.request;
+        (of.request.origins().get(of.place).copied(), steps, sampler)
+    };
+    walk(a) == walk(b)
+}
+
+fn moment(step: &Step, place: usize) -> Option<Moment> {
+    let Step { index, of, sigma, noisy, clean } = step;
+    let alone = |pictures: &[Shown]| pictures.get(place).cloned().into_iter().collect::<Vec<_>>();
+    let step = Step { index: *index, of: *of, sigma: *sigma, noisy: alone(noisy), clean: alone(clean) };
+    let Step { sigma, mut noisy, mut clean, .. } = step.within(MOST_BYTES);
+    Some(Moment { sigma, noisy: noisy.pop()?, clean: clean.pop()? })
+}

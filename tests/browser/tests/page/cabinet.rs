@@ -1,0 +1,153 @@
+//! What has hatched stays at hand: relatives, ways between seeds, steps, and the lesson's own figure.
+
+use std::time::{Duration, Instant};
+
+use thirtyfour::prelude::*;
+
+use super::visitor::{Browser, Fault, Picture, TIMEOUT, golden, serve};
+
+const SIDE: u32 = 16;
+
+impl Browser {
+    /// Moves a slider as a visitor does.
+    async fn slide(&self, id: &str, value: &str) {
+        let script = format!(
+            "const slider = document.getElementById('{id}'); slider.value = '{value}';
+             slider.dispatchEvent(new Event('input', {{ bubbles: true }}));"
+        );
+        self.driver.execute(&script, Vec::new()).await.unwrap();
+    }
+
+    async fn labels(&self) -> Vec<String> {
+        let script = "return Array.from(document.querySelectorAll('#specimens button'), b => b.ariaLabel);";
+        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+    }
+
+    async fn wait_specimens(&self, count: usize) {
+        let started = Instant::now();
+        while self.labels().await.len() != count {
+            assert!(started.elapsed() < TIMEOUT, "{:?}", self.labels().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn pick(&self, label: &str) {
+        let css = format!("#specimens button[aria-label='{label}']");
+        self.driver.find(By::Css(css)).await.unwrap().click().await.unwrap();
+        self.wait_for("caption", "the specimen", |text| text == label).await;
+    }
+
+    /// A square of the picture, counted from its top left.
+    async fn square(&self, column: u32, row: u32) -> Picture {
+        let whole = self.picture().await;
+        Picture(image::imageops::crop_imm(&whole.0, column * SIDE, row * SIDE, SIDE, SIDE).to_image())
+    }
+
+    /// How far the lesson's picture is from the specimen, on average, from 0 to 255.
+    async fn forward_noise(&self) -> f64 {
+        let script = "const data = id => { const c = document.getElementById(id); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data; };
+            const [a, b] = [data('picture'), data('forward-picture')];
+            return a.length !== b.length ? -1 : a.reduce((sum, byte, i) => sum + Math.abs(byte - b[i]), 0) / a.length;";
+        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn relatives_hatch_and_each_can_be_picked_up() {
+    let browser = Browser::start(false).await;
+    let page = format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None));
+    browser.open(&format!("{page}&seed=7")).await;
+    browser.wait_hatched().await;
+    assert_eq!(browser.labels().await, ["Number 7, 8 steps of heun"]);
+
+    browser.click("relatives").await;
+    let caption = "Number 7 and its 8 relatives, 8 steps of heun";
+    browser.wait_for("caption", "the relatives", |text| text == caption).await;
+    let whole = browser.picture().await;
+    assert_eq!(whole.0.dimensions(), (3 * SIDE, 3 * SIDE));
+    assert!(browser.square(0, 0).await.largest_difference(&golden()) <= 1, "the first is the one itself");
+    let near = browser.square(1, 0).await;
+    let far = browser.square(2, 2).await;
+    assert!(near.largest_difference(&golden()) > 1);
+    let labels = browser.labels().await;
+    assert_eq!(labels.len(), 9, "{labels:?}");
+    assert_eq!(
+        (labels[0].as_str(), labels[8].as_str()),
+        ("Number 7, 8 steps of heun", "Relative 8 of 7, 8 steps of heun")
+    );
+    browser.screenshot("relatives").await;
+
+    browser.pick("Relative 8 of 7, 8 steps of heun").await;
+    assert_eq!(browser.picture().await, far);
+    browser.pick("Number 7, 8 steps of heun").await;
+    assert!(browser.picture().await.largest_difference(&golden()) <= 1);
+    assert_eq!(browser.driver.find_all(By::Css("#strip li")).await.unwrap().len(), 8 + 3, "with its steps");
+
+    // The address that was shown for the relatives gives the relatives.
+    browser.open("about:blank").await;
+    browser.open(&format!("{page}&seed=7&count=9&series=relatives")).await;
+    browser.wait_for("caption", "the relatives", |text| text == caption).await;
+    assert_eq!(browser.picture().await, whole);
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_way_leads_to_another_seed_and_the_slider_along_it() {
+    let browser = Browser::start(false).await;
+    let page = format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None));
+    browser.open(&format!("{page}&seed=8")).await;
+    browser.wait_hatched().await;
+    let eight = browser.picture().await;
+    browser.set("seed", "7").await;
+    browser.set("to", "eight").await;
+    browser.click("morph").await;
+    browser.wait_for("status", "what is wrong", |text| text.contains("'eight' is no whole number")).await;
+    browser.set("to", "8").await;
+    browser.click("morph").await;
+    browser.wait_specimens(9).await;
+    assert_eq!(browser.text("caption").await, "Number 8, 8 steps of heun");
+    assert!(browser.picture().await.largest_difference(&eight) <= 1, "it ends at seed 8");
+    browser.slide("scrub", "0").await;
+    browser.wait_for("caption", "its beginning", |text| text == "Number 7, 8 steps of heun").await;
+    assert!(browser.picture().await.largest_difference(&golden()) <= 1, "and begins at seed 7");
+    browser.slide("scrub", "4").await;
+    browser.wait_for("caption", "its middle", |text| text == "7 to 8, 4 of 8, 8 steps of heun").await;
+    let middle = browser.picture().await;
+    assert!(middle.largest_difference(&golden()) > 1 && middle.largest_difference(&eight) > 1);
+    let address = browser.driver.current_url().await.unwrap().to_string();
+    assert!(address.contains("series=morph%3A8") && address.contains("count=9"), "{address}");
+    assert_eq!(browser.labels().await.len(), 9, "seven between both seeds, which are there once");
+    browser.screenshot("way").await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn steps_can_be_looked_at_again_and_noise_be_added_by_hand() {
+    let browser = Browser::start(false).await;
+    browser.open(&format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun&seed=7", serve(Fault::None))).await;
+    browser.wait_hatched().await;
+    browser.slide("scrub", "2").await;
+    browser.wait_for("caption", "the third step", |text| text.starts_with("What the network sees at σ")).await;
+    assert_eq!(browser.picture().await.0.dimensions(), (SIDE / 2, SIDE / 2), "a guess of the first stage");
+    browser.slide("scrub", "8").await;
+    browser
+        .wait_for("caption", "a step of the second stage", |text| text.starts_with("What the network sees at σ"))
+        .await;
+    assert!(browser.picture().await.largest_difference(&golden()) > 1, "not yet the picture");
+    browser.slide("scrub", "10").await;
+    browser.wait_for("caption", "the last one", |text| text == "Number 7, 8 steps of heun").await;
+    assert!(browser.picture().await.largest_difference(&golden()) <= 1);
+
+    browser.slide("forward-level", "0").await;
+    browser.wait_for("forward-shown", "the least noise", |text| text == "σ 0.010").await;
+    let least = browser.forward_noise().await;
+    assert!((0.1..3.0).contains(&least), "{least}");
+    browser.slide("forward-level", "1").await;
+    browser.wait_for("forward-shown", "the most noise", |text| text == "σ 20").await;
+    let most = browser.forward_noise().await;
+    assert!(most > 60.0, "{most}");
+    browser.end().await;
+}
