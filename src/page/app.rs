@@ -6,51 +6,31 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventTarget, HtmlButtonElement};
 
 use super::address::{self, Address};
+use super::display::Display;
 use super::engine::Engines;
-use super::film::Film;
 use super::inbox::{Act, Inbox, PageEvent};
-use super::lesson::Forward;
 use super::view::{self, View};
 use super::words;
-use crate::cabinet::Cabinet;
 use crate::origin::Series;
-use crate::pool::{DevicePreference, Event, Pool, Ready, Update};
-use crate::protocol::{SampleRequest, Shown, Step};
+use crate::pool::{DevicePreference, Event, Pool, Update};
+use crate::protocol::SampleRequest;
 
 /// How many pictures relatives and the way to another seed are: they fill a square.
 const SERIES: usize = 9;
 
 /// The page and its engines.
 pub struct App {
-    view: View,
+    display: Display,
     pool: Pool,
     engines: Engines,
     inbox: Inbox,
     inputs: UnboundedReceiver<PageEvent>,
     /// What in the address makes no sense, until the visitor has been told.
     fault: Option<String>,
-    hatched: Option<Hatched>,
     /// Who had the keyboard's focus before it went to Cancel.
     focused: Option<HtmlButtonElement>,
     /// Whether Cancel was disabled under it, while nothing else could have it.
     focus_lost: bool,
-    film: Film,
-    cabinet: Cabinet,
-    forward: Forward,
-}
-
-/// What is shown, if it is finished.
-struct Hatched {
-    request: SampleRequest,
-    /// Which of its pictures, if it is one alone.
-    place: Option<usize>,
-}
-
-impl Hatched {
-    fn label(&self) -> String {
-        let Self { request, place } = self;
-        words::label(&place.map_or_else(|| words::named(request), |place| words::place(request, place)), request)
-    }
 }
 
 /// Why there is no page to use.
@@ -90,18 +70,14 @@ impl App {
             inbox.send(Event::Request(request));
         }
         Ok(Self {
-            view,
+            display: Display::new(view),
             pool: Pool::new(device, processors()),
             engines: Engines::new(inbox.clone(), weights),
             inbox,
             inputs,
             fault,
-            hatched: None,
             focused: None,
             focus_lost: false,
-            film: Film::default(),
-            cabinet: Cabinet::default(),
-            forward: Forward::default(),
         })
     }
 
@@ -136,79 +112,43 @@ impl App {
             Act::Roll => {
                 // Six digits: easy to read out, and more butterflies than anybody will look at.
                 let seed = (js_sys::Math::random() * 1e6) as u64;
-                self.view.seed.set_value(&seed.to_string());
+                self.display.view.seed.set_value(&seed.to_string());
                 self.hatch();
             }
             Act::Cancel => self.hear(Event::Cancel),
-            Act::Save => self.save(),
-            Act::ChooseSteps => self.view.show_steps(),
-            Act::ChooseNoise => self.redraw(),
+            Act::Save => self.display.save(),
+            Act::ChooseSteps => self.display.view.show_steps(),
+            Act::ChooseNoise => self.display.redraw(),
             Act::CopyLink => self.copy_link(),
             Act::NoteCopied(copied) => self.note_copied(copied),
             Act::HatchRelatives => self.hatch_series(Ok(Series::Relatives)),
-            Act::Morph => self.hatch_series(self.view.to().map(Series::Morph)),
-            Act::Pick(number) => self.pick(number),
-            Act::Scrub => self.scrub(),
-            Act::ChooseForwardLevel => self.forward.show(&self.view),
+            Act::Morph => self.hatch_series(self.display.view.to().map(Series::Morph)),
+            // What is on its way has the picture to itself.
+            Act::Pick(_) if self.pool.is_sampling() => {}
+            Act::Pick(number) => self.display.pick(number),
+            Act::Scrub => self.display.scrub(),
+            Act::ChooseForwardLevel => self.display.show_forward(),
         }
     }
 
     fn hatch(&mut self) {
-        match self.view.request() {
+        match self.display.view.request() {
             Ok(request) => self.hear(Event::Request(request)),
-            Err(sentence) => self.view.announce(&sentence),
+            Err(sentence) => self.display.view.announce(&sentence),
         }
     }
 
     /// Hatches what belongs to the seed in the controls.
     fn hatch_series(&mut self, series: Result<Series, String>) {
-        match self.view.request().and_then(|request| Ok(SampleRequest { series: series?, count: SERIES, ..request })) {
+        match self
+            .display
+            .view
+            .request()
+            .and_then(|request| Ok(SampleRequest { series: series?, count: SERIES, ..request }))
+        {
             Ok(request) => self.hear(Event::Request(request)),
-            Err(sentence) => self.view.announce(&sentence),
+            Err(sentence) => self.display.view.announce(&sentence),
         }
-    }
-
-    /// Shows a specimen of the cabinet as if it had just hatched.
-    fn pick(&mut self, number: u32) {
-        // What is on its way has the picture to itself.
-        if self.pool.is_sampling() {
-            return;
-        }
-        let Some(specimen) = self.cabinet.get(number) else { return };
-        let again = specimen.again();
-        let hatched = Hatched { request: specimen.request, place: Some(specimen.place) };
-        self.film = Film::of(specimen);
-        self.forward.take(&specimen.picture);
-        self.forward.show(&self.view);
-        self.view.set_request(&again);
-        Address::write(&again);
-        self.view.announce(&format!("{}.", hatched.label()));
-        self.hatched = Some(hatched);
-        self.view.mark_specimen(number);
-        self.redraw();
-        self.show_frame(self.film.frames.len().saturating_sub(1));
-    }
-
-    /// Looks at the frame that the slider stands at.
-    fn scrub(&mut self) {
-        self.show_frame(self.view.scrub.value().parse().unwrap_or(0));
-    }
-
-    fn show_frame(&mut self, index: usize) {
-        let Some(frame) = self.film.frames.get(index) else { return };
-        let noisy = self.view.show_noisy.checked();
-        view::draw(&self.view.picture, frame.pictures(noisy));
-        self.view.set_scrub(index, self.film.frames.len(), &frame.caption);
-        self.view.mark_frame(index);
-        let is_last = index + 1 == self.film.frames.len();
-        let caption = match &self.hatched {
-            Some(Hatched { request, .. }) if self.film.is_way => {
-                Hatched { request: *request, place: Some(index) }.label()
-            }
-            Some(hatched) if is_last => hatched.label(),
-            _ => format!("What the network {} at {}", if noisy { "is given" } else { "sees" }, frame.caption),
-        };
-        self.view.caption.set_text_content(Some(&caption));
     }
 
     fn copy_link(&self) {
@@ -221,113 +161,52 @@ impl App {
     }
 
     fn note_copied(&self, copied: bool) {
-        self.view.announce(match copied {
+        self.display.view.announce(match copied {
             true => "The address is in your clipboard.",
             false => "The browser did not let the address be copied: it is in the address bar.",
         });
     }
 
-    fn save(&mut self) {
-        let Some(Hatched { request, place }) = &self.hatched else { return };
-        // What the slider stands at on a way to another seed is one of its pictures.
-        let place = if self.film.is_way { self.view.scrub.value().parse().ok() } else { *place };
-        if self.view.save_picture(&words::file_name(request, place)).is_err() {
-            self.view.say("The browser did not let the picture be saved.");
-        }
-    }
-
     fn show(&mut self, update: Update) {
         match update {
             Update::Busy(activity) => {
-                self.view.set_progress(words::share(&activity));
+                self.display.view.set_progress(words::share(&activity));
                 let sentence = words::activity(&activity);
-                if words::is_unusual(&activity) { self.view.announce(&sentence) } else { self.view.say(&sentence) }
+                if words::is_unusual(&activity) {
+                    self.display.view.announce(&sentence)
+                } else {
+                    self.display.view.say(&sentence)
+                }
             }
-            Update::Ready(ready) => self.show_ready(&ready),
-            Update::Started(request) => self.show_begun(&request),
-            Update::Step(request, step) => self.show_step(&request, step),
-            Update::Finished(request, pictures, total_ms) => self.show_hatched(request, &pictures, total_ms),
+            Update::Ready(ready) => {
+                let greeting = self.fault.take();
+                self.display.show_ready(&ready, greeting.as_deref().unwrap_or("Ready."));
+            }
+            Update::Started(request) => self.display.begin(&request),
+            Update::Step(request, step) => self.display.add_step(&request, step),
+            Update::Finished(request, pictures, total_ms) => self.display.finish(request, &pictures, total_ms),
             Update::Cancelled => {
-                self.view.set_progress(Some(0.0));
-                self.view.announce("Cancelled.");
+                self.display.view.set_progress(Some(0.0));
+                self.display.view.announce("Cancelled.");
             }
             Update::Failed(fault) => {
-                self.view.set_progress(Some(0.0));
-                self.view.say(if self.pool.is_ready() { "Stopped." } else { "Not ready." });
+                self.display.view.set_progress(Some(0.0));
+                self.display.view.say(if self.pool.is_ready() { "Stopped." } else { "Not ready." });
                 let (message, remedy) = words::fault(&fault);
                 view::tell_failure(&message, &remedy);
             }
         }
     }
 
-    fn show_ready(&mut self, Ready { on, step_ms, model, image_size }: &Ready) {
-        view::clear_failure();
-        self.view.set_progress(Some(0.0));
-        self.view.device.set_text_content(Some(&format!(
-            "{}, {step_ms:.0} ms an evaluation · {model}, {image_size} × {image_size}",
-            words::capitalised(&words::device(on))
-        )));
-        self.view.announce(self.fault.take().as_deref().unwrap_or("Ready."));
-    }
-
-    fn show_begun(&mut self, request: &SampleRequest) {
-        view::clear_failure();
-        Address::write(request);
-        self.hatched = None;
-        self.view.label_picture("A butterfly on its way");
-        self.film = Film::default();
-        self.view.clear_strip();
-        self.view.set_progress(Some(0.0));
-        self.view.announce(&format!("Hatching {}…", words::named(request)));
-    }
-
-    fn show_step(&mut self, request: &SampleRequest, step: Step) {
-        self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
-        self.view.say(&format!("Hatching {}: step {} of {}", words::named(request), step.index, step.of));
-        self.film.add(step);
-        if let Some(frame) = self.film.frames.last() {
-            self.view.add_to_strip(frame.pictures(self.view.show_noisy.checked()), &frame.caption);
-        }
-        self.show_frame(self.film.frames.len().saturating_sub(1));
-    }
-
-    fn show_hatched(&mut self, request: SampleRequest, pictures: &[Shown], total_ms: f64) {
-        self.hatched = Some(Hatched { request, place: None });
-        self.view.label_picture(&format!("Butterfly: {}", words::capitalised(&words::named(&request))));
-        self.cabinet.add(request, &std::mem::take(&mut self.film.steps), pictures);
-        self.view.show_specimens(&self.cabinet);
-        if let (1, Some(newest)) = (pictures.len(), self.cabinet.newest()) {
-            self.view.mark_specimen(newest.number);
-        }
-        if let Some(first) = pictures.first() {
-            self.forward.take(first);
-            self.forward.show(&self.view);
-        }
-        self.film.finish(&request, pictures);
-        self.redraw();
-        self.show_frame(self.film.frames.len().saturating_sub(1));
-        self.view.set_progress(Some(1.0));
-        self.view.announce(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
-    }
-
-    fn redraw(&mut self) {
-        self.view.clear_strip();
-        for frame in &self.film.frames {
-            self.view.add_to_strip(frame.pictures(self.view.show_noisy.checked()), &frame.caption);
-        }
-    }
-
     fn update_buttons(&mut self) {
         let (hatching, idle) = (self.pool.is_sampling(), self.pool.is_idle());
-        let View { hatch, dice, cancel, save, copy, relatives, morph, scrub, .. } = &self.view;
+        let View { hatch, dice, cancel, save, copy, relatives, morph, scrub, .. } = &self.display.view;
         // A button that is disabled loses the keyboard's focus: it goes to the one that is of use now, and back again.
-        let focus = match self.view.focused().as_str() {
-            "hatch" if hatching => {
-                self.focused = Some(hatch.clone());
-                Some(cancel.clone())
-            }
-            "dice" if hatching => {
-                self.focused = Some(dice.clone());
+        let focus = match self.display.view.focused().as_str() {
+            id if hatching
+                && let Some(button) = [hatch, dice, relatives, morph].into_iter().find(|of| of.id() == id) =>
+            {
+                self.focused = Some(button.clone());
                 Some(cancel.clone())
             }
             "cancel" if idle => Some(self.focused.take().unwrap_or_else(|| hatch.clone())),
@@ -342,12 +221,12 @@ impl App {
         hatch.set_disabled(!idle);
         dice.set_disabled(!idle);
         cancel.set_disabled(!hatching);
-        let nothing = hatching || self.hatched.is_none();
+        let nothing = hatching || !self.display.is_finished();
         save.set_disabled(nothing);
         copy.set_disabled(nothing);
         relatives.set_disabled(!idle);
         morph.set_disabled(!idle);
-        scrub.set_disabled(hatching || self.film.frames.len() < 2);
+        scrub.set_disabled(hatching || self.display.frames() < 2);
         if let Some(button) = focus {
             // Fails only for elements that cannot have it.
             let _ = button.focus();

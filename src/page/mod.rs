@@ -5,6 +5,7 @@
 
 mod address;
 mod app;
+mod display;
 mod engine;
 mod fetch;
 mod film;

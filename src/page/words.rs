@@ -27,8 +27,8 @@ pub fn place(request: &SampleRequest, place: usize) -> String {
     }
 }
 
-/// What to call a file of all its pictures, or of one of them.
-pub fn file_name(request: &SampleRequest, place: Option<usize>) -> String {
+/// What to call a file of all its pictures, or of one of them; and of an earlier step, by its number.
+pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usize>) -> String {
     let SampleRequest { seed, count, series, steps, sampler } = *request;
     let what = match (series, place) {
         (Series::Seeds, Some(place)) => format!("butterfly-{}", seed.wrapping_add(place as u64)),
@@ -39,7 +39,8 @@ pub fn file_name(request: &SampleRequest, place: Option<usize>) -> String {
         (Series::Relatives, Some(place)) => format!("butterfly-{seed}-relative-{place}"),
         (Series::Relatives, None) => format!("butterfly-{seed}-relatives"),
     };
-    format!("{what}-{}-{steps}.png", sampler.to_string().replace(':', "-"))
+    let step = step.map_or(String::new(), |step| format!("-step-{step}"));
+    format!("{what}-{}-{steps}{step}.png", sampler.to_string().replace(':', "-"))
 }
 
 /// How it came about: "number 7, 12 steps of dpm-sde".

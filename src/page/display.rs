@@ -1,0 +1,184 @@
+//! The picture, the steps to it, the cabinet, and the lesson's figure: all that shows what was sampled.
+
+use super::address::Address;
+use super::film::Film;
+use super::lesson::Forward;
+use super::view::{self, View};
+use super::words;
+use crate::cabinet::Cabinet;
+use crate::pool::Ready;
+use crate::protocol::{SampleRequest, Shown, Step};
+
+/// What was sampled, as the visitor sees it.
+pub struct Display {
+    pub view: View,
+    film: Film,
+    cabinet: Cabinet,
+    forward: Forward,
+    finished: Option<Finished>,
+}
+
+/// What is shown, if it is finished.
+struct Finished {
+    request: SampleRequest,
+    /// Which of its pictures, if it is one alone.
+    place: Option<usize>,
+}
+
+impl Finished {
+    fn label(&self) -> String {
+        let Self { request, place } = self;
+        words::label(&place.map_or_else(|| words::named(request), |place| words::place(request, place)), request)
+    }
+}
+
+impl Display {
+    /// Nothing has been sampled yet.
+    pub fn new(view: View) -> Self {
+        let (film, cabinet, forward) = (Film::default(), Cabinet::default(), Forward::default());
+        Self { view, film, cabinet, forward, finished: None }
+    }
+
+    /// Whether a finished picture is shown.
+    pub fn is_finished(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    /// How many frames the slider goes over.
+    pub fn frames(&self) -> usize {
+        self.film.frames.len()
+    }
+
+    /// Says what computes.
+    pub fn show_ready(&self, Ready { on, step_ms, model, image_size }: &Ready, greeting: &str) {
+        view::clear_failure();
+        self.view.set_progress(Some(0.0));
+        self.view.device.set_text_content(Some(&format!(
+            "{}, {step_ms:.0} ms an evaluation · {model}, {image_size} × {image_size}",
+            words::capitalised(&words::device(on))
+        )));
+        self.view.announce(greeting);
+    }
+
+    /// A request is being answered.
+    pub fn begin(&mut self, request: &SampleRequest) {
+        view::clear_failure();
+        Address::write(request);
+        self.finished = None;
+        self.view.label_picture("A butterfly on its way");
+        self.film = Film::default();
+        self.view.clear_strip();
+        self.view.set_progress(Some(0.0));
+        self.view.announce(&format!("Hatching {}…", words::named(request)));
+    }
+
+    /// It has taken a step.
+    pub fn add_step(&mut self, request: &SampleRequest, step: Step) {
+        self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
+        self.view.say(&format!("Hatching {}: step {} of {}", words::named(request), step.index, step.of));
+        self.film.add(step);
+        if let Some(frame) = self.film.frames.last() {
+            self.view.add_to_strip(frame.pictures(self.view.show_noisy.checked()), &frame.caption);
+        }
+        self.show_frame(self.frames().saturating_sub(1));
+    }
+
+    /// It is finished, after so many milliseconds.
+    pub fn finish(&mut self, request: SampleRequest, pictures: &[Shown], total_ms: f64) {
+        self.finished = Some(Finished { request, place: None });
+        self.cabinet.add(request, &std::mem::take(&mut self.film.steps), pictures);
+        self.view.show_specimens(&self.cabinet);
+        if let (1, Some(newest)) = (pictures.len(), self.cabinet.newest()) {
+            self.view.mark_specimen(newest.number);
+        }
+        self.film.finish(&request, pictures);
+        if let Some(first) = pictures.first() {
+            self.show_anew(first);
+        }
+        self.view.set_progress(Some(1.0));
+        self.view.announce(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
+    }
+
+    /// Shows a specimen of the cabinet as if it had just hatched.
+    pub fn pick(&mut self, number: u32) {
+        let Some(specimen) = self.cabinet.get(number).cloned() else { return };
+        let again = specimen.again();
+        let finished = Finished { request: specimen.request, place: Some(specimen.place) };
+        self.view.set_request(&again);
+        Address::write(&again);
+        self.view.announce(&format!("{}.", finished.label()));
+        self.view.mark_specimen(number);
+        self.finished = Some(finished);
+        self.film = Film::of(&specimen);
+        self.show_anew(&specimen.picture);
+    }
+
+    /// Shows what has just become the film, and its picture in the lesson.
+    fn show_anew(&mut self, picture: &Shown) {
+        if let Some(finished) = &self.finished {
+            self.view.label_picture(&format!("Butterfly: {}", finished.label()));
+        }
+        self.forward.take(picture);
+        self.forward.show(&self.view);
+        self.refill_strip();
+        self.show_frame(self.frames().saturating_sub(1));
+    }
+
+    /// Shows everything with the noise, or without it.
+    pub fn redraw(&mut self) {
+        self.refill_strip();
+        self.scrub();
+    }
+
+    fn refill_strip(&self) {
+        self.view.clear_strip();
+        for frame in &self.film.frames {
+            self.view.add_to_strip(frame.pictures(self.view.show_noisy.checked()), &frame.caption);
+        }
+    }
+
+    /// Looks at the frame that the slider stands at.
+    pub fn scrub(&mut self) {
+        self.show_frame(self.at());
+    }
+
+    /// Where the slider stands.
+    fn at(&self) -> usize {
+        self.view.scrub.value().parse().unwrap_or(0)
+    }
+
+    fn show_frame(&mut self, index: usize) {
+        let Some(frame) = self.film.frames.get(index) else { return };
+        let noisy = self.view.show_noisy.checked();
+        view::draw(&self.view.picture, frame.pictures(noisy));
+        self.view.set_scrub(index, self.frames(), &frame.caption);
+        self.view.mark_frame(index);
+        let is_last = index + 1 == self.frames();
+        let caption = match &self.finished {
+            Some(Finished { request, .. }) if self.film.is_way => {
+                Finished { request: *request, place: Some(index) }.label()
+            }
+            Some(finished) if is_last => finished.label(),
+            _ => format!("What the network {} at {}", if noisy { "is given" } else { "sees" }, frame.caption),
+        };
+        self.view.caption.set_text_content(Some(&caption));
+    }
+
+    /// The lesson's figure at the level that its slider stands at.
+    pub fn show_forward(&self) {
+        self.forward.show(&self.view);
+    }
+
+    /// Hands what is shown to the visitor as a PNG file.
+    pub fn save(&self) {
+        let Some(Finished { request, place }) = &self.finished else { return };
+        let at = self.at();
+        let (place, step) = match self.film.is_way {
+            true => (Some(at), None),
+            false => (*place, (at + 1 < self.frames()).then_some(at + 1)),
+        };
+        if self.view.save_picture(&words::file_name(request, place, step)).is_err() {
+            self.view.say("The browser did not let the picture be saved.");
+        }
+    }
+}
