@@ -110,6 +110,15 @@ impl Address {
     }
 }
 
+/// Opens the page anew with another weight file, and everything else as it is.
+pub fn open_model(weights: &str) {
+    let Some(window) = web_sys::window() else { return };
+    let Some(url) = window.location().href().ok().and_then(|href| Url::new(&href).ok()) else { return };
+    url.search_params().set("weights", weights);
+    // Refused only to pages that may not navigate, which have no choice to offer either.
+    let _ = window.location().set_href(&url.href());
+}
+
 /// The page's address as it is now.
 pub fn current() -> String {
     web_sys::window().and_then(|window| window.location().href().ok()).unwrap_or_default()

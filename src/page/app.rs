@@ -54,6 +54,9 @@ impl App {
         })?;
         view.set_request(&request);
         let named = weights.or_else(|| view.weights());
+        if let Some(named) = &named {
+            view.set_model(named);
+        }
         let weights = named.as_deref().and_then(address::beside_page).ok_or_else(|| {
             view.say("Not ready.");
             Unusable {
@@ -116,10 +119,12 @@ impl App {
                 self.hatch();
             }
             Act::Cancel => self.hear(Event::Cancel),
+            Act::ChooseModel => address::open_model(&self.display.view.model.value()),
             Act::Save => self.display.save(),
             Act::ChooseSteps => self.display.view.show_steps(),
             Act::ChooseNoise => self.display.redraw(),
-            Act::CopyLink => self.copy_link(),
+            Act::CopyLink => self.copy(address::current()),
+            Act::CopyReport => self.copy(self.display.view.report.text_content().unwrap_or_default()),
             Act::NoteCopied(copied) => self.note_copied(copied),
             Act::HatchRelatives => self.hatch_series(Ok(Series::Relatives)),
             Act::Morph => self.hatch_series(self.display.view.to().map(Series::Morph)),
@@ -151,19 +156,19 @@ impl App {
         }
     }
 
-    fn copy_link(&self) {
+    fn copy(&self, text: String) {
         let inbox = self.inbox.clone();
         spawn_local(async move {
             // The browser may ask the visitor first.
-            let copied = view::copy(&address::current()).await.is_ok();
+            let copied = view::copy(&text).await.is_ok();
             inbox.send(Act::NoteCopied(copied));
         });
     }
 
     fn note_copied(&self, copied: bool) {
         self.display.view.announce(match copied {
-            true => "The address is in your clipboard.",
-            false => "The browser did not let the address be copied: it is in the address bar.",
+            true => "It is in your clipboard.",
+            false => "The browser did not let it be copied.",
         });
     }
 
@@ -179,6 +184,8 @@ impl App {
                 }
             }
             Update::Ready(ready) => {
+                let report = words::report(&ready, self.engines.weights(), processors(), &browser());
+                self.display.view.report.set_text_content(Some(&report));
                 let greeting = self.fault.take();
                 self.display.show_ready(&ready, greeting.as_deref().unwrap_or("Ready."));
             }
@@ -239,6 +246,11 @@ fn processors() -> usize {
     web_sys::window().map_or(1, |window| window.navigator().hardware_concurrency() as usize)
 }
 
+/// What the browser says that it is.
+fn browser() -> String {
+    web_sys::window().and_then(|window| window.navigator().user_agent().ok()).unwrap_or_default()
+}
+
 /// Puts what the visitor does into the inbox.
 fn listen(view: &View, inbox: &Inbox) {
     let on = |target: &EventTarget, kind: &'static str, act: Act| {
@@ -253,12 +265,14 @@ fn listen(view: &View, inbox: &Inbox) {
         .forget();
     };
     on(&view.controls, "submit", Act::Hatch);
+    on(&view.model, "change", Act::ChooseModel);
     on(&view.cancel, "click", Act::Cancel);
     on(&view.save, "click", Act::Save);
     on(&view.dice, "click", Act::Roll);
     on(&view.steps, "input", Act::ChooseSteps);
     on(&view.show_noisy, "change", Act::ChooseNoise);
     on(&view.copy, "click", Act::CopyLink);
+    on(&view.copy_report, "click", Act::CopyReport);
     on(&view.relatives, "click", Act::HatchRelatives);
     on(&view.morph, "click", Act::Morph);
     on(&view.scrub, "input", Act::Scrub);

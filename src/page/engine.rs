@@ -37,6 +37,11 @@ impl Engines {
         Self { inbox, address, probe: None, threads: HashMap::new(), download: None, timers: HashMap::new() }
     }
 
+    /// Where the weights are.
+    pub fn weights(&self) -> &str {
+        &self.address
+    }
+
     /// Carries an effect out; what is for the visitor comes back.
     pub fn carry_out(&mut self, effect: Effect) -> Option<Update> {
         match effect {

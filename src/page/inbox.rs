@@ -21,11 +21,15 @@ pub enum Act {
     Roll,
     /// Stop.
     Cancel,
+    /// Choose another model.
+    ChooseModel,
     /// Take the picture home.
     Save,
     /// Take its address along.
     CopyLink,
-    /// Hear whether the browser let that happen.
+    /// Take along what runs here, for a bug report.
+    CopyReport,
+    /// Hear whether the browser let something be taken along.
     NoteCopied(bool),
     /// Hatch relatives of the specimen that is shown.
     HatchRelatives,

@@ -19,6 +19,7 @@ pub struct View {
     pub picture: HtmlCanvasElement,
     pub caption: HtmlElement,
     pub controls: HtmlElement,
+    pub model: HtmlSelectElement,
     pub seed: HtmlInputElement,
     pub dice: HtmlButtonElement,
     pub count: HtmlSelectElement,
@@ -36,6 +37,8 @@ pub struct View {
     pub strip: HtmlElement,
     pub scrub: HtmlInputElement,
     pub copy: HtmlButtonElement,
+    pub report: HtmlElement,
+    pub copy_report: HtmlButtonElement,
     pub relatives: HtmlButtonElement,
     pub to: HtmlInputElement,
     pub morph: HtmlButtonElement,
@@ -53,6 +56,7 @@ impl View {
             picture: get(&document, "picture")?,
             caption: get(&document, "caption")?,
             controls: get(&document, "controls")?,
+            model: get(&document, "model")?,
             seed: get(&document, "seed")?,
             dice: get(&document, "dice")?,
             count: get(&document, "count")?,
@@ -70,6 +74,8 @@ impl View {
             strip: get(&document, "strip")?,
             scrub: get(&document, "scrub")?,
             copy: get(&document, "copy")?,
+            report: get(&document, "report")?,
+            copy_report: get(&document, "copy-report")?,
             relatives: get(&document, "relatives")?,
             to: get(&document, "to")?,
             morph: get(&document, "morph")?,
@@ -110,14 +116,23 @@ impl View {
         }
         self.steps.set_value(&request.steps.to_string());
         self.show_steps();
-        let name = request.sampler.to_string();
-        self.sampler.set_value(&name);
-        if self.sampler.value() != name
+        self.choose(&self.sampler, &request.sampler.to_string());
+    }
+
+    /// Says which weight file is used. One that the list does not offer is added to it.
+    pub fn set_model(&self, weights: &str) {
+        self.choose(&self.model, weights);
+    }
+
+    /// Chooses a value, be it in the list or not.
+    fn choose(&self, list: &HtmlSelectElement, value: &str) {
+        list.set_value(value);
+        if list.value() != value
             && let Ok(option) = self.document.create_element("option")
         {
-            option.set_text_content(Some(&name));
-            if self.sampler.append_child(&option).is_ok() {
-                self.sampler.set_value(&name);
+            option.set_text_content(Some(value));
+            if list.append_child(&option).is_ok() {
+                list.set_value(value);
             }
         }
     }

@@ -1,8 +1,28 @@
 //! What people read about engines and pictures: the only place that has words for it.
 
 use crate::origin::Series;
-use crate::pool::{Activity, Fault, Kind, On, Reason};
-use crate::protocol::SampleRequest;
+use crate::pool::{Activity, Fault, Kind, On, Ready, Reason};
+use crate::protocol::{BUILD, SampleRequest};
+
+/// What runs here, a line each, for bug reports: what `browser` says it is, and where the weights came from.
+pub fn report(ready: &Ready, weights: &str, processors: usize, browser: &str) -> String {
+    let Ready { on, step_ms, model, image_size } = ready;
+    let backend = match on {
+        On::Gpu { .. } => "WebGPU, CubeCL kernels",
+        On::Cpu(_) => "WebAssembly with SIMD, one thread a butterfly",
+    };
+    [
+        format!("Chrysalis  {} (build {BUILD})", env!("CARGO_PKG_VERSION")),
+        format!("device     {}", capitalised(&device(on))),
+        format!("backend    {backend}"),
+        format!("speed      {step_ms:.1} ms an evaluation of the networks, measured while warming up"),
+        format!("model      {model}, {image_size} × {image_size} pixels"),
+        format!("weights    {weights}"),
+        format!("processors {processors}"),
+        format!("browser    {browser}"),
+    ]
+    .join("\n")
+}
 
 /// What was asked for.
 pub fn named(request: &SampleRequest) -> String {

@@ -151,3 +151,39 @@ async fn steps_can_be_looked_at_again_and_noise_be_added_by_hand() {
     assert!(most > 60.0, "{most}");
     browser.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn another_model_can_be_chosen_and_the_address_keeps_it() {
+    let browser = Browser::start(false).await;
+    browser.open(&format!("{}?seed=7&steps=4", serve(Fault::None))).await;
+    browser.wait_hatched().await;
+    assert!(browser.text("device").await.contains("Chrysalis butterflies, 128 × 128"));
+    let butterfly = browser.picture().await;
+    let choose = "const list = document.getElementById('model'); list.value = 'weights/heliconius-128.safetensors';
+        list.dispatchEvent(new Event('change', { bubbles: true }));";
+    browser.driver.execute(choose, Vec::new()).await.unwrap();
+    browser.wait_for("device", "the other model", |text| text.contains("Heliconius, 128 × 128")).await;
+    browser.wait_hatched().await;
+    assert!(browser.picture().await.largest_difference(&butterfly) > 30, "the same seed is another picture");
+    let address = browser.driver.current_url().await.unwrap().to_string();
+    for part in ["weights=weights%2Fheliconius-128.safetensors", "seed=7", "steps=4"] {
+        assert!(address.contains(part), "{part} is not in {address}");
+    }
+    let model = "return document.getElementById('model').value;";
+    let model: String = browser.driver.execute(model, Vec::new()).await.unwrap().convert().unwrap();
+    assert_eq!(model, "weights/heliconius-128.safetensors");
+    let report = "return document.getElementById('report').textContent;";
+    let report: String = browser.driver.execute(report, Vec::new()).await.unwrap().convert().unwrap();
+    for line in [
+        "Chrysalis  0.",
+        "backend    WebAssembly",
+        "ms an evaluation",
+        "weights/heliconius-128.safetensors",
+        "HeadlessChrome",
+    ] {
+        assert!(report.contains(line), "{line} is not in {report}");
+    }
+    browser.screenshot("heliconius").await;
+    browser.end().await;
+}

@@ -3,6 +3,7 @@
 //! Needs chromedriver, Chromium and a built page: `make test` brings all three. The page is served under a sub-path and
 //! without any special header, as static hosts do.
 
+mod accessibility;
 mod cabinet;
 mod circumstances;
 mod hatching;

@@ -163,6 +163,12 @@ impl Browser {
         Self::with(NO_WEBGPU_FLAGS, &[]).await
     }
 
+    /// Chromium without WebGPU, calm, whose visitor prefers dark pages or light ones.
+    pub async fn coloured(dark: bool) -> Self {
+        let scheme = format!("--blink-settings=preferredColorScheme={}", u8::from(!dark));
+        Self::with(NO_WEBGPU_FLAGS, &["--force-prefers-reduced-motion", &scheme]).await
+    }
+
     async fn with(flags: &[&str], more: &[&str]) -> Self {
         let downloads = tempfile::tempdir().unwrap();
         let session = Session::start(&[flags, more].concat(), Some(downloads.path())).await.unwrap();
