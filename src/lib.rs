@@ -19,6 +19,7 @@
 //!   pictures are, the command line and what it writes (native only).
 //! - [`protocol`], [`pool`], [`cabinet`]: what page and workers say to each other, what the page makes of it, a state machine,
 //!   and what it keeps of what was sampled.
+//! - [`address`]: what the page's address asks for.
 //! - `adapter`, `adapter_probe`, `page`, `worker`: what the browser says about its GPU and who asks it, and both ends of the
 //!   conversation (in browsers only).
 //!
@@ -29,6 +30,7 @@
 pub mod adapter;
 #[cfg(target_family = "wasm")]
 pub mod adapter_probe;
+pub mod address;
 pub mod cabinet;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;

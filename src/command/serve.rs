@@ -3,15 +3,12 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use burn::server::{RemoteServer, TokenAuthorizer, WebSocketTransport};
 use clap::Parser;
 
 use crate::device::{self, DeviceChoice};
 use crate::files;
-
-/// Shorter tokens can be guessed by trying.
-const SHORTEST_TOKEN: usize = 16;
 
 /// Lend this machine's device to `train --device ws://ADDRESS` on another one.
 ///
@@ -66,16 +63,5 @@ fn token(arguments: &Arguments) -> anyhow::Result<Option<String>> {
         }
         None => device::token().map_err(|_| anyhow!("{} is not text", device::TOKEN))?,
     };
-    match token {
-        Some(token) if token.len() < SHORTEST_TOKEN => bail!(
-            "the token has {} bytes and needs at least {SHORTEST_TOKEN}: 'openssl rand -hex 16' makes one",
-            token.len()
-        ),
-        None if !arguments.listen.ip().is_loopback() => bail!(
-            "other machines can reach {}, and nobody keeps them out: name a token with --token-file or {}, or listen on 127.0.0.1",
-            arguments.listen,
-            device::TOKEN
-        ),
-        token => Ok(token),
-    }
+    Ok(device::required_token(token, arguments.listen)?)
 }

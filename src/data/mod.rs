@@ -75,8 +75,8 @@ pub enum DataError {
         /// The smallest side accepted.
         least: u32,
     },
-    /// A Parquet file that is not in the Hugging Face layout.
-    #[error("{path}: {reason}. Expected is the Hugging Face layout: a struct column 'image' with a field 'bytes'", path = .path.display())]
+    /// A Parquet file that is damaged, not in the Hugging Face layout, or would fill the memory.
+    #[error("{path}: {reason}", path = .path.display())]
     Parquet {
         /// The file.
         path: PathBuf,

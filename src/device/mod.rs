@@ -2,13 +2,17 @@
 
 #[cfg(not(target_family = "wasm"))]
 mod native;
+#[cfg(not(target_family = "wasm"))]
+mod token;
 #[cfg(all(feature = "gpu", target_family = "wasm"))]
 mod web;
 
 use burn::tensor::Device;
 
 #[cfg(not(target_family = "wasm"))]
-pub use native::{DeviceChoice, DeviceError, TOKEN, choose, choose_many, set_default_device, token};
+pub use native::{DeviceChoice, DeviceError, choose, choose_many, set_default_device};
+#[cfg(not(target_family = "wasm"))]
+pub use token::{TOKEN, TokenError, required_token, token};
 #[cfg(all(feature = "gpu", target_family = "wasm"))]
 pub use web::{Gpu, GpuError, open_gpu};
 

@@ -2,13 +2,19 @@
 
 use std::fmt;
 use std::str::FromStr;
+#[cfg(feature = "gpu")]
 use std::sync::OnceLock;
 
+use burn::tensor::Device;
+#[cfg(feature = "gpu")]
 use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
-use burn::tensor::{Device, DeviceKind, DeviceType as Runtime};
+#[cfg(feature = "gpu")]
+use burn::tensor::{DeviceKind, DeviceType as Runtime};
 use thiserror::Error;
 
 use super::Chosen;
+#[cfg(feature = "remote")]
+use super::token::{TOKEN, token};
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,21 +34,6 @@ pub enum DeviceChoice {
     LibTorch,
     /// Devices of other machines that run `serve`, their addresses parted by commas; with the feature `remote`.
     Remote(String),
-}
-
-/// The environment variable that holds the token of a server that asks for one.
-pub const TOKEN: &str = "CHRYSALIS_TOKEN";
-
-/// The token of the environment, if there is one.
-///
-/// # Errors
-/// When it is no text: to take it for none would open what it is to keep shut.
-pub fn token() -> Result<Option<String>, std::env::VarError> {
-    match std::env::var(TOKEN) {
-        Ok(token) => Ok(Some(token.trim().to_string())),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Why a device cannot be used.
@@ -149,6 +140,7 @@ pub fn choose_many(choice: &DeviceChoice, wanted: usize) -> Result<Vec<Chosen>, 
     }
     let devices: Vec<Device> = match choice {
         DeviceChoice::Cpu => vec![first.device.clone(); wanted],
+        #[cfg(feature = "gpu")]
         DeviceChoice::Auto | DeviceChoice::Gpu => {
             (0..wanted).map(|index| Device::wgpu(DeviceKind::DiscreteGpu(index))).collect()
         }
@@ -160,6 +152,7 @@ pub fn choose_many(choice: &DeviceChoice, wanted: usize) -> Result<Vec<Chosen>, 
     };
     // Counted among what there is, of just the kind that will be opened.
     let there = match choice {
+        #[cfg(feature = "gpu")]
         DeviceChoice::Auto | DeviceChoice::Gpu => Device::enumerate(Runtime::Wgpu).to_vec(),
         #[cfg(feature = "cuda")]
         DeviceChoice::Cuda => Device::enumerate(Runtime::Cuda).to_vec(),
@@ -201,7 +194,13 @@ fn cpu() -> Chosen {
     Chosen { device: Device::flex(), name: format!("the CPU ({threads} threads)") }
 }
 
+#[cfg(not(feature = "gpu"))]
+fn open_gpu(_: bool) -> Result<Chosen, DeviceError> {
+    Err(DeviceError::NotBuilt { device: "gpu", feature: "gpu" })
+}
+
 /// Opens the best adapter; one in software only if that was asked for in so many words.
+#[cfg(feature = "gpu")]
 fn open_gpu(software_too: bool) -> Result<Chosen, DeviceError> {
     // burn opens it once in a program, and every later attempt is an error.
     static GPU: OnceLock<Result<(Device, AdapterInfo), String>> = OnceLock::new();

@@ -5,12 +5,13 @@ use gloo_events::{EventListener, EventListenerOptions};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventTarget, HtmlButtonElement};
 
-use super::address::{self, Address};
+use super::address;
 use super::display::Display;
 use super::engine::Engines;
 use super::inbox::{Act, Inbox, PageEvent};
 use super::view::{self, View};
 use super::words;
+use crate::address::Address;
 use crate::origin::Series;
 use crate::pool::{DevicePreference, Event, Pool, Update};
 use crate::protocol::SampleRequest;
@@ -47,7 +48,7 @@ impl App {
     /// # Errors
     /// When an element is missing, or the address names weights that may not be used.
     pub fn new() -> Result<Self, Unusable> {
-        let Address { request, hatch, fault, device, weights } = Address::read();
+        let Address { request, hatch, fault, device, weights } = address::read();
         let view = View::find().map_err(|missing| Unusable {
             message: format!("The page is incomplete: it has no element '{missing}'."),
             remedy: "Reload it; if you host it yourself, build it again with trunk.",

@@ -1,6 +1,6 @@
 //! The picture, the steps to it, the cabinet, and the lesson's figure: all that shows what was sampled.
 
-use super::address::Address;
+use super::address;
 use super::film::Film;
 use super::lesson::Forward;
 use super::view::{self, View};
@@ -63,7 +63,7 @@ impl Display {
     /// A request is being answered.
     pub fn begin(&mut self, request: &SampleRequest) {
         view::clear_failure();
-        Address::write(request);
+        address::write(request);
         self.finished = None;
         self.view.label_picture("A butterfly on its way");
         self.film = Film::default();
@@ -105,7 +105,7 @@ impl Display {
         let again = specimen.again();
         let finished = Finished { request: specimen.request, place: Some(specimen.place) };
         self.view.set_request(&again);
-        Address::write(&again);
+        address::write(&again);
         self.view.announce(&format!("{}.", finished.label()));
         self.view.mark_specimen(number);
         self.finished = Some(finished);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use chrysalis::device::required_token;
 use chrysalis::picture::Picture;
 
 use crate::support::{fixture, folder_of_discs, text, write_small_toml};
@@ -350,4 +351,24 @@ fn interrupting_finishes_the_step_saves_and_exits_well() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert!(child.wait().unwrap().success());
     assert_eq!(std::fs::read_dir(folder.path().join("runs/a/stage-1/checkpoints")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_device_is_lent_to_other_machines_only_for_a_token() {
+    let required = |token: Option<&str>, listen: &str| {
+        required_token(token.map(String::from), listen.parse().unwrap()).map_err(|error| error.to_string())
+    };
+    for home in ["127.0.0.1:3000", "127.7.7.7:3000", "[::1]:3000"] {
+        assert_eq!(required(None, home), Ok(None));
+    }
+    let long = "a token of some length";
+    for open in ["0.0.0.0:3000", "192.168.1.4:3000", "[::]:3000", "[::ffff:127.0.0.1]:3000", "[2001:db8::1]:80"] {
+        let error = required(None, open).unwrap_err();
+        assert!(error.contains(open) && error.contains("--token-file") && error.contains("CHRYSALIS_TOKEN"), "{error}");
+        assert_eq!(required(Some(long), open), Ok(Some(long.into())));
+    }
+    for token in ["", "fifteen letters"] {
+        let error = required(Some(token), "127.0.0.1:3000").unwrap_err();
+        assert!(error.contains(&format!("has {} bytes and needs at least 16", token.len())), "{error}");
+    }
 }

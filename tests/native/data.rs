@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrysalis::data::{BatchPlan, DataError, Dataset, Squaring};
 use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
+use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -100,15 +101,20 @@ fn pictures_are_squared_by_padding_or_cropping() {
     assert_eq!(middle(Squaring::Pad, 1), [200, 10, 10], "padded: the border's colour above it");
 }
 
-/// A Parquet file with a struct column `image` of `bytes` and `path`, and a column beside it.
 fn write_parquet(path: &Path, pictures: &[Option<Vec<u8>>]) {
+    fs::write(path, parquet_bytes(pictures, Compression::UNCOMPRESSED)).unwrap();
+}
+
+/// A Parquet file with a struct column `image` of `bytes` and `path`, and a column beside it.
+pub fn parquet_bytes(pictures: &[Option<Vec<u8>>], codec: Compression) -> Vec<u8> {
     let schema = "message schema {
         optional binary name (UTF8);
         optional group image { optional binary bytes; optional binary path (UTF8); }
     }";
     let schema = Arc::new(parse_message_type(schema).unwrap());
-    let file = fs::File::create(path).unwrap();
-    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::builder().build())).unwrap();
+    let properties = Arc::new(WriterProperties::builder().set_compression(codec).build());
+    let mut bytes = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let present: Vec<ByteArray> = pictures.iter().flatten().cloned().map(ByteArray::from).collect();
     let names: Vec<ByteArray> =
@@ -126,6 +132,7 @@ fn write_parquet(path: &Path, pictures: &[Option<Vec<u8>>]) {
     }
     group.close().unwrap();
     writer.close().unwrap();
+    bytes
 }
 
 #[test]
@@ -141,6 +148,26 @@ fn parquet_in_the_hub_layout_is_read_from_a_file_and_from_a_folder() {
 
     write_parquet(&folder.path().join("train-00001.parquet"), &[encoded(3)]);
     assert_eq!(load(folder.path(), 24).unwrap().len(), 3);
+}
+
+#[test]
+fn parquet_is_read_in_every_codec() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let codecs = [
+        Compression::SNAPPY,
+        Compression::GZIP(Default::default()),
+        Compression::BROTLI(Default::default()),
+        Compression::ZSTD(Default::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+    ];
+    for codec in codecs {
+        let same = Some(disc(1, 24).to_png().unwrap());
+        fs::write(&path, parquet_bytes(&[same.clone(), None, same], codec)).unwrap();
+        let dataset = load(&path, 24).unwrap_or_else(|error| panic!("{codec}: {error}"));
+        assert_eq!((dataset.len(), dataset.picture(1).unwrap()), (2, disc(1, 24)), "{codec}");
+    }
 }
 
 #[test]
@@ -165,7 +192,7 @@ fn parquet_of_another_layout_or_cut_off_is_named() {
 }
 
 /// A PNG that says that it has so many pixels, and holds next to none of them.
-fn boastful_png(side: u32) -> Vec<u8> {
+pub fn boastful_png(side: u32) -> Vec<u8> {
     let mut png = disc(0, 16).to_png().unwrap();
     png[16..20].copy_from_slice(&side.to_be_bytes());
     png[20..24].copy_from_slice(&side.to_be_bytes());

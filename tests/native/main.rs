@@ -1,9 +1,12 @@
 //! Everything that is tested without a browser, in one binary so that it links once.
 #![cfg(not(target_family = "wasm"))]
 
+mod address;
+mod bombs;
 mod cabinet;
 mod changes;
 mod commands;
+mod corpus;
 mod data;
 mod determinism;
 mod diffusion;

@@ -128,6 +128,119 @@ fn a_checkpoint_that_cannot_be_written_ends_no_run_before_its_end_and_blames_no_
     assert_eq!(log.lines().count(), 7, "all six steps were taken");
 }
 
+/// The files below a folder with the bytes that they take, in blocks of 4 kB.
+#[cfg(target_os = "linux")]
+fn blocks(folder: &Path) -> u64 {
+    let files = walkdir::WalkDir::new(folder).into_iter().flatten().filter(|entry| entry.file_type().is_file());
+    files.map(|entry| entry.metadata().unwrap().len().div_ceil(4096) * 4096).sum()
+}
+
+/// A disk of its own in a name space of its own, where the system lets one have that: it fills up while a run writes to
+/// it, and has room again when the run is resumed.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_costs_no_checkpoint_that_is_there_and_ends_the_run_at_its_end() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    // What the run takes, with one checkpoint.
+    let output = program(folder.path(), pictures.path(), &["--steps", "4"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = folder.path().join("run");
+    let (all, checkpoint) = (blocks(&run), blocks(&run.join("stage-1/checkpoints")));
+    std::fs::remove_dir_all(&run).unwrap();
+    write_small_toml(folder.path(), 16, "checkpoint_every = 4");
+    // Two more and a half, which is the one that does not fit. Directories and the root take a block each at most.
+    let room = all + checkpoint + checkpoint / 2;
+    let script = format!(
+        "mkdir run && mount -t tmpfs -o size={room} tmpfs run || exit 77
+         \"$0\" --config small.toml --steps 21 --device cpu --data \"$1\" --out run
+         echo \"ended with $?\"
+         find run | sort
+         wc -l < run/stage-1/log.csv
+         mount -o remount,size=16m run || exit 77
+         \"$0\" --resume --steps 21 --device cpu --out run
+         echo \"ended with $?\"
+         find run -name 'step-*' | sort"
+    );
+    let mut alone = Command::new("unshare");
+    alone.args(["-Urm", "sh", "-c", &script, env!("CARGO_BIN_EXE_train")]).arg(pictures.path());
+    let output = match alone.current_dir(folder.path()).output() {
+        Ok(output) if output.status.success() => output,
+        other => {
+            eprintln!("left out: this system gives no disk of one's own to a name space ({other:?})");
+            return;
+        }
+    };
+    let (found, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (full, resumed) = found
+        .split_once("ended with 1\n")
+        .unwrap_or_else(|| panic!("it was to fail: {found}{said}"))
+        .1
+        .split_once("ended with ")
+        .unwrap();
+    // What was there when the disk was full is there still, whole, and nothing half-written beside it.
+    for there in
+        ["run/stage-1/checkpoints/step-00000004/state.toml", "run/stage-1/checkpoints/step-00000008/state.toml"]
+    {
+        assert!(full.contains(there), "{there} is not there any more:\n{full}");
+    }
+    assert!(!full.contains("step-00000012") && !full.contains(".aside-"), "{full}");
+    // It went on to its last step and said each time what it could not write; and nobody is told to remove anything.
+    let told = said.matches("the checkpoint was not written, and the run goes on: ").count();
+    assert_eq!(told, 3, "{said}");
+    assert!(
+        said.contains("o space left") && said.contains("run/stage-1/checkpoints/") && !said.contains("emove"),
+        "{said}"
+    );
+    assert_eq!(full.lines().last(), Some("22"), "each of 21 steps has its row: {full}");
+    // From the last good checkpoint, with room again.
+    assert!(resumed.starts_with("0\n") && resumed.contains("step-00000021"), "{resumed}{said}");
+}
+
+/// A limit on the size of files stands in for a disk that fills up in the middle of a row.
+#[cfg(target_os = "linux")]
+#[test]
+fn half_a_row_is_taken_back_from_the_log() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    write_small_toml(folder.path(), 16, "checkpoint_every = 0");
+    let output = Command::new("bash")
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_train"))
+        .args([
+            "--config",
+            "small.toml",
+            "--steps",
+            "250",
+            "--device",
+            "cpu",
+            "--data",
+            &text(pictures.path()),
+            "--out",
+            "run",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("the log was not written, and the run goes on: "), "{said}");
+    let log = std::fs::read_to_string(folder.path().join("run/stage-1/log.csv")).unwrap();
+    assert!((8000..8192).contains(&log.len()) && log.ends_with('\n'), "{} bytes", log.len());
+    let steps: Vec<usize> = log.lines().skip(1).map(|line| line.split(',').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(steps, (1..=steps.len()).collect::<Vec<_>>());
+    assert!(log.lines().all(|line| line.matches(',').count() == 6), "{log}");
+}
+
+#[test]
+fn a_table_of_qualities_with_its_old_column_is_still_read() {
+    let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));
+    let dataset = load(pictures.path());
+    start(folder.path(), small_config(), &dataset).unwrap().train(Limits::default(), &GO).unwrap();
+    let table = folder.path().join("stage-1/quality.csv");
+    std::fs::write(&table, "step,kid_x1000,deviation\n3,81.5,2.25\n6,70.0,1.5\n9,60.0,1.0\n").unwrap();
+    resume(folder.path(), &dataset).unwrap();
+    // With the column's new name, and without what the resumed run has still to do.
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), "step,kid,deviation\n3,81.5,2.25\n6,70.0,1.5\n");
+}
+
 #[test]
 fn starting_over_checkpoints_is_refused_even_when_they_are_damaged() {
     let (folder, pictures) = (tempfile::tempdir().unwrap(), folder_of_discs(6, 16));

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use crate::support::small_model;
 
-fn description(model: &Model) -> Description {
+pub fn description(model: &Model) -> Description {
     let stages = model.stages.iter().map(|stage| StageDescription {
         shape: stage.shape.clone(),
         prediction: stage.preconditioning.prediction,
