@@ -14,6 +14,7 @@ use chrysalis::weights::{Storage, encode};
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 use parquet::basic::Compression;
 
+use self::mutate::{Draw, with_other_bytes, with_other_header};
 use crate::bombs::bombs;
 use crate::data::{boastful_png, parquet_bytes};
 use crate::support::{disc, small_cascade, small_stage};
@@ -21,6 +22,8 @@ use crate::weights::description;
 
 #[path = "../../fuzz/entry.rs"]
 mod entry;
+#[path = "../../fuzz/mutate.rs"]
+mod mutate;
 
 /// Each with its name.
 type Target = (&'static str, fn(&[u8]));
@@ -42,12 +45,16 @@ fn folder(target: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "fuzz/corpus", target].iter().collect()
 }
 
+fn files(target: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder(target)).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{target} has no corpus");
+    files
+}
+
 fn replay() {
     for (target, entry) in TARGETS {
-        let mut files: Vec<PathBuf> = fs::read_dir(folder(target)).unwrap().map(|file| file.unwrap().path()).collect();
-        files.sort();
-        assert!(!files.is_empty(), "{target} has no corpus");
-        for file in files {
+        for file in files(target) {
             // Told first: a file that ends the program cannot be told afterwards.
             eprintln!("{}", file.display());
             let started = Instant::now();
@@ -74,6 +81,32 @@ fn no_file_of_the_corpus_takes_much_memory() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("corpus/weights"), "{said}");
+}
+
+/// What fuzzing does, blindly and in seconds: as many mutations of each target's files as CHRYSALIS_MUTATIONS says.
+#[test]
+fn mutated_files_of_the_corpus_never_panic() {
+    let count: u64 = std::env::var("CHRYSALIS_MUTATIONS").map_or(300, |count| count.parse().unwrap());
+    for (target, entry) in TARGETS {
+        // Bombs take long to look at, and most of what they are made of tells nothing when it is changed.
+        let files: Vec<Vec<u8>> = files(target)
+            .into_iter()
+            .filter(|file| !file.to_string_lossy().contains("bomb-"))
+            .map(|file| fs::read(file).unwrap())
+            .collect();
+        for seed in 0..count {
+            let mut draw = Draw::new(seed);
+            let file = &files[draw.below(files.len())];
+            let header =
+                (target == "weights" && draw.below(2) == 0).then(|| with_other_header(file, &mut draw)).flatten();
+            let bytes = header.unwrap_or_else(|| with_other_bytes(file, &mut draw));
+            if std::panic::catch_unwind(|| entry(&bytes)).is_err() {
+                let found = std::env::temp_dir().join(format!("chrysalis-{target}-{seed}"));
+                fs::write(&found, bytes).unwrap();
+                panic!("{target} panics over mutation {seed}, which lies in {}", found.display());
+            }
+        }
+    }
 }
 
 #[test]
