@@ -1,7 +1,5 @@
 //! Nothing on the page keeps anybody out, as far as axe-core can tell: in every view, light and dark, wide and narrow.
 
-use thirtyfour::prelude::*;
-
 use super::visitor::{Browser, Fault, serve};
 
 /// What axe-core has to say, if it could be fetched: scripts/axe.sh.
