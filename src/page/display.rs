@@ -92,6 +92,9 @@ impl Display {
             self.view.mark_specimen(newest.number);
         }
         self.film.finish(&request, pictures);
+        if self.film.is_way {
+            self.refill_strip();
+        }
         if let Some(first) = pictures.first() {
             self.show_anew(first);
         }
@@ -110,6 +113,7 @@ impl Display {
         self.view.mark_specimen(number);
         self.finished = Some(finished);
         self.film = Film::of(&specimen);
+        self.refill_strip();
         self.show_anew(&specimen.picture);
     }
 
@@ -120,7 +124,6 @@ impl Display {
         }
         self.forward.take(picture);
         self.forward.show(&self.view);
-        self.refill_strip();
         self.show_frame(self.frames().saturating_sub(1));
     }
 

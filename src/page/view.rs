@@ -210,7 +210,13 @@ impl View {
 
     /// Marks the frame of the strip that is shown large.
     pub fn mark_frame(&self, index: usize) {
-        mark(&self.strip, |place, _| place == index);
+        // Asked for at every step, so not by going over all of them. Neither selector can be refused, nor the attribute.
+        if let Ok(Some(before)) = self.strip.query_selector("[aria-current]") {
+            let _ = before.remove_attribute("aria-current");
+        }
+        if let Ok(Some(item)) = self.strip.query_selector(&format!("li:nth-child({})", index + 1)) {
+            let _ = item.set_attribute("aria-current", "true");
+        }
     }
 
     /// Shows all specimens of the cabinet.
@@ -243,7 +249,7 @@ impl View {
     /// Marks the specimen that is shown large.
     pub fn mark_specimen(&self, number: u32) {
         let number = number.to_string();
-        mark(&self.specimens, |_, item| {
+        mark(&self.specimens, |item| {
             item.first_element_child().and_then(|button| button.get_attribute("data-specimen")).as_ref()
                 == Some(&number)
         });
@@ -261,11 +267,11 @@ impl View {
 }
 
 /// Marks those elements of a list that fit, and no others.
-fn mark(list: &HtmlElement, fits: impl Fn(usize, &Element) -> bool) {
+fn mark(list: &HtmlElement, fits: impl Fn(&Element) -> bool) {
     let items = std::iter::successors(list.first_element_child(), Element::next_element_sibling);
-    for (place, item) in items.enumerate() {
+    for item in items {
         // It cannot be refused: the attribute's name is valid.
-        let _ = if fits(place, &item) {
+        let _ = if fits(&item) {
             item.set_attribute("aria-current", "true")
         } else {
             item.remove_attribute("aria-current")
