@@ -21,19 +21,8 @@ pub struct Specimen {
     pub place: usize,
     /// The finished picture.
     pub picture: Shown,
-    /// The way to it.
-    pub moments: Vec<Moment>,
-}
-
-/// A specimen at one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Moment {
-    /// The noise level reached.
-    pub sigma: f64,
-    /// The noisy picture.
-    pub noisy: Shown,
-    /// The clean picture that the network sees in it.
-    pub clean: Shown,
+    /// The steps to it, each with this picture alone.
+    pub steps: Vec<Step>,
 }
 
 impl Specimen {
@@ -61,9 +50,9 @@ impl Cabinet {
     pub fn add(&mut self, request: SampleRequest, steps: &[Step], pictures: &[Shown]) {
         // The last one first, so that they stand in order behind the front.
         for (place, picture) in pictures.iter().enumerate().rev() {
-            let moments = steps.iter().filter_map(|step| moment(step, place)).collect();
+            let steps = steps.iter().map(|step| step.of_picture(place).within(MOST_BYTES)).collect();
             self.given += 1;
-            let specimen = Specimen { number: self.given, request, place, picture: picture.clone(), moments };
+            let specimen = Specimen { number: self.given, request, place, picture: picture.clone(), steps };
             self.specimens.retain(|other| !is_same(other, &specimen));
             self.specimens.push_back(specimen);
         }
@@ -95,12 +84,4 @@ fn is_same(a: &Specimen, b: &Specimen) -> bool {
         (of.request.origins().get(of.place).copied(), steps, sampler)
     };
     walk(a) == walk(b)
-}
-
-fn moment(step: &Step, place: usize) -> Option<Moment> {
-    let Step { index, of, sigma, noisy, clean } = step;
-    let alone = |pictures: &[Shown]| pictures.get(place).cloned().into_iter().collect::<Vec<_>>();
-    let step = Step { index: *index, of: *of, sigma: *sigma, noisy: alone(noisy), clean: alone(clean) };
-    let Step { sigma, mut noisy, mut clean, .. } = step.within(MOST_BYTES);
-    Some(Moment { sigma, noisy: noisy.pop()?, clean: clean.pop()? })
 }

@@ -177,6 +177,12 @@ pub struct Step {
 }
 
 impl Step {
+    /// The step of one of its pictures alone.
+    pub fn of_picture(&self, place: usize) -> Self {
+        let alone = |pictures: &[Shown]| pictures.get(place).cloned().into_iter().collect();
+        Self { noisy: alone(&self.noisy), clean: alone(&self.clean), ..*self }
+    }
+
     /// The step with its pictures reduced until those of all steps together take no more than about `most` bytes.
     pub fn within(mut self, most: usize) -> Self {
         let bytes: usize = self.noisy.iter().chain(&self.clean).map(|picture| picture.rgba.len()).sum();

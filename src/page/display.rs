@@ -35,7 +35,7 @@ impl Finished {
 impl Display {
     /// Nothing has been sampled yet.
     pub fn new(view: View) -> Self {
-        let (film, cabinet, forward) = (Film::default(), Cabinet::default(), Forward::default());
+        let (film, cabinet, forward) = (Film::new(), Cabinet::default(), Forward::default());
         Self { view, film, cabinet, forward, finished: None }
     }
 
@@ -46,7 +46,7 @@ impl Display {
 
     /// How many frames the slider goes over.
     pub fn frames(&self) -> usize {
-        self.film.frames.len()
+        self.film.len()
     }
 
     /// Says what computes.
@@ -66,7 +66,7 @@ impl Display {
         address::write(request);
         self.finished = None;
         self.view.label_picture("A butterfly on its way");
-        self.film = Film::default();
+        self.film = Film::new();
         self.view.clear_strip();
         self.view.set_progress(Some(0.0));
         self.view.announce(&format!("Hatching {}…", words::named(request)));
@@ -77,22 +77,21 @@ impl Display {
         self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
         self.view.say(&format!("Hatching {}: step {} of {}", words::named(request), step.index, step.of));
         self.film.add(step);
-        if let Some(frame) = self.film.frames.last() {
-            self.view.add_to_strip(frame.pictures(self.view.show_noisy.checked()), &frame.caption);
-        }
-        self.show_frame(self.frames().saturating_sub(1));
+        let last = self.frames().saturating_sub(1);
+        self.add_to_strip(last);
+        self.show_frame(last);
     }
 
     /// It is finished, after so many milliseconds.
     pub fn finish(&mut self, request: SampleRequest, pictures: &[Shown], total_ms: f64) {
         self.finished = Some(Finished { request, place: None });
-        self.cabinet.add(request, &std::mem::take(&mut self.film.steps), pictures);
+        self.cabinet.add(request, self.film.steps(), pictures);
         self.view.show_specimens(&self.cabinet);
         if let (1, Some(newest)) = (pictures.len(), self.cabinet.newest()) {
             self.view.mark_specimen(newest.number);
         }
-        self.film.finish(&request, pictures);
-        if self.film.is_way {
+        self.film = std::mem::replace(&mut self.film, Film::new()).finished(&request, pictures);
+        if self.film.is_way() {
             self.refill_strip();
         }
         if let Some(first) = pictures.first() {
@@ -135,8 +134,12 @@ impl Display {
 
     fn refill_strip(&self) {
         self.view.clear_strip();
-        for frame in &self.film.frames {
-            self.view.add_to_strip(frame.pictures(self.view.show_noisy.checked()), &frame.caption);
+        (0..self.frames()).for_each(|index| self.add_to_strip(index));
+    }
+
+    fn add_to_strip(&self, index: usize) {
+        if let Some((caption, pictures)) = self.film.frame(index, self.view.show_noisy.checked()) {
+            self.view.add_to_strip(pictures, &caption);
         }
     }
 
@@ -151,20 +154,20 @@ impl Display {
     }
 
     fn show_frame(&mut self, index: usize) {
-        let Some(frame) = self.film.frames.get(index) else { return };
         let noisy = self.view.show_noisy.checked();
-        view::draw(&self.view.picture, frame.pictures(noisy));
-        self.view.set_scrub(index, self.frames(), &frame.caption);
+        let Some((caption, pictures)) = self.film.frame(index, noisy) else { return };
+        view::draw(&self.view.picture, pictures);
+        self.view.set_scrub(index, self.frames(), &caption);
         self.view.mark_frame(index);
         let is_last = index + 1 == self.frames();
-        let caption = match &self.finished {
-            Some(Finished { request, .. }) if self.film.is_way => {
+        let label = match &self.finished {
+            Some(Finished { request, .. }) if self.film.is_way() => {
                 Finished { request: *request, place: Some(index) }.label()
             }
             Some(finished) if is_last => finished.label(),
-            _ => format!("What the network {} at {}", if noisy { "is given" } else { "sees" }, frame.caption),
+            _ => format!("What the network {} at {}", if noisy { "is given" } else { "sees" }, caption),
         };
-        self.view.caption.set_text_content(Some(&caption));
+        self.view.caption.set_text_content(Some(&label));
     }
 
     /// The lesson's figure at the level that its slider stands at.
@@ -176,7 +179,7 @@ impl Display {
     pub fn save(&self) {
         let Some(Finished { request, place }) = &self.finished else { return };
         let at = self.at();
-        let (place, step) = match self.film.is_way {
+        let (place, step) = match self.film.is_way() {
             true => (Some(at), None),
             false => (*place, (at + 1 < self.frames()).then_some(at + 1)),
         };

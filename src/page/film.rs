@@ -9,68 +9,77 @@ use crate::protocol::{SampleRequest, Shown, Step};
 const MOST_KEPT_BYTES: usize = 32 << 20;
 
 /// A row of frames, the last of which is the result once there is one.
-#[derive(Default)]
-pub struct Film {
-    pub frames: Vec<Frame>,
-    /// Whether they are places on the way to another seed, and not steps.
-    pub is_way: bool,
-    /// The steps of the request at hand.
-    pub steps: Vec<Step>,
-}
-
-/// One of them.
-pub struct Frame {
-    /// What it is, short.
-    pub caption: String,
-    noisy: Vec<Shown>,
-    clean: Vec<Shown>,
-}
-
-impl Frame {
-    /// The pictures, as the network was given them or as it sees them.
-    pub fn pictures(&self, noisy: bool) -> &[Shown] {
-        if noisy { &self.noisy } else { &self.clean }
-    }
-
-    fn of(caption: String, picture: &Shown) -> Self {
-        Self { caption, noisy: vec![picture.clone()], clean: vec![picture.clone()] }
-    }
+pub enum Film {
+    /// The steps to it.
+    Steps(Vec<Step>),
+    /// The pictures on the way to another seed.
+    Way(SampleRequest, Vec<Shown>),
 }
 
 impl Film {
-    /// Adds a step that was just taken.
-    pub fn add(&mut self, step: Step) {
-        let step = step.within(MOST_KEPT_BYTES);
-        let Step { sigma, noisy, clean, .. } = step.clone();
-        self.frames.push(Frame { caption: words::level(sigma), noisy, clean });
-        self.steps.push(step);
-    }
-
-    /// Puts the result at the end; the way to another seed takes the place of the steps.
-    pub fn finish(&mut self, request: &SampleRequest, pictures: &[Shown]) {
-        if let Series::Morph(_) = request.series {
-            let frame = |(place, picture)| Frame::of(words::place(request, place), picture);
-            self.is_way = true;
-            self.frames = pictures.iter().enumerate().map(frame).collect();
-        } else if let Some(last) = self.frames.last_mut() {
-            // The last step is the picture itself, and this one was not made smaller.
-            (last.noisy, last.clean) = (pictures.to_vec(), pictures.to_vec());
-        }
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::Steps(Vec::new())
     }
 
     /// The way to a specimen.
     pub fn of(specimen: &Specimen) -> Self {
-        let mut frames: Vec<Frame> = specimen
-            .moments
-            .iter()
-            .map(|moment| Frame {
-                caption: words::level(moment.sigma),
-                noisy: vec![moment.noisy.clone()],
-                clean: vec![moment.clean.clone()],
-            })
-            .collect();
-        frames.pop();
-        frames.push(Frame::of(words::level(0.0), &specimen.picture));
-        Self { frames, is_way: false, steps: Vec::new() }
+        Self::Steps(ending_on(specimen.steps.clone(), std::slice::from_ref(&specimen.picture)))
     }
+
+    /// Adds a step that was just taken.
+    pub fn add(&mut self, step: Step) {
+        if let Self::Steps(steps) = self {
+            steps.push(step.within(MOST_KEPT_BYTES));
+        }
+    }
+
+    /// What it becomes with the result: the way to another seed takes the place of the steps.
+    pub fn finished(self, request: &SampleRequest, pictures: &[Shown]) -> Self {
+        match (request.series, self) {
+            (Series::Morph(_), _) => Self::Way(*request, pictures.to_vec()),
+            (_, Self::Steps(steps)) => Self::Steps(ending_on(steps, pictures)),
+            (_, way) => way,
+        }
+    }
+
+    /// Whether it is the way to another seed.
+    pub fn is_way(&self) -> bool {
+        matches!(self, Self::Way(..))
+    }
+
+    /// How many frames there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Steps(steps) => steps.len(),
+            Self::Way(_, pictures) => pictures.len(),
+        }
+    }
+
+    /// The steps, if that is what it holds.
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Self::Steps(steps) => steps,
+            Self::Way(..) => &[],
+        }
+    }
+
+    /// A frame: what it is, short, and its pictures, as the network was given them or as it sees them.
+    pub fn frame(&self, index: usize, noisy: bool) -> Option<(String, &[Shown])> {
+        match self {
+            Self::Steps(steps) => {
+                let step = steps.get(index)?;
+                Some((words::level(step.sigma), if noisy { &step.noisy } else { &step.clean }))
+            }
+            Self::Way(request, pictures) => Some((words::place(request, index), pictures.get(index..=index)?)),
+        }
+    }
+}
+
+/// The last step is the result itself, which was not made smaller.
+fn ending_on(mut steps: Vec<Step>, pictures: &[Shown]) -> Vec<Step> {
+    if let Some(last) = steps.last_mut() {
+        (last.noisy, last.clean) = (pictures.to_vec(), pictures.to_vec());
+    }
+    steps
 }

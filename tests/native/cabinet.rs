@@ -42,7 +42,7 @@ fn every_picture_of_a_request_is_a_specimen_with_its_own_way() {
     let second = cabinet.iter().nth(2).unwrap();
     assert_eq!(second.picture, shown(2, 201));
     let of = |picture: &Shown| picture.rgba[0];
-    let way: Vec<(u8, u8)> = second.moments.iter().map(|moment| (of(&moment.noisy), of(&moment.clean))).collect();
+    let way: Vec<(u8, u8)> = second.steps.iter().map(|step| (of(&step.noisy[0]), of(&step.clean[0]))).collect();
     assert_eq!(way, [(11, 111), (21, 121), (31, 131)]);
     assert_eq!(second.again(), request(5, 1));
     assert_eq!(cabinet.get(second.number), Some(second));
@@ -80,7 +80,8 @@ fn the_oldest_make_room() {
     assert!(cabinet.get(1).is_none());
     for specimen in cabinet.iter() {
         assert_eq!(specimen.picture.width, 256, "the finished picture stays whole");
-        let bytes: usize = specimen.moments.iter().map(|m| m.noisy.rgba.len() + m.clean.rgba.len()).sum();
+        let pictures = specimen.steps.iter().flat_map(|step| step.noisy.iter().chain(&step.clean));
+        let bytes: usize = pictures.map(|picture| picture.rgba.len()).sum();
         assert!(bytes <= 1 << 20, "{bytes}");
     }
 }
