@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use thirtyfour::prelude::*;
 
-use super::visitor::{Browser, Fault, Picture, TIMEOUT, golden, serve};
+use crate::visitor::{Browser, Fault, Picture, TIMEOUT, golden, golden_page, serve};
 
 const SIDE: u32 = 16;
 
@@ -56,9 +56,8 @@ impl Browser {
 #[ignore = "needs a browser and a built page: make test"]
 async fn relatives_hatch_and_each_can_be_picked_up() {
     let browser = Browser::start(false).await;
-    let page = format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None));
-    browser.open(&format!("{page}&seed=7")).await;
-    browser.wait_hatched().await;
+    let page = golden_page(Fault::None);
+    browser.hatch_at(&format!("{page}&seed=7")).await;
     assert_eq!(browser.labels().await, ["Number 7, 8 steps of heun"]);
 
     browser.click("relatives").await;
@@ -86,7 +85,7 @@ async fn relatives_hatch_and_each_can_be_picked_up() {
 
     // The address that was shown for the relatives gives the relatives.
     browser.open("about:blank").await;
-    browser.open(&format!("{page}&seed=7&count=9&series=relatives")).await;
+    browser.open(&format!("{page}&seed=7&series=relatives")).await;
     browser.wait_for("caption", "the relatives", |text| text == caption).await;
     assert_eq!(browser.picture().await, whole);
     browser.end().await;
@@ -96,9 +95,8 @@ async fn relatives_hatch_and_each_can_be_picked_up() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn a_way_leads_to_another_seed_and_the_slider_along_it() {
     let browser = Browser::start(false).await;
-    let page = format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None));
-    browser.open(&format!("{page}&seed=8")).await;
-    browser.wait_hatched().await;
+    let page = golden_page(Fault::None);
+    browser.hatch_at(&format!("{page}&seed=8")).await;
     let eight = browser.picture().await;
     browser.set("seed", "7").await;
     browser.set("to", "eight").await;
@@ -127,8 +125,7 @@ async fn a_way_leads_to_another_seed_and_the_slider_along_it() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn steps_can_be_looked_at_again_and_noise_be_added_by_hand() {
     let browser = Browser::start(false).await;
-    browser.open(&format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun&seed=7", serve(Fault::None))).await;
-    browser.wait_hatched().await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
     browser.slide("scrub", "2").await;
     browser.wait_for("caption", "the third step", |text| text.starts_with("What the network sees at σ")).await;
     assert_eq!(browser.picture().await.0.dimensions(), (SIDE / 2, SIDE / 2), "a guess of the first stage");

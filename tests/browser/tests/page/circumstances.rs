@@ -1,6 +1,6 @@
 //! The page beside other pages, after a while away, clicked without end, and under a policy that allows it nothing else.
 
-use crate::visitor::{Browser, Fault, GOLDEN, Picture, golden, serve};
+use crate::visitor::{Browser, Fault, GOLDEN, Picture, golden, golden_page, serve};
 
 impl Browser {
     async fn run<T: serde::de::DeserializeOwned>(&self, script: &str) -> T {
@@ -85,7 +85,7 @@ async fn a_page_and_an_engine_of_different_builds_do_not_meet() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn a_hundred_clicks_leave_a_page_that_works() {
     let browser = Browser::start(false).await;
-    browser.open(&format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None))).await;
+    browser.open(&golden_page(Fault::None)).await;
     browser.wait_for("status", "Ready", |text| text == "Ready.").await;
     let clicks =
         "const done = arguments[0], ids = ['hatch', 'cancel', 'dice', 'hatch', 'cancel', 'save', 'show-noisy'];

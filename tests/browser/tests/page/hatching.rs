@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use thirtyfour::prelude::*;
 
-use crate::visitor::{Browser, Fault, GOLDEN, Picture, TIMEOUT, built, fixture, golden, serve};
+use crate::visitor::{Browser, Fault, GOLDEN, Picture, TIMEOUT, built, fixture, golden, golden_page, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
@@ -201,9 +201,8 @@ fn no_module_runs_its_constructors_at_every_call() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn four_butterflies_hatch_at_once_and_are_the_ones_that_hatch_alone() {
     let browser = Browser::start(false).await;
-    let page = format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None));
-    browser.open(&format!("{page}&seed=4&count=4")).await;
-    browser.wait_hatched().await;
+    let page = golden_page(Fault::None);
+    browser.hatch_at(&format!("{page}&seed=4&count=4")).await;
     let four = browser.picture().await;
     assert_eq!(four.0.dimensions(), (32, 32));
     browser.screenshot("four").await;
@@ -221,7 +220,7 @@ async fn four_butterflies_hatch_at_once_and_are_the_ones_that_hatch_alone() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn a_request_for_four_can_be_withdrawn_while_helpers_wake() {
     let browser = Browser::start(false).await;
-    browser.open(&format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::None))).await;
+    browser.open(&golden_page(Fault::None)).await;
     browser.wait_for("status", "Ready", |text| text == "Ready.").await;
     browser.set("count", "4").await;
     let at_once = "document.getElementById('hatch').click(); await null; await null;
@@ -244,9 +243,8 @@ async fn a_request_for_four_can_be_withdrawn_while_helpers_wake() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn four_butterflies_hatch_without_helpers_too() {
     let browser = Browser::start(false).await;
-    let page = format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(Fault::OneEngine));
-    browser.open(&format!("{page}&seed=4&count=4")).await;
-    browser.wait_hatched().await;
+    let page = golden_page(Fault::OneEngine);
+    browser.hatch_at(&format!("{page}&seed=4&count=4")).await;
     assert_eq!(browser.picture().await.width(), 32);
     browser.wait_for("caption", "the four", |text| text.starts_with("Numbers 4 to 7,")).await;
     assert_eq!(browser.text("failure").await, "");

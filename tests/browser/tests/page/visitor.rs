@@ -70,6 +70,11 @@ impl Fault {
     }
 }
 
+/// The page's address with the weights, steps and sampler of the golden butterfly, to which more can be added.
+pub fn golden_page(fault: Fault) -> String {
+    format!("{}?weights=weights/tiny.safetensors&steps=8&sampler=heun", serve(fault))
+}
+
 /// The folder of the built page.
 pub fn built() -> PathBuf {
     let dist = std::env::var_os("CHRYSALIS_DIST").map_or_else(|| root().join("dist"), PathBuf::from);
@@ -187,6 +192,12 @@ impl Browser {
 
     pub async fn open(&self, address: &str) {
         self.driver.goto(address).await.unwrap();
+    }
+
+    /// Opens an address that asks for butterflies, and waits until they are there.
+    pub async fn hatch_at(&self, address: &str) {
+        self.open(address).await;
+        self.wait_hatched().await;
     }
 
     pub async fn text(&self, id: &str) -> String {
