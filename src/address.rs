@@ -27,6 +27,8 @@ const USUAL: SampleRequest =
 const MOST_STEPS: usize = 64;
 /// How many butterflies the page offers at once: squares, which fill the picture.
 const COUNTS: [usize; 3] = [1, 4, 9];
+/// How many pictures relatives and the way to another seed are.
+pub const SERIES: usize = 9;
 
 impl Address {
     /// Reads an address through what looks up its parameters by name.
@@ -62,7 +64,18 @@ impl Address {
         }
         if let Some(text) = get("series") {
             match text.parse() {
-                Ok(series) => address.request.series = series,
+                // One picture alone is of no series, and a series has as many as the page makes of one.
+                Ok(series) => {
+                    address.request = match get("count") {
+                        None => SampleRequest {
+                            series,
+                            count: if series == Series::Seeds { 1 } else { SERIES },
+                            ..address.request
+                        },
+                        Some(_) if address.request.count == 1 => address.request,
+                        Some(_) => SampleRequest { series, ..address.request },
+                    }
+                }
                 Err(error) => fault = Some(format!("In the address, {error}.")),
             }
         }

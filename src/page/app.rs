@@ -11,13 +11,10 @@ use super::engine::Engines;
 use super::inbox::{Act, Inbox, PageEvent};
 use super::view::{self, View};
 use super::words;
-use crate::address::Address;
+use crate::address::{Address, SERIES};
 use crate::origin::Series;
 use crate::pool::{DevicePreference, Event, Pool, Update};
 use crate::protocol::SampleRequest;
-
-/// How many pictures relatives and the way to another seed are: they fill a square.
-const SERIES: usize = 9;
 
 /// The page and its engines.
 pub struct App {

@@ -35,6 +35,14 @@ fn an_address_is_a_butterfly() {
         sampler: Sampler::Ddim { eta: 0.5 },
     };
     assert_eq!((address.request, address.hatch, address.fault), (wanted, true, None));
+    let series = |pairs: &[(&str, &str)]| parse(&[&[("seed", "5"), ("series", "relatives")], pairs].concat()).request;
+    assert_eq!(
+        (series(&[]).count, series(&[]).series),
+        (9, Series::Relatives),
+        "a series is seen as the page makes it"
+    );
+    assert_eq!(series(&[("count", "4")]).count, 4);
+    assert_eq!(series(&[("count", "1")]).series, Series::Seeds, "one picture alone is of no series");
     let address = parse(&[("device", "cpu"), ("weights", "weights/other.safetensors")]);
     assert_eq!(address.device, DevicePreference::Cpu);
     assert_eq!(address.weights.as_deref(), Some("weights/other.safetensors"));
@@ -69,6 +77,7 @@ proptest! {
         sampler in prop::sample::select(vec!["ddpm", "ddim", "ddim:0.25", "heun", "heun:0.1", "dpm", "dpm-sde"]),
         series in prop::sample::select(vec![Series::Seeds, Series::Relatives, Series::Morph(0), Series::Morph(u64::MAX)]),
     ) {
+        let series = if count == 1 { Series::Seeds } else { series };
         let request = SampleRequest { seed, count, series, steps, sampler: sampler.parse().unwrap() };
         let parameters = Address::parameters(&request);
         let address = Address::parse(|name| parameters.iter().find(|(there, _)| *there == name)?.1.clone());

@@ -126,6 +126,8 @@ fn write_the_corpus() {
     put("address", "butterfly", b"seed=1234&count=4&steps=24&sampler=heun:0.5&device=cpu&weights=other.safetensors");
     put("address", "nonsense", "seed=-1&count=2&steps=0&sampler=ddim:2&device=abacus&seed=7".as_bytes());
     put("address", "large", b"seed=18446744073709551616&steps=99999999999999999999&sampler=ddim:1e-400&weights=//else");
+    put("address", "way", b"seed=7&series=morph:23&count=1&series=relatives");
+    put("address", "relatives", b"seed=7&series=relatives");
     put("address", "torn", "&&=&seed&sampler=heun:NaN&count=\u{661}&steps=+9".as_bytes());
 
     put("config", "defaults.toml", TrainConfig::default().to_toml().unwrap().as_bytes());
