@@ -142,7 +142,8 @@ pub fn main() -> anyhow::Result<()> {
     let devices: Vec<_> = chosen.into_iter().map(|chosen| chosen.device).collect();
 
     let size = config.image_size();
-    let dataset = Dataset::load(&config.data, size, config.squaring)?;
+    let load = if config.wants_finer_pictures() { Dataset::load_finer } else { Dataset::load };
+    let dataset = load(&config.data, size, config.squaring)?;
     say(&format!("{}: {} pictures at {size} × {size}", dataset.name(), dataset.len()));
 
     let only = arguments.only_stage(config.stages.len());

@@ -32,7 +32,7 @@ pub struct Dataset {
     size: usize,
     /// The same pictures before [`Dataset::reduced`], and their size: what changed ones are made of.
     original: (Arc<Vec<Vec<u8>>>, usize),
-    /// The same at twice that size, where the files have as many pixels.
+    /// The same at twice that size, where they are wanted and the files have as many pixels.
     finer: Arc<Vec<Option<Vec<u8>>>>,
     name: String,
     skipped: Vec<Skipped>,
@@ -128,6 +128,20 @@ impl Dataset {
     /// # Errors
     /// When there is no such source, it cannot be read, or holds no usable picture.
     pub fn load(source: &str, size: usize, squaring: Squaring) -> Result<Self, DataError> {
+        Self::load_some_finer(source, size, squaring, 0)
+    }
+
+    /// The same, with each picture kept at twice that size too where its file has as many pixels, up to 2 GiB in all: what
+    /// [`Dataset::changed_batch`] changes is not blurred then.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn load_finer(source: &str, size: usize, squaring: Squaring) -> Result<Self, DataError> {
+        Self::load_some_finer(source, size, squaring, FINER_MEMORY / (12 * size * size).max(1))
+    }
+
+    /// Keeps so many of the first pictures at twice the size.
+    fn load_some_finer(source: &str, size: usize, squaring: Squaring, finer: usize) -> Result<Self, DataError> {
         let path = Path::new(source);
         let (found, unreadable) = if path.exists() {
             let listing = folder::Listing::of(path)?;
@@ -145,7 +159,6 @@ impl Dataset {
         } else {
             return Err(DataError::NoSuchSource(source.into()));
         };
-        let finer = FINER_MEMORY / (12 * size * size).max(1);
         let decode = |index: usize, picture: Encoded| decode_one(picture, size, squaring, index < finer);
         let mut decoded: Vec<_> = unreadable.into_iter().map(Err).collect();
         match found {

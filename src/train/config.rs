@@ -160,7 +160,7 @@ impl StageConfig {
         let detail = Self {
             steps: 10_000,
             condition_noise: 0.08,
-            change_share: 0.0,
+            change_share: 0.15,
             dropout: 0.0,
             time_share: 1.0,
             shape: StageShape {
@@ -351,6 +351,11 @@ impl TrainConfig {
         check((8..=100_000).contains(&count), "evaluate_count", count.to_string(), "from 8 to 100000")?;
         check(self.log_every > 0, "log_every", self.log_every.to_string(), "at least 1")?;
         check((1..=1000).contains(&self.sample_steps), "sample_steps", self.sample_steps.to_string(), "from 1 to 1000")
+    }
+
+    /// Whether a stage changes pictures of more than half the finished ones' size, which takes finer ones than those.
+    pub fn wants_finer_pictures(&self) -> bool {
+        self.stages.iter().any(|stage| stage.change_share > 0.0 && 2 * stage.shape.image_size > self.image_size())
     }
 
     /// Side of the finished pictures, in pixels.

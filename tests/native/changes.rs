@@ -228,7 +228,7 @@ fn detail_is_learned_from_changed_pictures_only_where_the_files_have_pixels_to_s
     let plan = BatchPlan { batch_size: 6, seed: 4, flip: false, change_share: 1.0, sharp: true };
     let values = |tensor: Tensor<4>| tensor.into_data().try_into_vec::<f32>().unwrap();
     let fine = folder_of_discs(6, 64);
-    let dataset = Dataset::load(&text(fine.path()), 32, Squaring::Pad).unwrap();
+    let dataset = Dataset::load_finer(&text(fine.path()), 32, Squaring::Pad).unwrap();
     let (pictures, labels) = dataset.changed_batch(&plan, 1, &device);
     // Made of all the pixels of the files: of the pictures at twice their size.
     let originals = Dataset::load(&text(fine.path()), 64, Squaring::Pad).unwrap();
@@ -242,7 +242,7 @@ fn detail_is_learned_from_changed_pictures_only_where_the_files_have_pixels_to_s
     }
 
     let coarse = folder_of_discs(6, 63);
-    let dataset = Dataset::load(&text(coarse.path()), 32, Squaring::Pad).unwrap();
+    let dataset = Dataset::load_finer(&text(coarse.path()), 32, Squaring::Pad).unwrap();
     let (pictures, _) = dataset.changed_batch(&plan, 1, &device);
     assert_eq!(values(pictures), values(dataset.batch(&plan, 1, &device)), "what a change would blur stays as it is");
     let (pictures, _) = dataset.changed_batch(&BatchPlan { sharp: false, ..plan.clone() }, 1, &device);

@@ -254,6 +254,18 @@ fn a_stage_learns_with_its_weights_as_they_will_be_stored() {
 }
 
 #[test]
+fn finer_pictures_are_loaded_only_where_they_are_changed() {
+    let wants = |change: fn(&mut TrainConfig)| {
+        let mut config = TrainConfig::default();
+        change(&mut config);
+        config.wants_finer_pictures()
+    };
+    assert!(wants(|_| {}), "the second stage makes pictures of the finished size");
+    assert!(!wants(|config| config.stages[1].change_share = 0.0), "the first one's are a quarter of it");
+    assert!(wants(|config| drop(config.stages.pop())), "now they are not");
+}
+
+#[test]
 fn learning_rate_and_average_follow_their_schedules() {
     let config = config_with(|stage| (stage.steps, stage.warmup_steps, stage.learning_rate) = (1000, 9, 1.0));
     let config = TrainConfig { ema_decay: 0.99, ..config };
