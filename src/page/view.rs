@@ -210,13 +210,7 @@ impl View {
 
     /// Marks the frame of the strip that is shown large.
     pub fn mark_frame(&self, index: usize) {
-        // Asked for at every step, so not by going over all of them. Neither selector can be refused, nor the attribute.
-        if let Ok(Some(before)) = self.strip.query_selector("[aria-current]") {
-            let _ = before.remove_attribute("aria-current");
-        }
-        if let Ok(Some(item)) = self.strip.query_selector(&format!("li:nth-child({})", index + 1)) {
-            let _ = item.set_attribute("aria-current", "true");
-        }
+        mark(&self.strip, &format!("li:nth-child({})", index + 1));
     }
 
     /// Shows all specimens of the cabinet.
@@ -248,11 +242,7 @@ impl View {
 
     /// Marks the specimen that is shown large.
     pub fn mark_specimen(&self, number: u32) {
-        let number = number.to_string();
-        mark(&self.specimens, |item| {
-            item.first_element_child().and_then(|button| button.get_attribute("data-specimen")).as_ref()
-                == Some(&number)
-        });
+        mark(&self.specimens, &format!("[data-specimen='{number}']"));
     }
 
     /// Hands the picture to the visitor as a PNG file.
@@ -266,16 +256,14 @@ impl View {
     }
 }
 
-/// Marks those elements of a list that fit, and no others.
-fn mark(list: &HtmlElement, fits: impl Fn(&Element) -> bool) {
-    let items = std::iter::successors(list.first_element_child(), Element::next_element_sibling);
-    for item in items {
-        // It cannot be refused: the attribute's name is valid.
-        let _ = if fits(&item) {
-            item.set_attribute("aria-current", "true")
-        } else {
-            item.remove_attribute("aria-current")
-        };
+/// Marks the element of a list that a selector finds, and no other.
+fn mark(list: &HtmlElement, selector: &str) {
+    // Asked for at every step, so not by going over all elements. Neither selector can be refused, nor the attribute.
+    if let Ok(Some(before)) = list.query_selector("[aria-current]") {
+        let _ = before.remove_attribute("aria-current");
+    }
+    if let Ok(Some(item)) = list.query_selector(selector) {
+        let _ = item.set_attribute("aria-current", "true");
     }
 }
 
