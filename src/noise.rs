@@ -99,7 +99,9 @@ struct Mixture {
 impl Mixture {
     fn new(origin: Origin, stage: usize) -> Self {
         let stream = |seed| Noise::indexed(seed, Purpose::Picture, stage as u64);
-        let other = origin.towards.filter(|towards| towards.share > 0.0).map(|Towards { seed, share }| {
+        // A seed's noise is not independent of itself: on the way from a seed to itself nothing changes.
+        let leads_away = |towards: &Towards| towards.share > 0.0 && towards.seed != origin.seed;
+        let other = origin.towards.filter(leads_away).map(|Towards { seed, share }| {
             let angle = std::f64::consts::FRAC_PI_2 * share.min(1.0);
             // At the end of the way nothing is left of where it began, not even what rounding leaves.
             let factors = if share < 1.0 { [libm::cos(angle), libm::sin(angle)] } else { [0.0, 1.0] };

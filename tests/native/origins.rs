@@ -30,6 +30,7 @@ fn product(a: &[f32], b: &[f32]) -> f64 {
 fn a_way_begins_and_ends_at_its_seeds_to_the_bit() {
     assert_eq!(noise(between(3, 8, 0.0)), noise(3.into()));
     assert_eq!(noise(between(3, 8, 1.0)), noise(8.into()));
+    assert_eq!(noise(between(3, 3, 0.5)), noise(3.into()), "from a seed to itself nothing changes");
     let series = Series::Morph(8).origins(3, 5);
     assert_eq!((series[0], series[4]), (3.into(), 8.into()));
     assert_eq!(Series::Relatives.origins(3, 9)[0], 3.into());
