@@ -21,8 +21,14 @@ pub struct Address {
 }
 
 /// Seed, steps and sampler when the address does not name them.
-const USUAL: SampleRequest =
-    SampleRequest { seed: 7, count: 1, series: Series::Seeds, steps: DEFAULT_STEPS, sampler: Sampler::DpmSolverSde };
+const USUAL: SampleRequest = SampleRequest {
+    seed: 7,
+    count: 1,
+    series: Series::Seeds,
+    steps: DEFAULT_STEPS,
+    sampler: Sampler::DpmSolverSde,
+    edit: None,
+};
 /// The most steps that the page offers.
 const MOST_STEPS: usize = 64;
 /// How many butterflies the page offers at once: squares, which fill the picture.
@@ -66,14 +72,13 @@ impl Address {
             match text.parse() {
                 // One picture alone is of no series, and a series has as many as the page makes of one.
                 Ok(series) => {
-                    address.request = match get("count") {
-                        None => SampleRequest {
-                            series,
-                            count: if series == Series::Seeds { 1 } else { SERIES },
-                            ..address.request
-                        },
-                        Some(_) if address.request.count == 1 => address.request,
-                        Some(_) => SampleRequest { series, ..address.request },
+                    let request = &mut address.request;
+                    match get("count") {
+                        None => {
+                            (request.series, request.count) = (series, if series == Series::Seeds { 1 } else { SERIES })
+                        }
+                        Some(_) if request.count == 1 => {}
+                        Some(_) => request.series = series,
                     }
                 }
                 Err(error) => fault = Some(format!("In the address, {error}.")),
@@ -98,13 +103,16 @@ impl Address {
     }
 
     /// The parameters of a butterfly, in the order that they are put into an address; one without a value is taken out.
+    /// One that began with a picture has none: no address holds the picture.
     pub fn parameters(butterfly: &SampleRequest) -> [(&'static str, Option<String>); 5] {
+        let SampleRequest { seed, count, series, steps, sampler, edit } = butterfly;
+        let known = edit.is_none();
         [
-            ("seed", Some(butterfly.seed.to_string())),
-            ("count", (butterfly.count != 1).then(|| butterfly.count.to_string())),
-            ("series", (butterfly.series != Series::Seeds).then(|| butterfly.series.to_string())),
-            ("steps", Some(butterfly.steps.to_string())),
-            ("sampler", Some(butterfly.sampler.to_string())),
+            ("seed", known.then(|| seed.to_string())),
+            ("count", (known && *count != 1).then(|| count.to_string())),
+            ("series", (known && *series != Series::Seeds).then(|| series.to_string())),
+            ("steps", known.then(|| steps.to_string())),
+            ("sampler", known.then(|| sampler.to_string())),
         ]
     }
 }

@@ -30,9 +30,10 @@ impl Specimen {
     pub fn again(&self) -> SampleRequest {
         match self.request.series {
             Series::Seeds => {
-                SampleRequest { seed: self.request.seed.wrapping_add(self.place as u64), count: 1, ..self.request }
+                let seed = self.request.seed.wrapping_add(self.place as u64);
+                SampleRequest { seed, count: 1, ..self.request.clone() }
             }
-            Series::Morph(_) | Series::Relatives => self.request,
+            Series::Morph(_) | Series::Relatives => self.request.clone(),
         }
     }
 }
@@ -52,6 +53,7 @@ impl Cabinet {
         for (place, picture) in pictures.iter().enumerate().rev() {
             let steps = steps.iter().map(|step| step.of_picture(place).within(MOST_BYTES)).collect();
             self.given += 1;
+            let request = request.clone();
             let specimen = Specimen { number: self.given, request, place, picture: picture.clone(), steps };
             self.specimens.retain(|other| !is_same(other, &specimen));
             self.specimens.push_back(specimen);
@@ -77,11 +79,11 @@ impl Cabinet {
     }
 }
 
-/// Whether both are one picture: the same noise, walked in the same way.
+/// Whether both are one picture: the same noise, walked in the same way from the same beginning.
 fn is_same(a: &Specimen, b: &Specimen) -> bool {
     let walk = |of: &Specimen| {
-        let SampleRequest { steps, sampler, .. } = of.request;
-        (of.request.origins().get(of.place).copied(), steps, sampler)
+        let SampleRequest { steps, sampler, edit, .. } = of.request.clone();
+        (of.request.origins().get(of.place).copied(), steps, sampler, edit)
     };
     walk(a) == walk(b)
 }

@@ -10,6 +10,7 @@
 //!   stages.
 //! - [`unet`]: the network, for training and for sampling.
 //! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
+//! - [`edit`]: pictures that sampling begins with, to make something of or to make a part of anew.
 //! - [`origin`]: which noise a picture begins with: a seed, or a way between two.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
 //! - [`picture`]: between pixels and tensors.
@@ -39,6 +40,7 @@ pub mod data;
 #[cfg(feature = "engine")]
 pub mod device;
 pub mod diffusion;
+pub mod edit;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod files;
 #[cfg(feature = "engine")]

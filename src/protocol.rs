@@ -1,8 +1,11 @@
 //! What page and workers say to each other.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::diffusion::Sampler;
+use crate::edit::Edit;
 use crate::origin::{Origin, Series};
 
 /// Which build this is. Page and workers are separate programs: a cache that keeps one of them and not the other must
@@ -62,10 +65,12 @@ pub struct SampleTask {
     pub steps: usize,
     /// How to get from one noise level to the next.
     pub sampler: Sampler,
+    /// The picture that it begins with, if not with noise alone.
+    pub edit: Option<Edit>,
 }
 
 /// What a visitor wants sampled.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SampleRequest {
     /// The seed.
     pub seed: u64,
@@ -77,6 +82,8 @@ pub struct SampleRequest {
     pub steps: usize,
     /// How to get from one noise level to the next.
     pub sampler: Sampler,
+    /// The picture that it begins with, if not with noise alone.
+    pub edit: Option<Arc<Edit>>,
 }
 
 impl SampleRequest {

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use indicatif::ProgressBar;
 
 use super::shipped;
+use crate::data::{self, Squaring};
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, DEFAULT_STEPS, NoiseLevels, Plan, Sampler};
+use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, DEFAULT_STEPS, Edited, NoiseLevels, Plan, Sampler};
+use crate::edit::{Edit, EditTask};
 use crate::files;
 use crate::origin::Series;
 use crate::picture::Picture;
@@ -42,6 +44,15 @@ struct Arguments {
     /// Walk the noise levels of the classic DDPM instead of the default ones; cosine starts far above what the shipped model has seen
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<BetaSchedule>,
+    /// Begin with this picture instead of with noise alone (image to image)
+    #[arg(long, value_name = "FILE", conflicts_with = "inpaint")]
+    image: Option<PathBuf>,
+    /// How far to leave that picture: the share of the first stage's steps that are taken
+    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_STRENGTH, requires = "image")]
+    strength: f64,
+    /// Make anew what is transparent in this square picture, and keep the rest (inpainting)
+    #[arg(long, value_name = "FILE")]
+    inpaint: Option<PathBuf>,
     /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a serve (ws://host:3000)
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -59,6 +70,9 @@ struct Arguments {
     each: bool,
 }
 
+/// Outline and colours are still those of a drawing, and the texture is that of a butterfly.
+const DEFAULT_STRENGTH: f64 = 0.3;
+
 /// Ways to another seed are looked at picture by picture.
 const MOST_OF_A_SERIES: u64 = 1000;
 
@@ -70,6 +84,31 @@ impl Arguments {
             Series::Morph(to) => format!("{:08}-to-{to:08}-{index:03}.png", self.seed),
             Series::Relatives => format!("{:08}-relative-{index:03}.png", self.seed),
         }
+    }
+
+    /// The picture to begin with, for a model whose pictures have a side of `size` pixels.
+    fn edit(&self, size: usize) -> anyhow::Result<Option<Edit>> {
+        let (path, task) = match (&self.image, &self.inpaint) {
+            (Some(path), _) => (path, EditTask::ImageToImage { strength: self.strength }),
+            (None, Some(path)) => (path, EditTask::Inpainting),
+            (None, None) => return Ok(None),
+        };
+        let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let rgba = match task {
+            EditTask::ImageToImage { .. } => data::square(&bytes, size, Squaring::Pad, false)
+                .and_then(|square| Picture::from_rgb(size, size, square.pixels).map_err(|error| error.to_string()))
+                .map(|picture| picture.rgba()),
+            EditTask::Inpainting => data::square_with_opacity(&bytes, size),
+        };
+        let rgba = rgba.map_err(|reason| anyhow!("{} cannot be begun with: {reason}", path.display()))?;
+        let edit = Edit::new(size, rgba, task)?;
+        if task == EditTask::Inpainting && edit.opacities().iter().all(|&opacity| opacity == 1.0) {
+            bail!(
+                "nothing in {} is transparent: erase what is to be made anew, and keep the PNG's transparency",
+                path.display()
+            );
+        }
+        Ok(Some(edit))
     }
 }
 
@@ -100,12 +139,15 @@ pub fn main() -> anyhow::Result<()> {
         None => NoiseLevels::default(),
     };
     let plan = Plan { sampler: arguments.sampler, levels, steps: arguments.steps as usize };
+    let edit = arguments.edit(model.image_size())?;
+    let edited = edit.map(|edit| Edited::new(&edit, &model, &chosen.device)).transpose()?;
     let batch_size = arguments.batch_size as usize;
-    let bar = terminal::bar("sampling", origins.len() as u64 * plan.all_steps(&model) as u64);
+    let bar = terminal::bar("sampling", 0);
     let mut rows: Vec<Vec<Picture>> = Vec::new();
-    for (first, origins) in (0..).step_by(batch_size).zip(origins.chunks(batch_size)) {
-        let cascade = Cascade::from_origins(&model, plan, origins.to_vec(), &chosen.device);
-        let finished = walk(cascade, arguments.strip, origins.len(), &bar)?;
+    for (first, batch) in (0..).step_by(batch_size).zip(origins.chunks(batch_size)) {
+        let cascade = Cascade::from_origins(&model, plan, batch.to_vec(), edited.clone(), &chosen.device);
+        bar.set_length((origins.len() * cascade.steps()) as u64);
+        let finished = walk(cascade, arguments.strip, batch.len(), &bar)?;
         if arguments.each {
             // Written as they come: hours of work are not lost to an interruption.
             for (index, picture) in (first..).zip(finished.iter().flatten()) {

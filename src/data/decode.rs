@@ -43,6 +43,25 @@ pub fn square(bytes: &[u8], size: usize, squaring: Squaring, finer: bool) -> Res
         .unwrap_or_else(|_| Err("the decoder failed over it".into()))
 }
 
+/// Decodes a square picture together with its opacity, and scales it to `size` × `size` pixels: RGBA bytes, row by row.
+///
+/// # Errors
+/// When it cannot be read, or is not square; why, in words.
+pub fn square_with_opacity(bytes: &[u8], size: usize) -> Result<Vec<u8>, String> {
+    std::panic::catch_unwind(|| {
+        let image = decode(bytes)?;
+        let (width, height) = (image.width(), image.height());
+        if width != height {
+            return Err(format!("it is not square, but {width} × {height} pixels"));
+        }
+        let size = size as u32;
+        Ok(if width == size { image } else { image.resize_exact(size, size, FilterType::CatmullRom) }
+            .into_rgba8()
+            .into_raw())
+    })
+    .unwrap_or_else(|_| Err("the decoder failed over it".into()))
+}
+
 fn decode_to_square(bytes: &[u8], size: usize, squaring: Squaring, finer: bool) -> Result<Square, String> {
     let image = on_white(decode(bytes)?);
     let least = least_side(size);

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
+use super::edited::{Edited, Informed};
 use super::levels::NoiseLevels;
 use super::method::Sampler;
 use super::sampler::{Sampling, Step};
@@ -87,9 +88,10 @@ pub struct Cascade<'a> {
     model: &'a SamplingModel,
     plan: Plan,
     origins: Vec<Origin>,
+    edited: Option<Edited>,
     device: Device,
     stage: usize,
-    sampling: Option<Sampling<Conditioned<'a>>>,
+    sampling: Option<Sampling<Informed<Conditioned<'a>>>>,
     /// The enlarged picture of the stage before.
     under: Option<Tensor<4>>,
     done: usize,
@@ -98,28 +100,55 @@ pub struct Cascade<'a> {
 impl<'a> Cascade<'a> {
     /// Starts at the noise behind `seeds`.
     pub fn new(model: &'a SamplingModel, plan: Plan, seeds: &[u64], device: &Device) -> Self {
-        Self::from_origins(model, plan, seeds.iter().map(|&seed| seed.into()).collect(), device)
+        Self::from_origins(model, plan, seeds.iter().map(|&seed| seed.into()).collect(), None, device)
     }
 
-    /// Starts at the noise of `origins`.
-    pub fn from_origins(model: &'a SamplingModel, plan: Plan, origins: Vec<Origin>, device: &Device) -> Self {
-        let mut cascade =
-            Self { model, plan, origins, device: device.clone(), stage: 0, sampling: None, under: None, done: 0 };
+    /// Starts at the noise of `origins`, and at a picture if there is one: all of the batch begin with the same.
+    pub fn from_origins(
+        model: &'a SamplingModel,
+        plan: Plan,
+        origins: Vec<Origin>,
+        edited: Option<Edited>,
+        device: &Device,
+    ) -> Self {
+        let device = device.clone();
+        let mut cascade = Self { model, plan, origins, edited, device, stage: 0, sampling: None, under: None, done: 0 };
         cascade.sampling = cascade.enter(0, None);
         cascade
     }
 
     /// How many steps the whole walk has.
     pub fn steps(&self) -> usize {
-        self.plan.all_steps(self.model)
+        (0..).zip(self.model.stages()).map(|(number, stage)| self.sigmas(number, stage).len().saturating_sub(1)).sum()
     }
 
-    fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Conditioned<'a>>> {
+    /// The noise levels that a stage walks, and a zero.
+    fn sigmas(&self, number: usize, stage: &SamplingStage) -> Vec<f64> {
+        let mut sigmas = stage.sigmas(&self.plan.levels_of(number, stage.finishes_from()));
+        if let (0, Some(edited)) = (number, &self.edited) {
+            // Whoever begins with a picture begins at a lower level.
+            let steps = sigmas.len().saturating_sub(1);
+            sigmas.drain(..steps - edited.steps(steps).min(steps));
+        }
+        sigmas
+    }
+
+    fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Informed<Conditioned<'a>>>> {
         let this: &'a SamplingStage = self.model.stages().get(stage)?;
         let size = this.image_size();
-        let noise = BatchNoise::of_stage(&self.origins, stage, [3, size, size], &self.device);
-        let sigmas = this.sigmas(&self.plan.levels_of(stage, this.finishes_from()));
-        Some(Sampling::new(this.denoiser(under), self.plan.sampler_of(stage), sigmas, noise))
+        let mut noise = BatchNoise::of_stage(&self.origins, stage, [3, size, size], &self.device);
+        let (sigmas, sampler) = (self.sigmas(stage, this), self.plan.sampler_of(stage));
+        let known = self.edited.as_ref().and_then(|edited| edited.known(this, under.as_ref()));
+        let start = self.edited.as_ref().filter(|_| stage == 0).and_then(|edited| edited.start(this));
+        let denoiser = Informed { denoiser: this.denoiser(under), known };
+        Some(match start {
+            Some(picture) => {
+                let sigma = sigmas.first().copied().unwrap_or(0.0);
+                let noisy = picture + noise.draw().mul_scalar(sigma);
+                Sampling::from_noisy(denoiser, sampler, sigmas, noise, noisy)
+            }
+            None => Sampling::new(denoiser, sampler, sigmas, noise),
+        })
     }
 
     /// What a stage's pictures are added to.

@@ -23,6 +23,8 @@ mod cascade;
 #[cfg(feature = "engine")]
 mod ddpm;
 #[cfg(feature = "engine")]
+mod edited;
+#[cfg(feature = "engine")]
 mod enlarge;
 #[cfg(feature = "engine")]
 mod levels;
@@ -49,6 +51,7 @@ pub use self::{
     bands::{Bands, BandsError},
     cascade::{Cascade, CascadeStep, PURE_NOISE, Plan},
     ddpm::BetaSchedule,
+    edited::Edited,
     enlarge::{Enlargement, reduce},
     levels::NoiseLevels,
     model::{Model, Stage, with_condition},

@@ -1,5 +1,7 @@
 //! What the page shows, and what each click and each word of the engines changes about it.
 
+use std::sync::Arc;
+
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo_events::{EventListener, EventListenerOptions};
 use wasm_bindgen_futures::spawn_local;
@@ -8,10 +10,12 @@ use web_sys::{EventTarget, HtmlButtonElement};
 use super::address;
 use super::display::Display;
 use super::engine::Engines;
-use super::inbox::{Act, Inbox, PageEvent};
+use super::inbox::{Act, Beginning, Inbox, PageEvent};
+use super::studio::{self, Studio};
 use super::view::{self, View};
 use super::words;
 use crate::address::{Address, SERIES};
+use crate::edit::EditTask;
 use crate::origin::Series;
 use crate::pool::{DevicePreference, Event, Pool, Update};
 use crate::protocol::SampleRequest;
@@ -19,6 +23,7 @@ use crate::protocol::SampleRequest;
 /// The page and its engines.
 pub struct App {
     display: Display,
+    studio: Studio,
     pool: Pool,
     engines: Engines,
     inbox: Inbox,
@@ -71,6 +76,7 @@ impl App {
             inbox.send(Event::Request(request));
         }
         Ok(Self {
+            studio: Studio::new(&view),
             display: Display::new(view),
             pool: Pool::new(device, processors()),
             engines: Engines::new(inbox.clone(), weights),
@@ -131,6 +137,33 @@ impl App {
             Act::Pick(number) => self.display.pick(number),
             Act::Scrub => self.display.scrub(),
             Act::ChooseForwardLevel => self.display.show_forward(),
+            Act::Draw(stroke) => self.studio.stroke(&self.display.view, stroke),
+            Act::Take => match self.display.shown() {
+                Some(picture) => self.studio.lay(&self.display.view, picture),
+                None => self.display.view.announce("There is no butterfly to take yet."),
+            },
+            Act::NoteOpened(true) => {}
+            Act::NoteOpened(false) => self.display.view.announce("The browser can make no picture of that file."),
+            Act::Empty => self.studio.empty(&self.display.view),
+            Act::ChooseStrength => self.display.view.show_strength(),
+            Act::HatchDrawing(beginning) => self.hatch_drawing(beginning),
+        }
+    }
+
+    /// Hatches what begins with the drawing.
+    fn hatch_drawing(&mut self, beginning: Beginning) {
+        let view = &self.display.view;
+        let task = match beginning {
+            Beginning::Rework => EditTask::ImageToImage { strength: view.strength() },
+            Beginning::Fill => EditTask::Inpainting,
+        };
+        let request = view.request().and_then(|request| {
+            let edit = self.studio.edit(view, task)?;
+            Ok(SampleRequest { edit: Some(Arc::new(edit)), ..request })
+        });
+        match request {
+            Ok(request) => self.hear(Event::Request(request)),
+            Err(sentence) => view.announce(&sentence),
         }
     }
 
@@ -185,6 +218,7 @@ impl App {
                 let report = words::report(&ready, self.engines.weights(), processors(), &browser());
                 self.display.view.report.set_text_content(Some(&report));
                 let greeting = self.fault.take();
+                self.studio.resize(&self.display.view, ready.image_size);
                 self.display.show_ready(&ready, greeting.as_deref().unwrap_or("Ready."));
             }
             Update::Started(request) => self.display.begin(&request),
@@ -205,11 +239,12 @@ impl App {
 
     fn update_buttons(&mut self) {
         let (hatching, idle) = (self.pool.is_sampling(), self.pool.is_idle());
-        let View { hatch, dice, cancel, save, copy, relatives, morph, scrub, .. } = &self.display.view;
+        let View { hatch, dice, cancel, save, copy, relatives, morph, scrub, rework, fill, .. } = &self.display.view;
         // A button that is disabled loses the keyboard's focus: it goes to the one that is of use now, and back again.
         let focus = match self.display.view.focused().as_str() {
             id if hatching
-                && let Some(button) = [hatch, dice, relatives, morph].into_iter().find(|of| of.id() == id) =>
+                && let Some(button) =
+                    [hatch, dice, relatives, morph, rework, fill].into_iter().find(|of| of.id() == id) =>
             {
                 self.focused = Some(button.clone());
                 Some(cancel.clone())
@@ -228,7 +263,9 @@ impl App {
         cancel.set_disabled(!hatching);
         let nothing = hatching || !self.display.is_finished();
         save.set_disabled(nothing);
-        copy.set_disabled(nothing);
+        copy.set_disabled(nothing || !self.display.has_address());
+        rework.set_disabled(!idle);
+        fill.set_disabled(!idle);
         relatives.set_disabled(!idle);
         morph.set_disabled(!idle);
         scrub.set_disabled(hatching || self.display.frames() < 2);
@@ -275,6 +312,12 @@ fn listen(view: &View, inbox: &Inbox) {
     on(&view.morph, "click", Act::Morph);
     on(&view.scrub, "input", Act::Scrub);
     on(&view.forward_level, "input", Act::ChooseForwardLevel);
+    on(&view.take, "click", Act::Take);
+    on(&view.empty, "click", Act::Empty);
+    on(&view.strength, "input", Act::ChooseStrength);
+    on(&view.rework, "click", Act::HatchDrawing(Beginning::Rework));
+    on(&view.fill, "click", Act::HatchDrawing(Beginning::Fill));
+    listen_to_drawing(view, inbox);
     let inbox = inbox.clone();
     EventListener::new(&view.specimens, "click", move |event| {
         if let Some(number) = view::specimen_of(event) {
@@ -282,4 +325,39 @@ fn listen(view: &View, inbox: &Inbox) {
         }
     })
     .forget();
+}
+
+/// Puts what the visitor does with the drawing into the inbox.
+fn listen_to_drawing(view: &View, inbox: &Inbox) {
+    for kind in ["pointerdown", "pointermove", "pointerup", "pointercancel", "keydown"] {
+        let (inbox, canvas) = (inbox.clone(), view.drawing.clone());
+        let options = EventListenerOptions::enable_prevent_default();
+        EventListener::new_with_options(&view.drawing, kind, options, move |event| {
+            if let Some(stroke) = studio::stroke_of(&canvas, event) {
+                // Arrows and space would move the page; a pointer is to give the drawing the focus.
+                if kind == "keydown" {
+                    event.prevent_default();
+                }
+                inbox.send(Act::Draw(stroke));
+            }
+        })
+        .forget();
+    }
+    let targets: [(&EventTarget, &'static str); 3] =
+        [(&view.open, "change"), (&view.drawing, "drop"), (&view.drawing, "dragover")];
+    for (target, kind) in targets {
+        let (inbox, canvas) = (inbox.clone(), view.drawing.clone());
+        let options = EventListenerOptions::enable_prevent_default();
+        EventListener::new_with_options(target, kind, options, move |event| {
+            // Or the browser would leave the page for the file.
+            event.prevent_default();
+            if kind != "dragover"
+                && let Some(file) = studio::file_of(event)
+            {
+                let (inbox, canvas) = (inbox.clone(), canvas.clone());
+                spawn_local(async move { inbox.send(Act::NoteOpened(studio::open(canvas, file).await.is_ok())) });
+            }
+        })
+        .forget();
+    }
 }

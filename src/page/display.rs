@@ -44,6 +44,17 @@ impl Display {
         self.finished.is_some()
     }
 
+    /// Whether an address can name what is shown.
+    pub fn has_address(&self) -> bool {
+        self.finished.as_ref().is_some_and(|finished| finished.request.edit.is_none())
+    }
+
+    /// The picture that is shown large, the first if there are several.
+    pub fn shown(&self) -> Option<&Shown> {
+        let (_, pictures) = self.film.frame(self.at(), false)?;
+        pictures.first()
+    }
+
     /// How many frames the slider goes over.
     pub fn frames(&self) -> usize {
         self.film.len()
@@ -84,8 +95,8 @@ impl Display {
 
     /// It is finished, after so many milliseconds.
     pub fn finish(&mut self, request: SampleRequest, pictures: &[Shown], total_ms: f64) {
-        self.finished = Some(Finished { request, place: None });
-        self.cabinet.add(request, self.film.steps(), pictures);
+        self.finished = Some(Finished { request: request.clone(), place: None });
+        self.cabinet.add(request.clone(), self.film.steps(), pictures);
         self.view.show_specimens(&self.cabinet);
         if let (1, Some(newest)) = (pictures.len(), self.cabinet.newest()) {
             self.view.mark_specimen(newest.number);
@@ -105,7 +116,7 @@ impl Display {
     pub fn pick(&mut self, number: u32) {
         let Some(specimen) = self.cabinet.get(number).cloned() else { return };
         let again = specimen.again();
-        let finished = Finished { request: specimen.request, place: Some(specimen.place) };
+        let finished = Finished { request: specimen.request.clone(), place: Some(specimen.place) };
         self.view.set_request(&again);
         address::write(&again);
         self.view.announce(&format!("{}.", finished.label()));
@@ -162,7 +173,7 @@ impl Display {
         let is_last = index + 1 == self.frames();
         let label = match &self.finished {
             Some(Finished { request, .. }) if self.film.is_way() => {
-                Finished { request: *request, place: Some(index) }.label()
+                Finished { request: request.clone(), place: Some(index) }.label()
             }
             Some(finished) if is_last => finished.label(),
             _ => format!("What the network {} at {}", if noisy { "is given" } else { "sees" }, caption),

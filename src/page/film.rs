@@ -37,7 +37,7 @@ impl Film {
     /// What it becomes with the result: the way to another seed takes the place of the steps.
     pub fn finished(self, request: &SampleRequest, pictures: &[Shown]) -> Self {
         match (request.series, self) {
-            (Series::Morph(_), _) => Self::Way(*request, pictures.to_vec()),
+            (Series::Morph(_), _) => Self::Way(request.clone(), pictures.to_vec()),
             (_, Self::Steps(steps)) => Self::Steps(ending_on(steps, pictures)),
             (_, way) => way,
         }

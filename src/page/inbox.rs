@@ -2,6 +2,7 @@
 
 use futures_channel::mpsc::UnboundedSender;
 
+use super::studio::Stroke;
 use crate::pool::Event;
 
 /// Something that happened.
@@ -13,7 +14,7 @@ pub enum PageEvent {
 }
 
 /// What a visitor can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Act {
     /// Hatch what the controls say.
     Hatch,
@@ -45,6 +46,27 @@ pub enum Act {
     ChooseSteps,
     /// Show the steps with or without the noise.
     ChooseNoise,
+    /// Move the brush over the drawing.
+    Draw(Stroke),
+    /// Take the butterfly that is shown as the drawing.
+    Take,
+    /// Hear whether the browser made a picture of a file.
+    NoteOpened(bool),
+    /// Empty the sheet.
+    Empty,
+    /// Move the slider of how far to leave the drawing.
+    ChooseStrength,
+    /// Hatch a butterfly that begins with the drawing: leave it as far as the slider says, or fill what is empty.
+    HatchDrawing(Beginning),
+}
+
+/// What becomes of the drawing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// All of it is reworked.
+    Rework,
+    /// What is empty is filled, and the rest stays.
+    Fill,
 }
 
 /// Where things that happen are put.

@@ -11,6 +11,7 @@ mod fetch;
 mod film;
 mod inbox;
 mod lesson;
+mod studio;
 mod thread;
 mod view;
 mod words;

@@ -46,6 +46,19 @@ pub struct View {
     pub forward_picture: HtmlCanvasElement,
     pub forward_level: HtmlInputElement,
     pub forward_shown: HtmlElement,
+    pub drawing: HtmlCanvasElement,
+    pub brush_shown: HtmlElement,
+    pub paint: HtmlInputElement,
+    pub brush: HtmlInputElement,
+    pub mirror: HtmlInputElement,
+    pub erase: HtmlInputElement,
+    pub take: HtmlButtonElement,
+    pub open: HtmlInputElement,
+    pub empty: HtmlButtonElement,
+    pub strength: HtmlInputElement,
+    pub strength_shown: HtmlElement,
+    pub rework: HtmlButtonElement,
+    pub fill: HtmlButtonElement,
 }
 
 impl View {
@@ -83,6 +96,19 @@ impl View {
             forward_picture: get(&document, "forward-picture")?,
             forward_level: get(&document, "forward-level")?,
             forward_shown: get(&document, "forward-shown")?,
+            drawing: get(&document, "drawing")?,
+            brush_shown: get(&document, "brush-shown")?,
+            paint: get(&document, "paint")?,
+            brush: get(&document, "brush")?,
+            mirror: get(&document, "mirror")?,
+            erase: get(&document, "erase")?,
+            take: get(&document, "take")?,
+            open: get(&document, "open")?,
+            empty: get(&document, "empty")?,
+            strength: get(&document, "strength")?,
+            strength_shown: get(&document, "strength-shown")?,
+            rework: get(&document, "rework")?,
+            fill: get(&document, "fill")?,
             document,
         })
     }
@@ -98,7 +124,7 @@ impl View {
         let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
         let sampler = self.sampler.value().parse().map_err(|error| format!("{error}."))?;
         let count = self.count.value().parse().unwrap_or(1);
-        Ok(SampleRequest { seed, count, series: Series::Seeds, steps, sampler })
+        Ok(SampleRequest { seed, count, series: Series::Seeds, steps, sampler, edit: None })
     }
 
     /// The seed to go to from the one in the controls; the error is a sentence for people.
@@ -134,6 +160,25 @@ impl View {
             if list.append_child(&option).is_ok() {
                 list.set_value(value);
             }
+        }
+    }
+
+    /// How far a picture that is begun with is to be left, from 0 to 1.
+    pub fn strength(&self) -> f64 {
+        self.strength.value().parse().map_or(0.5, |percent: f64| percent / 100.0)
+    }
+
+    /// Shows what the slider of that stands at.
+    pub fn show_strength(&self) {
+        self.strength_shown.set_text_content(Some(&format!("{} %", self.strength.value())));
+    }
+
+    /// Shows where the brush is, as shares of the sheet: its middle, and its width.
+    pub fn show_brush(&self, [x, y]: [f64; 2], width: f64) {
+        let style = self.brush_shown.style();
+        for (name, share) in [("left", x), ("top", y), ("width", width)] {
+            // Refused only for names that are no properties.
+            let _ = style.set_property(name, &format!("{:.2}%", 100.0 * share));
         }
     }
 
@@ -288,6 +333,14 @@ fn seed(field: &HtmlInputElement) -> Result<u64, String> {
     text.trim().parse().map_err(|_| format!("The seed '{text}' is no whole number from 0 to {}.", u64::MAX))
 }
 
+/// What draws on a canvas.
+pub fn context(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
+    // Small pictures, put there pixel by pixel: a canvas on the GPU would cost its start and a copy for each.
+    let options = js_sys::Object::new();
+    let _ = Reflect::set(&options, &"willReadFrequently".into(), &true.into());
+    canvas.get_context_with_context_options("2d", &options).ok().flatten()?.dyn_into().ok()
+}
+
 /// Draws pictures over the whole of a canvas, side by side in a square.
 pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
     let Some(Shown { width, height, .. }) = pictures.first() else { return };
@@ -297,12 +350,7 @@ pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
         canvas.set_width(across * width);
         canvas.set_height(down * height);
     }
-    // Small pictures, put there pixel by pixel: a canvas on the GPU would cost its start and a copy for each.
-    let options = js_sys::Object::new();
-    let _ = Reflect::set(&options, &"willReadFrequently".into(), &true.into());
-    let context = canvas.get_context_with_context_options("2d", &options).ok().flatten();
-    let context = context.and_then(|context| context.dyn_into::<CanvasRenderingContext2d>().ok());
-    let Some(context) = context else { return };
+    let Some(context) = context(canvas) else { return };
     for (index, picture) in (0..).zip(pictures) {
         let data = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&picture.rgba), picture.width, picture.height);
         if let Ok(data) = data {

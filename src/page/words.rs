@@ -1,5 +1,6 @@
 //! What people read about engines and pictures: the only place that has words for it.
 
+use crate::edit::EditTask;
 use crate::origin::Series;
 use crate::pool::{Activity, Fault, Kind, On, Ready, Reason};
 use crate::protocol::{BUILD, SampleRequest};
@@ -49,7 +50,7 @@ pub fn place(request: &SampleRequest, place: usize) -> String {
 
 /// What to call a file of all its pictures, or of one of them; and of an earlier step, by its number.
 pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usize>) -> String {
-    let SampleRequest { seed, count, series, steps, sampler } = *request;
+    let SampleRequest { seed, count, series, steps, sampler, .. } = *request;
     let what = match (series, place) {
         (Series::Seeds, Some(place)) => format!("butterfly-{}", seed.wrapping_add(place as u64)),
         (Series::Seeds, None) if count == 1 => format!("butterfly-{seed}"),
@@ -60,12 +61,28 @@ pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usi
         (Series::Relatives, None) => format!("butterfly-{seed}-relatives"),
     };
     let step = step.map_or(String::new(), |step| format!("-step-{step}"));
-    format!("{what}-{}-{steps}{step}.png", sampler.to_string().replace(':', "-"))
+    let beginning = match task(request) {
+        None => "",
+        Some(EditTask::ImageToImage { .. }) => "-from-a-picture",
+        Some(EditTask::Inpainting) => "-filled-in",
+    };
+    format!("{what}{beginning}-{}-{steps}{step}.png", sampler.to_string().replace(':', "-"))
 }
 
 /// How it came about: "number 7, 12 steps of dpm-sde".
 pub fn label(name: &str, request: &SampleRequest) -> String {
-    format!("{}, {} steps of {}", capitalised(name), request.steps, request.sampler)
+    let SampleRequest { steps, sampler, .. } = request;
+    let beginning = match task(request) {
+        None => String::new(),
+        Some(EditTask::ImageToImage { strength }) => format!(", from a picture at {:.0} %", 100.0 * strength),
+        Some(EditTask::Inpainting) => ", filled in".into(),
+    };
+    format!("{}{beginning}, {steps} steps of {sampler}", capitalised(name))
+}
+
+/// What became of the picture that was begun with, if there was one.
+fn task(request: &SampleRequest) -> Option<EditTask> {
+    request.edit.as_ref().map(|edit| edit.task())
 }
 
 /// A noise level.

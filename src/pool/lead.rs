@@ -223,8 +223,8 @@ impl Pool {
     }
 
     fn leave_gpu(&mut self, reason: Reason) {
-        let next = match &self.state {
-            State::Loading { next, .. } => *next,
+        let next = match &mut self.state {
+            State::Loading { next, .. } => next.take(),
             _ => None,
         };
         self.leave_gpu_for(reason, next);

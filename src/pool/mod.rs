@@ -187,7 +187,8 @@ impl Pool {
             Event::Request(request) => self.request(request),
             Event::Cancel => self.cancel(),
             Event::Probed(result) => {
-                if let State::Probing { next } = self.state {
+                if let State::Probing { next } = &mut self.state {
+                    let next = next.take();
                     self.choose(result, next);
                 }
             }
@@ -239,16 +240,16 @@ impl Pool {
             }
             return;
         }
-        match &self.state {
+        match &mut self.state {
             State::Probing { next } => {
-                let next = *next;
+                let next = next.take();
                 self.choose(ProbeResult::NoGpu("the browser does not say whether there is a GPU".into()), next);
             }
             // The CPU was only wanted if it is faster.
             State::Comparing { .. } => self.take_gpu(None),
             State::Loading { lead, .. } if !lead.started => self.fail(Fault::EngineFiles),
             State::Loading { lead, next } => {
-                let (kind, next) = (lead.kind, *next);
+                let (kind, next) = (lead.kind, next.take());
                 if kind == Kind::Gpu && self.allowed == DevicePreference::Best {
                     self.take_cpu(Reason::Silent, next);
                 } else {
@@ -257,7 +258,7 @@ impl Pool {
             }
             State::Gathering { .. } => self.go_on_alone(),
             State::Sampling { request, cancelled, .. } => {
-                let next = (!*cancelled).then_some(*request);
+                let next = (!*cancelled).then(|| request.clone());
                 self.restart(Reason::Silent, next);
             }
             State::New | State::Ready(_) | State::Failed => {}

@@ -29,10 +29,12 @@ impl Parts {
         let origins = request.origins();
         let shares = engines.clamp(1, origins.len().max(1));
         let SampleRequest { steps, sampler, .. } = *request;
+        let edit = request.edit.as_deref();
         let tasks: Vec<SampleTask> = (0..shares)
             .map(|share| {
                 let [first, next] = [share, share + 1].map(|share| origins.len() * share / shares);
-                SampleTask { origins: origins.get(first..next).unwrap_or(&[]).to_vec(), steps, sampler }
+                let origins = origins.get(first..next).unwrap_or(&[]).to_vec();
+                SampleTask { origins, steps, sampler, edit: edit.cloned() }
             })
             .collect();
         (Self(tasks.iter().map(|_| Part::default()).collect()), tasks)

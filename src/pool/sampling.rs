@@ -50,7 +50,7 @@ impl Pool {
             self.send(id, WorkerInput::Sample { turn: self.turn, task });
         }
         self.watch_step(&workers, &request);
-        self.state = State::Sampling { workers, request, parts, cancelled: false };
+        self.state = State::Sampling { workers, request: request.clone(), parts, cancelled: false };
         self.report(Update::Started(request));
     }
 
@@ -103,7 +103,9 @@ impl Pool {
             EngineEvent::Said(_) => return,
         };
         let wished = match &self.state {
-            State::Gathering { request, .. } | State::Sampling { request, cancelled: false, .. } => Some(*request),
+            State::Gathering { request, .. } | State::Sampling { request, cancelled: false, .. } => {
+                Some(request.clone())
+            }
             _ => None,
         };
         let Some(kind) = self.workers().map(|workers| workers.lead.kind) else { return };
@@ -126,7 +128,8 @@ impl Pool {
             }
             EngineEvent::Said(WorkerOutput::Ready { .. }) => {
                 helper.ready = true;
-                if let State::Gathering { request, .. } = self.state {
+                if let State::Gathering { request, .. } = &self.state {
+                    let request = request.clone();
                     self.sample(request);
                 }
             }
@@ -147,7 +150,7 @@ impl Pool {
         if !current {
             return;
         }
-        let (request, cancelled) = (*request, *cancelled);
+        let (request, cancelled) = (request.clone(), *cancelled);
         let ended = match output {
             SamplingOutput::Step(step) => {
                 let complete = parts.step(index, step);
@@ -156,7 +159,7 @@ impl Pool {
                 if !cancelled {
                     self.watch_step(&workers, &request);
                 }
-                complete.into_iter().for_each(|step| self.report(Update::Step(request, step)));
+                complete.into_iter().for_each(|step| self.report(Update::Step(request.clone(), step)));
                 None
             }
             SamplingOutput::Finished { pictures, total_ms } => parts.end(index, Outcome::Finished(pictures, total_ms)),
@@ -193,10 +196,10 @@ impl Pool {
         let helpers = std::mem::take(&mut workers.helpers);
         self.effects.extend(helpers.into_iter().map(|helper| Effect::End(helper.id)));
         match &self.state {
-            State::Gathering { request, .. } => self.sample(*request),
+            State::Gathering { request, .. } => self.sample(request.clone()),
             State::Sampling { parts, .. } if !parts.needs_helpers() => {}
             // What the lead samples for the old turn ends with the new one.
-            State::Sampling { request, cancelled: false, .. } => self.sample(*request),
+            State::Sampling { request, cancelled: false, .. } => self.sample(request.clone()),
             State::Sampling { cancelled: true, .. } => {
                 self.be_idle();
                 self.report(Update::Cancelled);

@@ -9,7 +9,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::device::{Failure, Kind, LoadedModel, Opened};
 use super::scope;
-use crate::diffusion::{Cascade, CascadeStep, NoiseLevels, Plan, Sampler, SamplingModel};
+use crate::diffusion::{Cascade, CascadeStep, Edited, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::picture::Picture;
 use crate::protocol::{self, Fault, SampleTask, SamplingOutput, Shown, WorkerOutput};
 
@@ -107,7 +107,7 @@ async fn try_sample(
     report: impl Fn(protocol::Step),
     still_wanted: impl Fn() -> bool,
 ) -> Result<SamplingOutput, String> {
-    let SampleTask { origins, steps, sampler } = task;
+    let SampleTask { origins, steps, sampler, edit } = task;
     if !(1..=MOST_STEPS).contains(&steps) {
         return Err(format!("a butterfly takes from 1 to {MOST_STEPS} steps, not {steps}"));
     }
@@ -116,8 +116,11 @@ async fn try_sample(
     }
     let before = scope::now_ms();
     let plan = Plan { sampler, levels: NoiseLevels::default(), steps };
+    let edited = edit.map(|edit| Edited::new(&edit, &loaded.model, &loaded.device)).transpose();
+    let edited = edited.map_err(|error| error.to_string())?;
     let mut last = None;
-    for CascadeStep { finished, step, .. } in Cascade::from_origins(&loaded.model, plan, origins, &loaded.device) {
+    let cascade = Cascade::from_origins(&loaded.model, plan, origins, edited, &loaded.device);
+    for CascadeStep { finished, step, .. } in cascade {
         let (noisy, clean) = shown(step.x, step.denoised).await?;
         if finished {
             last = Some(noisy.clone());

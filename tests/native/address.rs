@@ -1,7 +1,10 @@
 //! What the page's address asks for.
 
+use std::sync::Arc;
+
 use chrysalis::address::Address;
 use chrysalis::diffusion::Sampler;
+use chrysalis::edit::{Edit, EditTask};
 use chrysalis::origin::Series;
 use chrysalis::pool::DevicePreference;
 use chrysalis::protocol::SampleRequest;
@@ -33,6 +36,7 @@ fn an_address_is_a_butterfly() {
         series: Series::Morph(3),
         steps: 64,
         sampler: Sampler::Ddim { eta: 0.5 },
+        edit: None,
     };
     assert_eq!((address.request, address.hatch, address.fault), (wanted, true, None));
     let series = |pairs: &[(&str, &str)]| parse(&[&[("seed", "5"), ("series", "relatives")], pairs].concat()).request;
@@ -70,6 +74,14 @@ fn what_makes_no_sense_is_told_and_nothing_else_is_hatched() {
     assert!(fault.starts_with("In the address, ") && fault.contains("magic") && fault.ends_with('.'), "{fault}");
 }
 
+#[test]
+fn what_began_with_a_picture_has_no_address() {
+    let edit = Edit::new(1, vec![255; 4], EditTask::Inpainting).unwrap();
+    let request =
+        SampleRequest { edit: Some(Arc::new(edit)), ..parse(&[("seed", "5"), ("series", "relatives")]).request };
+    assert!(Address::parameters(&request).iter().all(|(_, value)| value.is_none()));
+}
+
 proptest! {
     #[test]
     fn the_address_of_a_butterfly_asks_for_it(
@@ -78,7 +90,7 @@ proptest! {
         series in prop::sample::select(vec![Series::Seeds, Series::Relatives, Series::Morph(0), Series::Morph(u64::MAX)]),
     ) {
         let series = if count == 1 { Series::Seeds } else { series };
-        let request = SampleRequest { seed, count, series, steps, sampler: sampler.parse().unwrap() };
+        let request = SampleRequest { seed, count, series, steps, sampler: sampler.parse().unwrap(), edit: None };
         let parameters = Address::parameters(&request);
         let address = Address::parse(|name| parameters.iter().find(|(there, _)| *there == name)?.1.clone());
         prop_assert_eq!((address.request, address.hatch, address.fault), (request, true, None));

@@ -1,12 +1,15 @@
 //! The cabinet: what was sampled can be looked at again, in bounded memory.
 
+use std::sync::Arc;
+
 use chrysalis::cabinet::Cabinet;
 use chrysalis::diffusion::Sampler;
+use chrysalis::edit::{Edit, EditTask};
 use chrysalis::origin::Series;
 use chrysalis::protocol::{SampleRequest, Shown, Step};
 
 fn request(seed: u64, count: usize) -> SampleRequest {
-    SampleRequest { seed, count, series: Series::Seeds, steps: 3, sampler: Sampler::Ddpm }
+    SampleRequest { seed, count, series: Series::Seeds, steps: 3, sampler: Sampler::Ddpm, edit: None }
 }
 
 fn shown(side: u32, value: u8) -> Shown {
@@ -49,7 +52,7 @@ fn every_picture_of_a_request_is_a_specimen_with_its_own_way() {
     assert_eq!(cabinet.newest().map(|newest| newest.place), Some(0));
 
     let morph = SampleRequest { series: Series::Morph(9), ..request(4, 3) };
-    cabinet.add(morph, &steps(3, 2), &pictures(3, 2));
+    cabinet.add(morph.clone(), &steps(3, 2), &pictures(3, 2));
     assert_eq!(cabinet.newest().map(|newest| newest.again()), Some(morph), "a place between seeds is seen on the way");
 }
 
@@ -67,6 +70,16 @@ fn the_same_picture_is_not_kept_twice() {
     let morph = SampleRequest { series: Series::Morph(5), ..request(4, 3) };
     cabinet.add(morph, &steps(3, 2), &pictures(3, 2));
     assert_eq!(cabinet.iter().count(), 5, "the ends of a way were there, its middle was not");
+
+    let begun_with = |grey: u8| {
+        let edit = Edit::new(1, vec![grey, grey, grey, 255], EditTask::ImageToImage { strength: 0.5 }).unwrap();
+        SampleRequest { edit: Some(Arc::new(edit)), ..request(5, 1) }
+    };
+    for (grey, count) in [(10, 6), (20, 7), (10, 7)] {
+        cabinet.add(begun_with(grey), &steps(1, 2), &pictures(1, 2));
+        assert_eq!(cabinet.iter().count(), count, "another beginning, another picture");
+    }
+    assert_eq!(cabinet.newest().unwrap().again(), begun_with(10));
 }
 
 #[test]

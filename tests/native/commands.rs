@@ -57,6 +57,58 @@ fn sample_writes_grids_strips_and_single_pictures() {
 }
 
 #[test]
+fn sample_begins_with_a_picture_if_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiny = text(&fixture("tiny.safetensors"));
+    let sample = |more: &[&str]| {
+        let mut arguments = vec!["--weights", &tiny, "--device", "cpu", "--steps", "4", "--seed", "7", "--each"];
+        arguments.extend(more);
+        run(SAMPLE, &arguments, folder.path())
+    };
+    let made = |name: &str, more: &[&str]| {
+        let output = sample(&[&["--count", "1", "--out", name], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        picture(&folder.path().join(name).join("00000007.png"))
+    };
+    // Twice as wide as high: it is laid on its own border's colour.
+    let wide = image::RgbImage::from_fn(64, 32, |x, _| image::Rgb([4 * x as u8, 90, 200]));
+    wide.save(folder.path().join("wide.png")).unwrap();
+    let alone = made("alone", &[]);
+    let much = made("much", &["--image", "wide.png", "--strength", "0.75"]);
+    let usual = made("usual", &["--image", "wide.png"]);
+    let all = made("all", &["--image", "wide.png", "--strength", "1"]);
+    let different: Vec<&Picture> = vec![&alone, &much, &usual];
+    assert!(different.iter().enumerate().all(|(at, one)| different[..at].iter().all(|other| one != other)));
+    // At its strongest the noise leaves nothing of the picture but its brightness.
+    assert!(all.psnr(&alone).unwrap() > 20.0, "{:?}", all.psnr(&alone));
+
+    let mut erased = image::RgbaImage::from_pixel(16, 16, image::Rgba([10, 120, 30, 255]));
+    (0..16).for_each(|y| (8..16).for_each(|x| erased.put_pixel(x, y, image::Rgba([0; 4]))));
+    erased.save(folder.path().join("erased.png")).unwrap();
+    let inpainted = made("inpainted", &["--inpaint", "erased.png"]);
+    let pixels: Vec<&[u8]> = inpainted.rgb().chunks_exact(3).collect();
+    let kept = |index: usize| pixels[index].iter().zip([10u8, 120, 30]).all(|(a, b)| a.abs_diff(b) <= 1);
+    assert!((0..256).all(|index| index % 16 >= 8 || kept(index)), "the left half stays");
+    assert!((0..256).any(|index| index % 16 >= 8 && !kept(index)), "the right one is made anew");
+
+    let error = |more: &[&str]| {
+        let output = sample(&[&["--count", "1", "--out", "no"], more].concat());
+        assert!(!output.status.success(), "{more:?} succeeded");
+        stderr(&output)
+    };
+    assert!(error(&["--inpaint", "wide.png"]).contains("not square, but 64 × 32"));
+    assert!(
+        error(&["--inpaint", "inpainted/00000007.png"]).contains("nothing in inpainted/00000007.png is transparent")
+    );
+    assert!(error(&["--image", "nowhere.png"]).contains("nowhere.png cannot be read"));
+    assert!(error(&["--image", "wide.png", "--strength", "2"]).contains("a number from 0 to 1"));
+    assert!(error(&["--strength", "0.5"]).contains("--image"));
+    assert!(error(&["--image", "wide.png", "--inpaint", "erased.png"]).contains("cannot be used with"));
+    std::fs::write(folder.path().join("bad.png"), b"bad").unwrap();
+    assert!(error(&["--image", "bad.png"]).contains("bad.png cannot be begun with"));
+}
+
+#[test]
 fn sample_works_with_the_shipped_weights_and_every_sampler() {
     let folder = tempfile::tempdir().unwrap();
     for sampler in ["heun", "heun:20", "dpm", "dpm-sde", "ddim:0.5", "ddpm"] {

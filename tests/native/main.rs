@@ -10,6 +10,7 @@ mod corpus;
 mod data;
 mod determinism;
 mod diffusion;
+mod edits;
 mod golden;
 mod hub;
 mod kernels;

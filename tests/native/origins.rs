@@ -78,7 +78,7 @@ fn a_morph_leads_from_one_picture_to_the_other_without_a_jump() {
     for sampler in [Sampler::DpmSolver, Sampler::DpmSolverSde, Sampler::Ddpm] {
         let plan = Plan { sampler, levels: NoiseLevels::default(), steps: 5 };
         let finished = |origins: Vec<Origin>| {
-            Cascade::from_origins(&model, plan, origins, &device).last().expect("a cascade has steps").step.x
+            Cascade::from_origins(&model, plan, origins, None, &device).last().expect("a cascade has steps").step.x
         };
         let distance = |a: Tensor<4>, b: Tensor<4>| f64::from((a - b).square().mean().sqrt().into_scalar::<f32>());
         let morph = finished(Series::Morph(9).origins(4, 41));

@@ -1,8 +1,10 @@
 //! The engines as a state machine: whatever happens in whatever order, it keeps its promises and finds a way out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use chrysalis::diffusion::Sampler;
+use chrysalis::edit::{Edit, EditTask};
 use chrysalis::origin::{Origin, Series};
 use chrysalis::pool::{
     Activity, Awaited, DevicePreference, Download, Effect, EngineEvent, Event, Fault, Kind, On, Pool, Reason, Timer,
@@ -24,6 +26,8 @@ struct World {
     turn: u32,
     /// The noise that the engines were asked for in this turn, in order.
     asked: Vec<Origin>,
+    /// The pictures that they are to begin with, one an engine.
+    edits: Vec<Option<Edit>>,
     states: BTreeSet<&'static str>,
 }
 
@@ -43,6 +47,7 @@ impl World {
             told: Vec::new(),
             turn: 0,
             asked: Vec::new(),
+            edits: Vec::new(),
             states: BTreeSet::from(["new"]),
         }
     }
@@ -79,9 +84,11 @@ impl World {
                     if let WorkerInput::Sample { turn, task } = request {
                         if *turn != self.turn {
                             self.asked.clear();
+                            self.edits.clear();
                         }
                         self.turn = *turn;
                         self.asked.extend(&task.origins);
+                        self.edits.push(task.edit.clone());
                     }
                 }
                 Effect::SetTimer(timer, milliseconds) => {
@@ -197,7 +204,7 @@ fn finished(count: usize) -> SamplingOutput {
 }
 
 fn request(count: usize) -> SampleRequest {
-    SampleRequest { seed: 7, count, series: Series::Seeds, steps: 2, sampler: Sampler::Ddpm }
+    SampleRequest { seed: 7, count, series: Series::Seeds, steps: 2, sampler: Sampler::Ddpm, edit: None }
 }
 
 /// A world in which the engine is ready.
@@ -224,7 +231,7 @@ fn a_wish_before_anything_is_ready_hatches_as_soon_as_it_is() {
     world.happen(Event::Request(request(1)));
     world.answer(5.0);
     let Some(Update::Finished(found, shown, _)) = world.told.last() else { panic!("{:?}", world.told) };
-    assert_eq!((*found, shown.len()), (request(1), 1));
+    assert_eq!((found, shown.len()), (&request(1), 1));
     assert!(world.told.iter().any(|update| matches!(update, Update::Step(..))));
 }
 
@@ -356,13 +363,15 @@ fn adapters_that_will_not_do_are_not_tried() {
 
 #[test]
 fn a_series_is_shared_out_whole_and_in_order() {
-    for series in [Series::Seeds, Series::Morph(u64::MAX), Series::Relatives] {
+    let edit = Edit::new(1, vec![255; 4], EditTask::Inpainting).unwrap();
+    for (series, edit) in [(Series::Seeds, Some(edit)), (Series::Morph(u64::MAX), None), (Series::Relatives, None)] {
         let mut world = ready_world(DevicePreference::Cpu, 30.0);
-        let request = SampleRequest { series, ..request(9) };
-        world.happen(Event::Request(request));
+        let request = SampleRequest { series, edit: edit.clone().map(Arc::new), ..request(9) };
+        world.happen(Event::Request(request.clone()));
         world.answer(30.0);
         assert_eq!(world.asked, request.origins());
         assert!(world.live.len() > 1, "more engines than one had a part");
+        assert_eq!(world.edits, vec![edit; world.live.len()], "each is told what to begin with");
         assert!(matches!(world.told.last(), Some(Update::Finished(of, all, _)) if *of == request && all.len() == 9));
     }
 }

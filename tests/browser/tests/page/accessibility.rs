@@ -56,6 +56,8 @@ async fn no_view_has_a_barrier_in_light_or_dark() {
         browser.click("relatives").await;
         browser.wait_for("caption", "the relatives", |text| text.starts_with("Number 7 and its 8")).await;
         browser.expect_no_barriers(&axe, "with relatives").await;
+        browser.open_studio().await;
+        browser.expect_no_barriers(&axe, "with the studio open").await;
         browser.open(&page.replace("tiny", "none")).await;
         browser.wait_for("failure", "the failure", |text| text.contains("could not be fetched")).await;
         browser.expect_no_barriers(&axe, "failed").await;

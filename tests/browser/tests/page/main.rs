@@ -7,4 +7,5 @@ mod accessibility;
 mod cabinet;
 mod circumstances;
 mod hatching;
+mod studio;
 mod visitor;

@@ -1,0 +1,171 @@
+//! Sampling that begins with a picture: what stays of it, and what does not.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use chrysalis::diffusion::{Cascade, Denoiser, Edited, NoiseLevels, Plan, Sampler, SamplingModel, reduce};
+use chrysalis::edit::{Edit, EditError, EditTask};
+use chrysalis::noise::BatchNoise;
+use chrysalis::picture::{Picture, batch_from_rgb};
+use chrysalis::weights;
+use proptest::prelude::*;
+
+use crate::support::{disc, small_model};
+
+const PLAN: Plan = Plan {
+    sampler: Sampler::DpmSolverSde,
+    levels: NoiseLevels::Karras { smallest: 0.01, largest: 40.0, rho: 7.0 },
+    steps: 6,
+};
+
+fn values(x: Tensor<4>) -> Vec<f32> {
+    x.into_data().convert::<f32>().try_into_vec().unwrap()
+}
+
+/// The pictures of two seeds, begun with a picture if there is one.
+fn finished(model: &SamplingModel, plan: Plan, edit: Option<&Edit>, device: &Device) -> Tensor<4> {
+    let edited = edit.map(|edit| Edited::new(edit, model, device).unwrap());
+    let origins = vec![7.into(), 23.into()];
+    Cascade::from_origins(model, plan, origins, edited, device).last().expect("a cascade has steps").step.x
+}
+
+/// Whether a column is to be made anew.
+type Erased = fn(usize) -> bool;
+
+fn inpainted(picture: &Picture, erased: Erased) -> Edit {
+    let size = picture.width();
+    let mut rgba = picture.rgba();
+    for (index, pixel) in rgba.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        if erased(index % size) {
+            // What a drawing programme leaves there is anything.
+            *pixel = [255, 0, 255, 0];
+        }
+    }
+    Edit::new(size, rgba, EditTask::Inpainting).unwrap()
+}
+
+#[test]
+fn what_is_opaque_stays_and_what_is_transparent_is_made_anew() {
+    let device = Device::flex();
+    let model = small_model(&device).for_sampling(&device);
+    let size = model.image_size();
+    let picture = disc(3, size);
+    let pixels = values(batch_from_rgb(&[(picture.rgb(), false)], size, &device));
+    for sampler in [Sampler::DpmSolverSde, Sampler::DpmSolver, Sampler::Heun { churn: 10.0 }, Sampler::Ddpm] {
+        let plan = Plan { sampler, ..PLAN };
+        let erased: Erased = |column| column >= 9;
+        let made = values(finished(&model, plan, Some(&inpainted(&picture, erased)), &device));
+        for (place, (made, pixel)) in made.iter().zip(pixels.iter().cycle()).enumerate() {
+            if !erased(place % size) {
+                assert!((made - pixel).abs() < 1e-4, "{sampler}: {made} for {pixel} at {place}");
+            }
+        }
+        let [one, other] = [&made[..made.len() / 2], &made[made.len() / 2..]];
+        let differ = one.iter().zip(other).enumerate().filter(|(_, (a, b))| (*a - *b).abs() > 1e-2);
+        let places: Vec<usize> = differ.map(|(place, _)| place % size).collect();
+        assert!(
+            !places.is_empty() && places.iter().all(|&column| erased(column)),
+            "each seed fills the gap in its way"
+        );
+
+        let alone = values(finished(&model, plan, None, &device));
+        let nothing_kept = values(finished(&model, plan, Some(&inpainted(&picture, |_| true)), &device));
+        assert!(alone.iter().zip(&nothing_kept).all(|(a, b)| (a - b).abs() < 1e-5), "{sampler}: nothing is known");
+        let all_kept = values(finished(&model, plan, Some(&inpainted(&picture, |_| false)), &device));
+        assert!(all_kept.iter().zip(pixels.iter().cycle()).all(|(a, b)| (a - b).abs() < 1e-4), "{sampler}: all is");
+    }
+}
+
+#[test]
+fn a_pixel_half_transparent_is_half_kept() {
+    let device = Device::flex();
+    let model = small_model(&device).for_sampling(&device);
+    let size = model.image_size();
+    let grey = |alpha: u8| {
+        let rgba = [51, 51, 51, alpha].repeat(size * size);
+        values(finished(&model, PLAN, Some(&Edit::new(size, rgba, EditTask::Inpainting).unwrap()), &device))
+    };
+    // 51 of 255 is −0.6. What the network adds at an opacity of 4 in 5 is a fifth of its own guess.
+    let mostly = grey(204);
+    let guess: Vec<f32> = mostly.iter().map(|value| (value + 0.8 * 0.6) / 0.2).collect();
+    let spread = guess.iter().fold((f32::MAX, f32::MIN), |(least, most), &value| (least.min(value), most.max(value)));
+    assert!(spread.1 - spread.0 > 0.1, "the network has its say: {spread:?}");
+    assert!(grey(255).iter().all(|value| (value + 0.6).abs() < 1e-4));
+}
+
+#[test]
+fn image_to_image_begins_with_the_picture_under_noise_of_the_level_that_is_left() {
+    let device = Device::flex();
+    let model = small_model(&device).for_sampling(&device);
+    let size = model.image_size();
+    let picture = disc(5, size);
+    let first = &model.stages()[0];
+    let small = reduce(batch_from_rgb(&[(picture.rgb(), false)], size, &device), size / first.image_size());
+    let sigmas = first.sigmas(&PLAN.levels_of(0, None));
+    for (strength, steps) in [(0.0, 1), (0.2, 1), (0.5, 3), (1.0, 6)] {
+        let edit = Edit::new(size, picture.rgba(), EditTask::ImageToImage { strength }).unwrap();
+        let edited = Edited::new(&edit, &model, &device).unwrap();
+        let cascade = Cascade::from_origins(&model, PLAN, vec![7.into()], Some(edited), &device);
+        assert_eq!(cascade.steps(), steps + PLAN.steps_of(1, None), "strength {strength}");
+        let all: Vec<_> = cascade.collect();
+        assert_eq!(all.len(), steps + PLAN.steps_of(1, None));
+        assert_eq!(all.iter().filter(|step| step.stage == 0).count(), steps);
+        assert!(all.iter().enumerate().all(|(index, step)| (step.step.index, step.step.of) == (index + 1, all.len())));
+
+        let sigma = sigmas[sigmas.len() - 1 - steps];
+        let side = first.image_size();
+        let noise = BatchNoise::of_stage(&[7.into()], 0, [3, side, side], &device).draw();
+        let guess = first.denoiser(None).denoise(small.clone() + noise * sigma, sigma);
+        let most = (guess - all[0].step.denoised.clone()).abs().max().into_scalar::<f32>();
+        assert!(most < 1e-5, "strength {strength}: {most} from the picture under noise of {sigma}");
+    }
+}
+
+#[test]
+fn the_less_the_strength_the_more_stays_of_a_butterfly() {
+    let device = Device::flex();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/butterflies-128.safetensors");
+    let model = weights::decode(&std::fs::read(file).unwrap(), &device).unwrap().model.for_sampling(&device);
+    let plan = Plan { steps: 4, ..PLAN };
+    let origins = || vec![23.into()];
+    let target = Cascade::from_origins(&model, plan, vec![7.into()], None, &device).last().unwrap().step.x;
+    let picture = pollster::block_on(Picture::from_batch(target.clone())).unwrap().remove(0);
+    let distance =
+        |x: Tensor<4>| (reduce(x, 4) - reduce(target.clone(), 4)).square().mean().sqrt().into_scalar::<f32>();
+    let unguided = distance(Cascade::from_origins(&model, plan, origins(), None, &device).last().unwrap().step.x);
+    let at = |strength: f64| {
+        let edit = Edit::new(picture.width(), picture.rgba(), EditTask::ImageToImage { strength }).unwrap();
+        let edited = Edited::new(&edit, &model, &device).unwrap();
+        distance(Cascade::from_origins(&model, plan, origins(), Some(edited), &device).last().unwrap().step.x)
+    };
+    let distances = [at(0.25), at(0.5), at(0.75), unguided];
+    assert!(distances.windows(2).all(|pair| pair[0] < pair[1]), "{distances:?}");
+    assert!(distances[0] < 0.25 * unguided, "{distances:?}");
+}
+
+#[test]
+fn what_no_model_can_begin_with_is_named() {
+    let size = |found| Err(EditError::Size { found, wanted: 8 });
+    let image = EditTask::ImageToImage { strength: 0.5 };
+    assert_eq!(Edit::new(4, vec![0; 64], image).unwrap().check(8), size(4));
+    assert_eq!(Edit::new(8, vec![0; 255], image), Err(EditError::Bytes { size: 8, wanted: 256, found: 255 }));
+    assert!(matches!(Edit::new(usize::MAX, Vec::new(), image), Err(EditError::Bytes { .. })));
+    for strength in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        let error = Edit::new(1, vec![0; 4], EditTask::ImageToImage { strength }).unwrap_err();
+        assert!(error.to_string().contains("from 0 to 1"), "{error}");
+    }
+    let device = Device::flex();
+    let model = small_model(&device).for_sampling(&device);
+    let other = Edit::new(4, vec![0; 64], EditTask::Inpainting).unwrap();
+    assert!(Edited::new(&other, &model, &device).is_err_and(|error| error.to_string().contains("4 × 4")));
+}
+
+proptest! {
+    #[test]
+    fn at_least_one_step_is_taken_and_never_more_than_there_are(strength in 0.0..=1.0f64, steps in 1usize..200) {
+        let edit = Edit::new(1, vec![0; 4], EditTask::ImageToImage { strength }).unwrap();
+        prop_assert!((1..=steps).contains(&edit.steps(steps)));
+        let inpainting = Edit::new(1, vec![0; 4], EditTask::Inpainting).unwrap();
+        prop_assert_eq!(inpainting.steps(steps), steps);
+    }
+}
