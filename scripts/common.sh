@@ -210,3 +210,12 @@ chrome() {
   done
   return 0
 }
+
+# mozilla: the other browser's program, if there is one.
+mozilla() {
+  local candidate
+  for candidate in "${FIREFOX:-}" firefox firefox-esr /Applications/Firefox.app/Contents/MacOS/firefox; do
+    [ -n "$candidate" ] && command -v "$candidate" 2>/dev/null && return 0
+  done
+  return 0
+}

@@ -38,8 +38,14 @@ if "$ROOT/scripts/axe.sh"; then
 else
   say "The page is not searched for barriers, as axe-core could not be fetched"
 fi
+DRIVER=
+if "$ROOT/scripts/firefox.sh"; then
+  DRIVER=$(command -v geckodriver)
+else
+  say "The page is not tested in Firefox, as it could not be installed"
+fi
 say "The page from end to end (four minutes)"
-AXE=$AXE CHROME=$(chrome) cargo test --release --package chrysalis-browser --test page -- --ignored --test-threads=1 \
+AXE=$AXE GECKODRIVER=$DRIVER FIREFOX=$(mozilla) CHROME=$(chrome) cargo test --release --package chrysalis-browser --test page -- --ignored --test-threads=1 \
   || fail "the page's tests failed: see above."
 
 say "All tests passed"

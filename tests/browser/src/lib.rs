@@ -77,16 +77,16 @@ impl Session {
         Self::with(&program, &[], caps.into(), profile).await
     }
 
-    /// Starts a fresh Firefox without a window. The programs are those that the environment variables GECKODRIVER and FIREFOX name,
-    /// else those on the path; None where either of them is missing.
+    /// Starts a fresh Firefox without a window. The programs are those that the environment variables GECKODRIVER and FIREFOX name;
+    /// None where the first is empty, as `make test` leaves it where Firefox or its driver cannot be installed.
     ///
     /// # Errors
-    /// When both are there and no browser starts within a minute.
+    /// When no browser starts within a minute.
     pub async fn firefox() -> anyhow::Result<Option<Self>> {
-        let driver = std::env::var("GECKODRIVER").unwrap_or_else(|_| "geckodriver".into());
-        let browser = std::env::var("FIREFOX").ok();
-        let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-        if !there(&driver) || !there(browser.as_deref().unwrap_or("firefox")) {
+        let driver =
+            std::env::var("GECKODRIVER").context("GECKODRIVER does not name Firefox's driver: run make test")?;
+        let browser = std::env::var("FIREFOX").ok().filter(|browser| !browser.is_empty());
+        if driver.is_empty() {
             return Ok(None);
         }
         let profiles = tempfile::tempdir()?;

@@ -55,7 +55,7 @@ impl Machine {
     /// A Debian machine on which everything was installed.
     fn complete() -> Self {
         let machine = Self::with(&["apt-get", "rustup"]);
-        for script in ["test-tools.sh", "check-tools.sh"] {
+        for script in ["test-tools.sh", "check-tools.sh", "firefox.sh"] {
             machine.run(script, &[]).succeeded();
         }
         for file in FETCHED {
@@ -151,6 +151,7 @@ fn which(name: &str) -> PathBuf {
 const BINDGEN: &str = "cargo install --quiet --force --root /tools wasm-bindgen-cli --version 0.2.";
 const TRUNK: &str = "cargo install --quiet --force --root /tools trunk --version 0.21.14";
 const DENY: &str = "cargo install --quiet --force --root /tools cargo-deny --version 0.20.2";
+const GECKODRIVER: &str = "cargo install --quiet --force --root /tools geckodriver --version 0.36.0";
 const BINARYEN: &str = "npm install --silent --no-audit --no-fund --prefix /tools/node binaryen@132";
 const APT: &str = "apt-get install -y -qq --no-install-recommends";
 
@@ -172,7 +173,8 @@ fn a_machine_with_rust_and_nothing_else_gets_everything_in_order() {
         &packages("mesa-vulkan-drivers"),
     ]);
     machine.run("check-tools.sh", &[]).succeeded().called(&["apt-get update", &packages("shellcheck"), DENY]);
-    for script in ["test-tools.sh", "check-tools.sh"] {
+    machine.run("firefox.sh", &[]).succeeded().called(&["apt-get update", &packages("firefox-esr"), GECKODRIVER]);
+    for script in ["test-tools.sh", "check-tools.sh", "firefox.sh"] {
         machine.run(script, &[]).succeeded().called(&[]);
     }
 }
@@ -262,6 +264,10 @@ fn each_install_that_fails_is_named_with_its_mend() {
     }
     let machine = Machine::with(&["cc", "rustup"]);
     machine.run("check-tools.sh", &[]).stopped(&["there is no shellcheck"]);
+    machine.run("firefox.sh", &[]).stopped(&["there is no Firefox"]);
+    machine.put("firefox", "140");
+    machine.failing("cargo install");
+    machine.run("firefox.sh", &[]).stopped(&["building geckodriver failed"]);
 }
 
 #[test]
@@ -363,6 +369,11 @@ fn the_tests_run_from_the_quickest_to_the_slowest_and_each_failure_is_named() {
         outcome.called(&all);
         fs::write(machine.path(file), "").unwrap();
     }
+    machine.without("geckodriver");
+    machine.failing("cargo install");
+    let outcome = machine.run("test.sh", &[]).succeeded();
+    assert!(outcome.said.contains("not tested in Firefox"), "{}", outcome.said);
+    machine.put("geckodriver", "0.36.0");
     for (failing, words) in [
         (scripts, "the scripts' tests failed"),
         (native, "native tests failed"),

@@ -34,6 +34,7 @@ case "$name $*" in
         chromium) put chromium 150.1 "$MACHINE/bin" ;;
         chromium-driver) put chromedriver 150.1 "$MACHINE/bin" ;;
         shellcheck) put shellcheck 0.9 "$MACHINE/bin" ;;
+        firefox-esr) put firefox-esr 128.1 "$MACHINE/bin" ;;
         mesa-vulkan-drivers) mkdir -p "$MACHINE/vulkan"; : > "$MACHINE/vulkan/lvp.json" ;;
         rustc-web)
           put rustc 1.96.0 "$MACHINE/debian"
@@ -51,8 +52,8 @@ case "$name $*" in
     for ((i = 0; i < ${#words[@]}; i++)); do
       case ${words[i]} in
         --version) version=${words[i + 1]} ;;
-        trunk | wasm-bindgen-cli | cargo-deny) crate=${words[i]} ;;
-        trunk@* | wasm-bindgen-cli@* | cargo-deny@*) crate=${words[i]%@*} version=${words[i]#*@} ;;
+        trunk | wasm-bindgen-cli | cargo-deny | geckodriver) crate=${words[i]} ;;
+        trunk@* | wasm-bindgen-cli@* | cargo-deny@* | geckodriver@*) crate=${words[i]%@*} version=${words[i]#*@} ;;
       esac
     done
     put "${crate%-cli}" "$version" "$MACHINE/tools/bin" ;;
