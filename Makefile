@@ -1,10 +1,10 @@
 # The two commands of this project are `make web` and `make test`. Everything they need, they install themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help web test dist bench check cold
+.PHONY: help web test dist bench screenshots check cold
 
 help: ## Say what there is
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 web: ## Build the page and serve it on http://127.0.0.1:8080
 	@scripts/web.sh serve
@@ -17,6 +17,9 @@ dist: ## Build the page for a static host into dist/, optimised with wasm-opt
 
 bench: ## Compare speed and size with the engines people use, and write benches/RESULTS.md
 	@scripts/bench.sh
+
+screenshots: ## Keep every view of the page, at three widths, light and dark, in target/screenshots/
+	@scripts/screenshots.sh
 
 check: ## Formatting, shellcheck, cargo deny, clippy (native and wasm) and documentation, all without warnings
 	@scripts/check.sh

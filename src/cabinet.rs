@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::origin::Series;
-use crate::protocol::{SampleRequest, Shown, Step};
+use crate::protocol::{SampleRequest, Shown, ShownStep};
 
 /// How many specimens are kept: more would not be looked at again.
 const MOST: usize = 60;
@@ -22,19 +21,13 @@ pub struct Specimen {
     /// The finished picture.
     pub picture: Shown,
     /// The steps to it, each with this picture alone.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ShownStep>,
 }
 
 impl Specimen {
-    /// What to ask for to see it again: itself where it has a seed of its own, else what it is a part of.
+    /// What to ask for to see it again.
     pub fn again(&self) -> SampleRequest {
-        match self.request.series {
-            Series::Seeds => {
-                let seed = self.request.seed.wrapping_add(self.place as u64);
-                SampleRequest { seed, count: 1, ..self.request.clone() }
-            }
-            Series::Morph(_) | Series::Relatives => self.request.clone(),
-        }
+        self.request.again(self.place)
     }
 }
 
@@ -48,7 +41,7 @@ pub struct Cabinet {
 impl Cabinet {
     /// Puts in what was asked for, and takes the oldest out where there are too many. One that is in it already moves to
     /// the front.
-    pub fn add(&mut self, request: SampleRequest, steps: &[Step], pictures: &[Shown]) {
+    pub fn add(&mut self, request: SampleRequest, steps: &[ShownStep], pictures: &[Shown]) {
         // The last one first, so that they stand in order behind the front.
         for (place, picture) in pictures.iter().enumerate().rev() {
             let steps = steps.iter().map(|step| step.of_picture(place).within(MOST_BYTES)).collect();

@@ -20,7 +20,7 @@
 //!   pictures are, the command line and what it writes (native only).
 //! - [`protocol`], [`pool`], [`cabinet`]: what page and workers say to each other, what the page makes of it, a state machine,
 //!   and what it keeps of what was sampled.
-//! - [`address`]: what the page's address asks for.
+//! - [`address`], [`png`]: what the page's address asks for, and what a saved picture says about itself and how it moves.
 //! - `adapter`, `adapter_probe`, `page`, `worker`: what the browser says about its GPU and who asks it, and both ends of the
 //!   conversation (in browsers only).
 //!
@@ -52,6 +52,7 @@ pub mod origin;
 pub mod page;
 #[cfg(feature = "engine")]
 pub mod picture;
+pub mod png;
 pub mod pool;
 pub mod protocol;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]

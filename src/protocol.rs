@@ -91,6 +91,15 @@ impl SampleRequest {
     pub fn origins(&self) -> Vec<Origin> {
         self.series.origins(self.seed, self.count)
     }
+
+    /// What to ask for to see one of its pictures again, counted from zero: itself where it has a seed of its own, else what it
+    /// is a part of.
+    pub fn again(&self, place: usize) -> Self {
+        match self.series {
+            Series::Seeds => Self { seed: self.seed.wrapping_add(place as u64), count: 1, ..self.clone() },
+            Series::Morph(_) | Series::Relatives => self.clone(),
+        }
+    }
 }
 
 /// From the worker to the page.
@@ -151,7 +160,7 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum SamplingOutput {
     /// One step is done.
-    Step(Step),
+    Step(ShownStep),
     /// The pictures are finished.
     Finished {
         /// The pictures.
@@ -170,7 +179,7 @@ pub enum SamplingOutput {
 
 /// One step on the way from noise to pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct ShownStep {
     /// Which step, from 1 up.
     pub index: usize,
     /// How many steps there are.
@@ -183,7 +192,7 @@ pub struct Step {
     pub clean: Vec<Shown>,
 }
 
-impl Step {
+impl ShownStep {
     /// The step of one of its pictures alone.
     pub fn of_picture(&self, place: usize) -> Self {
         let alone = |pictures: &[Shown]| pictures.get(place).cloned().into_iter().collect();

@@ -40,8 +40,8 @@ pub fn measure(report: &mut Report, filter: Option<&str>) -> anyhow::Result<()> 
         if let Some(visit) = line.get("visit") {
             report.browser(visit);
         }
-        if let Some(flock) = line.get("flock") {
-            report.flock(flock);
+        if let Some(pool) = line.get("pool") {
+            report.pool(pool);
         }
         if let Some(note) = line["note"].as_str() {
             report.note(note.into());

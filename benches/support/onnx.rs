@@ -75,14 +75,14 @@ impl Operations for Graph {
     type Modulation = Block;
     type Value = Value;
 
-    fn convolve(&mut self, x: Value, kernel: &ConvolutionWeight) -> Value {
-        let weight = kernel.unit();
+    fn convolve(&mut self, x: Value, weight: &ConvolutionWeight) -> Value {
+        let weight = weight.unit();
         let channels = weight.dims()[0];
         Value { name: self.convolution(&x.name, weight), channels, ..x }
     }
 
-    fn convolve_modulated(&mut self, x: Value, kernel: &ConvolutionWeight, block: &Block) -> Value {
-        let y = self.convolve(x, kernel);
+    fn convolve_modulated(&mut self, x: Value, weight: &ConvolutionWeight, block: &Block) -> Value {
+        let y = self.convolve(x, weight);
         let embedding = self.embedding.clone();
         let factor = self.convolution(&embedding, block.modulation_matrix());
         let one = self.floats(&[1], &[1.0]);
@@ -91,9 +91,9 @@ impl Operations for Graph {
         Value { name: self.silu(&modulated), ..y }
     }
 
-    fn convolve_onto(&mut self, x: Value, kernel: &ConvolutionWeight, main: Value) -> Value {
+    fn convolve_onto(&mut self, x: Value, weight: &ConvolutionWeight, main: Value) -> Value {
         let [by_main, by_branch] = branch_factors();
-        let branch = self.convolution(&x.name, kernel.unit().mul_scalar(by_branch));
+        let branch = self.convolution(&x.name, weight.unit().mul_scalar(by_branch));
         let main_part = self.times(&main.name, by_main as f32);
         let sum = self.node("Add", &[&main_part, &branch], &[]);
         let [low, high] = [-LARGEST_ACTIVATION, LARGEST_ACTIVATION].map(|bound| self.floats(&[], &[bound]));

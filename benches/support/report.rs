@@ -142,7 +142,7 @@ impl Report {
     }
 
     /// Four butterflies with several workers.
-    pub fn flock(&mut self, value: &Value) {
+    pub fn pool(&mut self, value: &Value) {
         let number = |field: &str| value[field].as_f64().unwrap_or(f64::NAN);
         self.notes.push(format!(
             "Four butterflies on the CPU path with {} workers: {:.2} × the throughput of one butterfly with one worker.",

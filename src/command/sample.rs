@@ -14,6 +14,7 @@ use crate::edit::{Edit, EditTask};
 use crate::files;
 use crate::origin::Series;
 use crate::picture::Picture;
+use crate::png;
 use crate::terminal;
 
 /// Sample pictures from a trained model.
@@ -86,6 +87,21 @@ impl Arguments {
         }
     }
 
+    /// What a picture's file says about itself, as an address does: the page opens it again. Nothing where the page has not all
+    /// that it takes.
+    fn said(&self, index: u64) -> Option<String> {
+        let Self { weights: None, series: Series::Seeds, schedule: None, image: None, inpaint: None, .. } = self else {
+            return None;
+        };
+        Some(format!(
+            "seed={}&steps={}&sampler={}&weights={}",
+            self.seed + index,
+            self.steps,
+            self.sampler,
+            shipped::SHIPPED
+        ))
+    }
+
     /// The picture to begin with, for a model whose pictures have a side of `size` pixels.
     fn edit(&self, size: usize) -> anyhow::Result<Option<Edit>> {
         let (path, task) = match (&self.image, &self.inpaint) {
@@ -151,7 +167,9 @@ pub fn main() -> anyhow::Result<()> {
         if arguments.each {
             // Written as they come: hours of work are not lost to an interruption.
             for (index, picture) in (first..).zip(finished.iter().flatten()) {
-                files::write(&arguments.out.join(arguments.file_name(index)), &picture.to_png()?)?;
+                let png = picture.to_png()?;
+                let said = arguments.said(index).and_then(|text| png::with_text(&png, png::KEYWORD, &text));
+                files::write(&arguments.out.join(arguments.file_name(index)), &said.unwrap_or(png))?;
             }
         } else {
             rows.extend(finished);

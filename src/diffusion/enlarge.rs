@@ -33,10 +33,10 @@ impl Enlargement {
     /// `[n, 3, h, w]` to `[n, 3, factor · h, factor · w]`.
     pub fn enlarge(&self, small: Tensor<4>) -> Tensor<4> {
         let [batch, colours, rows, columns] = small.dims();
-        let entered = kernels::patchify(small, self.scales.clone(), Patches { side: 1 });
+        let patched = kernels::patchify(small, self.scales.clone(), Patches { side: 1 });
         let convolution =
             Convolution { side: 3, outputs: COLOURS * self.factor * self.factor, epilogue: Epilogue::Plain };
-        let enlarged = kernels::convolve(entered.clone(), self.weight.clone(), entered, convolution);
+        let enlarged = kernels::convolve(patched.clone(), self.weight.clone(), patched, convolution);
         let nothing = Tensor::zeros([batch, colours, rows * self.factor, columns * self.factor], &enlarged.device());
         kernels::unpatchify(enlarged, nothing, self.scales.clone(), Patches { side: self.factor })
     }

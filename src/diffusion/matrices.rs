@@ -41,7 +41,7 @@ impl Matrices {
         let count = bands.count();
         let coefficients = preconditioning.at(sigma);
         // What `kernels::patchify` makes of a picture: its patches, a one, and zeros up to a multiple of four.
-        let entered = (count + 1).next_multiple_of(4);
+        let patched = (count + 1).next_multiple_of(4);
         let conditioned = shape.is_conditioned();
         let rows: Vec<Vec<f64>> = bands
             .rotation()
@@ -52,7 +52,7 @@ impl Matrices {
 
         let mut input = Matrix::zeros(
             if conditioned { 2 * count + 1 } else { count + 1 },
-            if conditioned { 2 * entered } else { entered },
+            if conditioned { 2 * patched } else { patched },
         );
         for (band, (row, coefficients)) in rows.iter().zip(&coefficients).enumerate() {
             for (channel, number) in row.iter().enumerate() {
@@ -63,13 +63,13 @@ impl Matrices {
         }
         if conditioned {
             for channel in 0..count {
-                input.set(count + channel, entered + channel, 1.0);
+                input.set(count + channel, patched + channel, 1.0);
             }
         }
         input.set(input.outputs - 1, count, 1.0);
 
         // Rᵀ · diag(c_skip) · R, and what it leaves of the mean; Rᵀ · diag(c_out).
-        let (mut skip, mut output) = (Matrix::zeros(count, entered), Matrix::zeros(count, count));
+        let (mut skip, mut output) = (Matrix::zeros(count, patched), Matrix::zeros(count, count));
         for pixel in 0..count {
             let mut kept = mean.get(pixel).copied().unwrap_or(0.0);
             for channel in 0..count {

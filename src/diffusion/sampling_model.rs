@@ -145,14 +145,14 @@ impl Denoiser for Conditioned<'_> {
         let convolution = |outputs, epilogue| Convolution { side: 1, outputs, epilogue };
 
         let noisy = kernels::patchify(x.clone(), scales.clone(), patches);
-        let entered = match &self.condition {
+        let patched = match &self.condition {
             Some(condition) => kernels::join(noisy.clone(), condition.clone(), Join { main: 1.0, skip: 1.0 }),
             None => noisy.clone(),
         };
         let weight = packed(&matrices.input, input);
-        let entered =
-            kernels::convolve(entered.clone(), weight, entered, convolution(matrices.input.outputs, Epilogue::Plain));
-        let y = net.forward(entered, waves.of(&numbers));
+        let patched =
+            kernels::convolve(patched.clone(), weight, patched, convolution(matrices.input.outputs, Epilogue::Plain));
+        let y = net.forward(patched, waves.of(&numbers));
         let passed = kernels::convolve(
             noisy.clone(),
             packed(&matrices.skip, skip),

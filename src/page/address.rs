@@ -8,7 +8,7 @@ use crate::protocol::SampleRequest;
 /// Reads the page's address.
 pub fn read() -> Address {
     let search = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
-    Address::parse(|name| UrlSearchParams::new_with_str(&search).ok().and_then(|params| params.get(name)))
+    parse(&search)
 }
 
 /// Puts a butterfly into the address bar, leaving everything else in it.
@@ -25,6 +25,30 @@ pub fn write(butterfly: &SampleRequest) {
     if let Ok(history) = window.history() {
         // Refused only in documents without an address of their own, where there is no bar to keep it in either.
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&url.href()));
+    }
+}
+
+/// What a saved picture says about itself: the parameters that give it again, as in an address. None where no address does.
+pub fn text(butterfly: &SampleRequest, weights: &str) -> Option<String> {
+    let params = UrlSearchParams::new().ok()?;
+    let known = Address::parameters(butterfly).into_iter().filter_map(|(name, value)| Some((name, value?)));
+    known.for_each(|(name, value)| params.set(name, &value));
+    params.has("seed").then(|| {
+        params.set("weights", weights);
+        String::from(params.to_string())
+    })
+}
+
+/// Reads what a saved picture says about itself.
+pub fn parse(text: &str) -> Address {
+    Address::parse(|name| UrlSearchParams::new_with_str(text).ok().and_then(|params| params.get(name)))
+}
+
+/// Opens the page anew with these parameters.
+pub fn open(text: &str) {
+    if let Some(window) = web_sys::window() {
+        // Refused only to pages that may not navigate.
+        let _ = window.location().set_search(text);
     }
 }
 

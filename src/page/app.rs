@@ -10,6 +10,7 @@ use web_sys::{EventTarget, HtmlButtonElement};
 use super::address;
 use super::display::Display;
 use super::engine::Engines;
+use super::files;
 use super::inbox::{Act, Beginning, Inbox, PageEvent};
 use super::studio::{self, Studio};
 use super::view::{self, View};
@@ -17,6 +18,7 @@ use super::words;
 use crate::address::{Address, SERIES};
 use crate::edit::EditTask;
 use crate::origin::Series;
+use crate::png;
 use crate::pool::{DevicePreference, Event, Pool, Update};
 use crate::protocol::SampleRequest;
 
@@ -95,6 +97,7 @@ impl App {
             match self.inputs.recv().await {
                 Ok(PageEvent::Act(act)) => self.act(act),
                 Ok(PageEvent::Event(event)) => self.hear(event),
+                Ok(PageEvent::Brought(text)) => self.hatch_again(text),
                 // Every sender is gone: nothing can happen any more.
                 Err(_) => return,
             }
@@ -125,6 +128,7 @@ impl App {
             Act::Cancel => self.hear(Event::Cancel),
             Act::ChooseModel => address::open_model(&self.display.view.model.value()),
             Act::Save => self.display.save(),
+            Act::SaveFilm => self.display.save_film(),
             Act::ChooseSteps => self.display.view.show_steps(),
             Act::ChooseNoise => self.display.redraw(),
             Act::CopyLink => self.copy(address::current()),
@@ -184,6 +188,23 @@ impl App {
         {
             Ok(request) => self.hear(Event::Request(request)),
             Err(sentence) => self.display.view.announce(&sentence),
+        }
+    }
+
+    /// Hatches again what a saved picture says that it is.
+    fn hatch_again(&mut self, text: Option<String>) {
+        let view = &self.display.view;
+        let Some(text) = text else {
+            return view.announce("That file does not say which butterfly it is: PNGs that were saved here do.");
+        };
+        let address = address::parse(&text);
+        match address.fault {
+            Some(fault) => view.announce(&fault),
+            None if address.weights.is_some_and(|weights| weights != view.model.value()) => address::open(&text),
+            None => {
+                view.set_request(&address.request);
+                self.hear(Event::Request(address.request));
+            }
         }
     }
 
@@ -263,6 +284,7 @@ impl App {
         cancel.set_disabled(!hatching);
         let nothing = hatching || !self.display.is_finished();
         save.set_disabled(nothing);
+        self.display.view.save_film.set_disabled(nothing || self.display.frames() < 2);
         copy.set_disabled(nothing || !self.display.has_address());
         rework.set_disabled(!idle);
         fill.set_disabled(!idle);
@@ -303,6 +325,7 @@ fn listen(view: &View, inbox: &Inbox) {
     on(&view.model, "change", Act::ChooseModel);
     on(&view.cancel, "click", Act::Cancel);
     on(&view.save, "click", Act::Save);
+    on(&view.save_film, "click", Act::SaveFilm);
     on(&view.dice, "click", Act::Roll);
     on(&view.steps, "input", Act::ChooseSteps);
     on(&view.show_noisy, "change", Act::ChooseNoise);
@@ -318,6 +341,7 @@ fn listen(view: &View, inbox: &Inbox) {
     on(&view.rework, "click", Act::HatchDrawing(Beginning::Rework));
     on(&view.fill, "click", Act::HatchDrawing(Beginning::Fill));
     listen_to_drawing(view, inbox);
+    listen_for_saved(view, inbox);
     let inbox = inbox.clone();
     EventListener::new(&view.specimens, "click", move |event| {
         if let Some(number) = view::specimen_of(event) {
@@ -349,13 +373,38 @@ fn listen_to_drawing(view: &View, inbox: &Inbox) {
         let (inbox, canvas) = (inbox.clone(), view.drawing.clone());
         let options = EventListenerOptions::enable_prevent_default();
         EventListener::new_with_options(target, kind, options, move |event| {
-            // Or the browser would leave the page for the file.
+            // Or the browser would leave the page for the file, and the page take it for a saved butterfly.
             event.prevent_default();
+            event.stop_propagation();
             if kind != "dragover"
-                && let Some(file) = studio::file_of(event)
+                && let Some(file) = files::of(event)
             {
                 let (inbox, canvas) = (inbox.clone(), canvas.clone());
                 spawn_local(async move { inbox.send(Act::NoteOpened(studio::open(canvas, file).await.is_ok())) });
+            }
+        })
+        .forget();
+    }
+}
+
+/// Reads the PNGs that the visitor chooses, or drops anywhere, and puts what they say into the inbox.
+fn listen_for_saved(view: &View, inbox: &Inbox) {
+    let Some(window) = web_sys::window() else { return };
+    let targets: [(&EventTarget, &'static str); 3] =
+        [(&view.reopen, "change"), (&window, "drop"), (&window, "dragover")];
+    for (target, kind) in targets {
+        let inbox = inbox.clone();
+        let options = EventListenerOptions::enable_prevent_default();
+        EventListener::new_with_options(target, kind, options, move |event| {
+            event.prevent_default();
+            if kind != "dragover"
+                && let Some(file) = files::of(event)
+            {
+                let inbox = inbox.clone();
+                spawn_local(async move {
+                    let bytes = files::bytes(file).await.unwrap_or_default();
+                    inbox.send(PageEvent::Brought(png::text(&bytes, png::KEYWORD)));
+                });
             }
         })
         .forget();

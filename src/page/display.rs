@@ -7,7 +7,7 @@ use super::view::{self, View};
 use super::words;
 use crate::cabinet::Cabinet;
 use crate::pool::Ready;
-use crate::protocol::{SampleRequest, Shown, Step};
+use crate::protocol::{SampleRequest, Shown, ShownStep};
 
 /// What was sampled, as the visitor sees it.
 pub struct Display {
@@ -26,6 +26,11 @@ struct Finished {
 }
 
 impl Finished {
+    /// What to ask for to see it again.
+    fn again(&self) -> SampleRequest {
+        self.place.map_or_else(|| self.request.clone(), |place| self.request.again(place))
+    }
+
     fn label(&self) -> String {
         let Self { request, place } = self;
         words::label(&place.map_or_else(|| words::named(request), |place| words::place(request, place)), request)
@@ -84,7 +89,7 @@ impl Display {
     }
 
     /// It has taken a step.
-    pub fn add_step(&mut self, request: &SampleRequest, step: Step) {
+    pub fn add_step(&mut self, request: &SampleRequest, step: ShownStep) {
         self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
         self.view.say(&format!("Hatching {}: step {} of {}", words::named(request), step.index, step.of));
         self.film.add(step);
@@ -188,14 +193,32 @@ impl Display {
 
     /// Hands what is shown to the visitor as a PNG file.
     pub fn save(&self) {
-        let Some(Finished { request, place }) = &self.finished else { return };
+        let Some(finished @ Finished { request, place }) = &self.finished else { return };
         let at = self.at();
         let (place, step) = match self.film.is_way() {
             true => (Some(at), None),
             false => (*place, (at + 1 < self.frames()).then_some(at + 1)),
         };
-        if self.view.save_picture(&words::file_name(request, place, step)).is_err() {
+        // An earlier step is not what an address gives.
+        let text = if step.is_none() { self.said(finished) } else { None };
+        if self.view.save_picture(&words::file_name(request, place, step), text.as_deref()).is_err() {
             self.view.say("The browser did not let the picture be saved.");
         }
+    }
+    /// Hands the whole film to the visitor.
+    pub fn save_film(&self) {
+        let Some(finished @ Finished { request, place }) = &self.finished else { return };
+        let noisy = self.view.show_noisy.checked();
+        let frames = (0..self.frames()).filter_map(|index| self.film.frame(index, noisy).map(|(_, pictures)| pictures));
+        let name = format!("film-of-{}", words::file_name(request, *place, None));
+        if self.view.save_film(&name, frames, self.said(finished).as_deref()).is_err() {
+            self.view.say("The browser did not let the film be saved.");
+        }
+    }
+
+    /// What a file of it says about itself.
+    fn said(&self, finished: &Finished) -> Option<String> {
+        let butterfly = if self.film.is_way() { finished.request.clone() } else { finished.again() };
+        address::text(&butterfly, &self.view.model.value())
     }
 }

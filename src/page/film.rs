@@ -3,7 +3,7 @@
 use super::words;
 use crate::cabinet::Specimen;
 use crate::origin::Series;
-use crate::protocol::{SampleRequest, Shown, Step};
+use crate::protocol::{SampleRequest, Shown, ShownStep};
 
 /// About what the pictures of all steps may take, beside the canvases that show them.
 const MOST_KEPT_BYTES: usize = 32 << 20;
@@ -11,7 +11,7 @@ const MOST_KEPT_BYTES: usize = 32 << 20;
 /// A row of frames, the last of which is the result once there is one.
 pub enum Film {
     /// The steps to it.
-    Steps(Vec<Step>),
+    Steps(Vec<ShownStep>),
     /// The pictures on the way to another seed.
     Way(SampleRequest, Vec<Shown>),
 }
@@ -28,7 +28,7 @@ impl Film {
     }
 
     /// Adds a step that was just taken.
-    pub fn add(&mut self, step: Step) {
+    pub fn add(&mut self, step: ShownStep) {
         if let Self::Steps(steps) = self {
             steps.push(step.within(MOST_KEPT_BYTES));
         }
@@ -57,7 +57,7 @@ impl Film {
     }
 
     /// The steps, if that is what it holds.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[ShownStep] {
         match self {
             Self::Steps(steps) => steps,
             Self::Way(..) => &[],
@@ -77,7 +77,7 @@ impl Film {
 }
 
 /// The last step is the result itself, which was not made smaller.
-fn ending_on(mut steps: Vec<Step>, pictures: &[Shown]) -> Vec<Step> {
+fn ending_on(mut steps: Vec<ShownStep>, pictures: &[Shown]) -> Vec<ShownStep> {
     if let Some(last) = steps.last_mut() {
         (last.noisy, last.clean) = (pictures.to_vec(), pictures.to_vec());
     }

@@ -11,6 +11,8 @@ pub enum PageEvent {
     Act(Act),
     /// Something happened to the engines, or to what they run on.
     Event(Event),
+    /// The visitor has brought a saved picture; with what it says about itself, if it does.
+    Brought(Option<String>),
 }
 
 /// What a visitor can do.
@@ -26,6 +28,8 @@ pub enum Act {
     ChooseModel,
     /// Take the picture home.
     Save,
+    /// Take the steps to it home, or the way, as an animation.
+    SaveFilm,
     /// Take its address along.
     CopyLink,
     /// Take along what runs here, for a bug report.

@@ -8,6 +8,7 @@ mod app;
 mod display;
 mod engine;
 mod fetch;
+mod files;
 mod film;
 mod inbox;
 mod lesson;

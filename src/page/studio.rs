@@ -172,14 +172,6 @@ pub fn stroke_of(canvas: &HtmlCanvasElement, event: &Event) -> Option<Stroke> {
     }
 }
 
-/// The first file that an event brings: chosen in a field, or dropped.
-pub fn file_of(event: &Event) -> Option<JsValue> {
-    let field = |of: &JsValue, name: &str| Reflect::get(of, &name.into()).ok().filter(|value| value.is_truthy());
-    let bringer = field(event, "dataTransfer").or_else(|| event.target().map(JsValue::from))?;
-    let file = Reflect::get_u32(&field(&bringer, "files")?, 0).ok()?;
-    file.is_truthy().then_some(file)
-}
-
 /// Lays a picture from a file on the sheet: whole, in its middle, on white.
 ///
 /// # Errors

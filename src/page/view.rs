@@ -11,7 +11,11 @@ use web_sys::{
 use super::words;
 use crate::cabinet::{Cabinet, Specimen};
 use crate::origin::Series;
+use crate::png;
 use crate::protocol::{SampleRequest, Shown};
+
+/// How long a frame of a film is shown, and its last one, in milliseconds.
+const FRAME_MS: [u16; 2] = [160, 1600];
 
 /// All elements that change.
 pub struct View {
@@ -59,6 +63,8 @@ pub struct View {
     pub strength_shown: HtmlElement,
     pub rework: HtmlButtonElement,
     pub fill: HtmlButtonElement,
+    pub reopen: HtmlInputElement,
+    pub save_film: HtmlButtonElement,
 }
 
 impl View {
@@ -109,6 +115,8 @@ impl View {
             strength_shown: get(&document, "strength-shown")?,
             rework: get(&document, "rework")?,
             fill: get(&document, "fill")?,
+            reopen: get(&document, "reopen")?,
+            save_film: get(&document, "save-film")?,
             document,
         })
     }
@@ -290,15 +298,63 @@ impl View {
         mark(&self.specimens, &format!("[data-specimen='{number}']"));
     }
 
-    /// Hands the picture to the visitor as a PNG file.
-    pub fn save_picture(&self, name: &str) -> Result<(), JsValue> {
-        let address = self.picture.to_data_url_with_type("image/png")?;
+    /// Hands the picture to the visitor as a PNG file, which says what it is.
+    pub fn save_picture(&self, name: &str, text: Option<&str>) -> Result<(), JsValue> {
+        let file = png_of(&self.picture).ok_or(JsValue::NULL)?;
+        let labelled = text.and_then(|text| png::with_text(&file, png::KEYWORD, text));
+        self.save(name, labelled.unwrap_or(file))
+    }
+
+    /// Hands pictures that follow each other to the visitor, as one animated PNG of their largest size.
+    pub fn save_film<'a>(
+        &self,
+        name: &str,
+        frames: impl Iterator<Item = &'a [Shown]> + Clone,
+        text: Option<&str>,
+    ) -> Result<(), JsValue> {
+        let canvas = || Ok::<HtmlCanvasElement, JsValue>(self.document.create_element("canvas")?.unchecked_into());
+        let (large, small) = (canvas()?, canvas()?);
+        let sides = frames.clone().map(|pictures| {
+            draw(&small, pictures);
+            small.width()
+        });
+        let side = sides.max().unwrap_or(0);
+        large.set_width(side);
+        large.set_height(side);
+        let context = context(&large).ok_or(JsValue::NULL)?;
+        // Pixels stay pixels.
+        context.set_image_smoothing_enabled(false);
+        let files = frames.map(|pictures| {
+            draw(&small, pictures);
+            let side = f64::from(side);
+            context.draw_image_with_html_canvas_element_and_dw_and_dh(&small, 0.0, 0.0, side, side).ok()?;
+            png_of(&large)
+        });
+        let files: Vec<Vec<u8>> = files.collect::<Option<_>>().ok_or(JsValue::NULL)?;
+        let file = png::animated(&files, FRAME_MS).ok_or(JsValue::NULL)?;
+        let labelled = text.and_then(|text| png::with_text(&file, png::KEYWORD, text));
+        self.save(name, labelled.unwrap_or(file))
+    }
+
+    fn save(&self, name: &str, png: Vec<u8>) -> Result<(), JsValue> {
+        let window = web_sys::window().ok_or(JsValue::NULL)?;
+        let code = window.btoa(&png.into_iter().map(char::from).collect::<String>())?;
+        let address = format!("data:image/png;base64,{code}");
         let link: HtmlAnchorElement = self.document.create_element("a")?.unchecked_into();
         link.set_href(&address);
         link.set_download(name);
         link.click();
         Ok(())
     }
+}
+
+/// What is on a canvas, as a PNG file.
+fn png_of(canvas: &HtmlCanvasElement) -> Option<Vec<u8>> {
+    let address = canvas.to_data_url_with_type("image/png").ok()?;
+    let (_, code) = address.split_once(',')?;
+    // The browser's own functions take and give a byte for each character.
+    let bytes = web_sys::window()?.atob(code).ok()?;
+    Some(bytes.chars().map(|character| character as u8).collect())
 }
 
 /// Marks the element of a list that a selector finds, and no other.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::protocol::{SampleRequest, SampleTask, Shown, Step};
+use crate::protocol::{SampleRequest, SampleTask, Shown, ShownStep};
 
 /// How it ended.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Parts(Vec<Part>);
 
 #[derive(Debug, Clone, Default)]
 struct Part {
-    steps: VecDeque<Step>,
+    steps: VecDeque<ShownStep>,
     end: Option<Outcome>,
 }
 
@@ -41,7 +41,7 @@ impl Parts {
     }
 
     /// Takes a step from an engine; gives every step that is complete now.
-    pub fn step(&mut self, engine: usize, step: Step) -> Vec<Step> {
+    pub fn step(&mut self, engine: usize, step: ShownStep) -> Vec<ShownStep> {
         if let Some(part) = self.0.get_mut(engine) {
             part.steps.push_back(step);
         }

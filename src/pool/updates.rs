@@ -1,7 +1,7 @@
 //! What the pool has to tell, in terms that the page finds words for.
 
 use super::Kind;
-use crate::protocol::{SampleRequest, Shown, Step};
+use crate::protocol::{SampleRequest, Shown, ShownStep};
 
 /// Something that happened to the engines, or to what they sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +13,7 @@ pub enum Update {
     /// A request is being answered.
     Started(SampleRequest),
     /// It has taken a step.
-    Step(SampleRequest, Step),
+    Step(SampleRequest, ShownStep),
     /// It is finished, with its pictures, after so many milliseconds.
     Finished(SampleRequest, Vec<Shown>, f64),
     /// It was stopped, as the visitor wished.

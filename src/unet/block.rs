@@ -53,7 +53,7 @@ impl Block {
         }
     }
 
-    /// The block's kernels, and the block itself for its modulation.
+    /// The block's layers, and the block itself for its modulation.
     pub fn parts(&self) -> Residual<&ConvolutionWeight, &Self> {
         Residual {
             encoder: self.encoder,

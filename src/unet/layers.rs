@@ -6,7 +6,7 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use crate::kernels::training;
 use crate::noise::Noise;
 
-/// A convolution or, with a 1 × 1 kernel, a matrix: no bias, and every output channel's weights of unit norm.
+/// A convolution or, with a side of 1, a matrix: no bias, and every output channel's weights of unit norm.
 ///
 /// While training, the weights are stored at unit *variance* and brought to unit norm on each use (eq. 47 and 66),
 /// which takes the length of a gradient step out of the hands of the weights' magnitude. For sampling,
@@ -18,7 +18,7 @@ pub struct ConvolutionWeight {
 }
 
 impl ConvolutionWeight {
-    /// A kernel of `outputs` × `inputs` × `side` × `side` standard normal numbers.
+    /// Weights of `outputs` × `inputs` × `side` × `side` standard normal numbers.
     pub fn new(inputs: usize, outputs: usize, side: usize, noise: &mut Noise, device: &Device) -> Self {
         let shape = [outputs, inputs, side, side];
         // A stream of its own: the numbers are drawn only if the parameter is used, not when weights are loaded over it.
@@ -36,14 +36,14 @@ impl ConvolutionWeight {
         Self { weight, folded: false }
     }
 
-    /// The kernel as the convolution wants it: each output channel of unit norm, in the input's precision.
+    /// The weights as the convolution wants them: each output channel of unit norm, in the input's precision.
     fn effective(&self, dtype: FloatDType) -> Tensor<4> {
         let weight = self.weight.val();
         let weight = if self.folded { weight } else { training::unit_norm(weight) };
         if FloatDType::from(weight.dtype()) == dtype { weight } else { weight.cast(dtype) }
     }
 
-    /// The kernel with each output channel of unit norm, in f32.
+    /// The weights with each output channel of unit norm, in f32.
     pub fn unit(&self) -> Tensor<4> {
         self.effective(FloatDType::F32)
     }
@@ -53,21 +53,21 @@ impl ConvolutionWeight {
         self.weight.lazy_shape()[1]
     }
 
-    /// Applies the kernel to `[batch, rows, columns, inputs]`, keeping rows and columns; `short` as in
+    /// Applies the layer to `[batch, rows, columns, inputs]`, keeping rows and columns; `short` as in
     /// [`training::Arithmetic`].
     pub fn forward(&self, x: Tensor<4>, short: bool) -> Tensor<4> {
         let weight = self.effective(x.dtype().into());
         training::convolve(x, weight, short)
     }
 
-    /// Applies a 1 × 1 kernel to rows of numbers, `[batch, inputs]` to `[batch, outputs]`.
+    /// Applies a 1 × 1 layer to rows of numbers, `[batch, inputs]` to `[batch, outputs]`.
     pub fn forward_rows(&self, x: Tensor<2>) -> Tensor<2> {
         let weight = self.effective(x.dtype().into());
         let [outputs, inputs, _, _] = weight.dims();
         x.matmul(weight.reshape([outputs, inputs]).transpose())
     }
 
-    /// The same kernel with its weights brought to unit norm for good.
+    /// The same layer with its weights brought to unit norm for good.
     pub fn folded(mut self) -> Self {
         if !self.folded {
             self.weight = self.weight.map(|weight| training::unit_norm(weight).detach());
@@ -82,7 +82,7 @@ impl ConvolutionWeight {
         self
     }
 
-    /// The same kernel with its weights back at unit variance, as training stores them (EDM2's forced weight normalisation).
+    /// The same layer with its weights back at unit variance, as training stores them (EDM2's forced weight normalisation).
     pub fn renormalised(mut self) -> Self {
         self.weight = self.weight.map(|weight| {
             let [_, inputs, rows, columns] = weight.dims();

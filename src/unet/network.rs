@@ -124,11 +124,11 @@ impl UNet {
         let waves = TensorData::new(waves(labels, width), [labels.len(), width]);
         let embedding = Tensor::<2>::from_data(waves, &device).cast(arithmetic.storage);
         let mut embedding = self.embed.forward_rows(embedding);
-        if let (Some(kernel), Some(changes)) = (&self.changes, changes) {
+        if let (Some(layer), Some(changes)) = (&self.changes, changes) {
             // Rows of unit norm would make a single label out of n count for 1/√n of the noise level's waves (EDM2's
             // factor for classes).
-            let size = (kernel.inputs() as f64).sqrt();
-            embedding = embedding + kernel.forward_rows(changes.cast(arithmetic.storage)).mul_scalar(size);
+            let size = (layer.inputs() as f64).sqrt();
+            embedding = embedding + layer.forward_rows(changes.cast(arithmetic.storage)).mul_scalar(size);
         }
         let embedding = training::activate(embedding, 1.0 / ACTIVATION_SIZE);
 
@@ -138,7 +138,7 @@ impl UNet {
         (Training { embedding, arithmetic, dropout }, x)
     }
 
-    /// What the network is made of, for whoever runs it or writes it down: kernels, and blocks for their modulations.
+    /// What the network is made of, for whoever runs it or writes it down: layers, and blocks for their modulations.
     /// The head's output is still to be multiplied by [`UNet::head_gain`].
     pub fn trunk(&self) -> Trunk<&ConvolutionWeight, &Block> {
         fn levels(levels: &[Level]) -> Vec<Vec<Residual<&ConvolutionWeight, &Block>>> {
@@ -153,7 +153,7 @@ impl UNet {
         }
     }
 
-    /// The kernel that the noise level's waves meet first.
+    /// The layer that the noise level's waves meet first.
     pub fn embed(&self) -> &ConvolutionWeight {
         &self.embed
     }

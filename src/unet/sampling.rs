@@ -62,7 +62,7 @@ impl SamplingNet {
     }
 }
 
-/// What is folded into a kernel: what activations lack in size, the weights that meet them make up for.
+/// What is folded into a layer: what activations lack in size, the weights that meet them make up for.
 fn scale(place: Place) -> f64 {
     let [_, branch] = branch_factors();
     match place {
@@ -82,7 +82,7 @@ struct PackedWeight {
 }
 
 impl PackedWeight {
-    /// `rows` is the side of the activations that the kernel will meet.
+    /// `rows` is the side of the activations that the layer will meet.
     fn new(weight: Tensor<4>, gain: Option<Tensor<1>>, rows: usize, scale: f64) -> Self {
         let [outputs, inputs, side, _] = weight.dims();
         let gain = gain.unwrap_or_else(|| Tensor::ones([1], &weight.device()));

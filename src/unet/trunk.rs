@@ -1,6 +1,6 @@
 //! The network, written once: what it is made of and how it runs.
 //!
-//! [`Trunk`] is generic over what stands for a kernel, and [`Trunk::forward`] over what the operations do. Training
+//! [`Trunk`] is generic over what stands for a layer's weights, and [`Trunk::forward`] over what the operations do. Training
 //! runs it on parameters, in operations that have gradients; sampling on packed weights, in few launches; and whoever
 //! writes the network down for another engine, on names.
 
@@ -17,7 +17,7 @@ pub fn branch_factors() -> [f64; 2] {
     blend_factors(BRANCH_SHARE)
 }
 
-/// The kernels of a network: `K` is what stands for one, `M` for the modulation of a block by the noise level.
+/// The layers of a network: `K` is what stands for one, `M` for the modulation of a block by the noise level.
 #[derive(Debug, Clone)]
 pub struct Trunk<K, M> {
     /// From the inputs, and a channel of ones that stands in for all biases, to the first width.
@@ -61,7 +61,7 @@ pub struct Heads<K> {
     pub width: usize,
 }
 
-/// Where a kernel stands, which decides what may be folded into it.
+/// Where a layer stands, which decides what may be folded into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// It follows numbers of unit variance as they are, and its result stays as it is.
@@ -78,7 +78,7 @@ pub enum Place {
 
 /// What a network does to its values. Shapes are `[batch, rows, columns, channels]`.
 pub trait Operations {
-    /// Stands for a kernel. A [`Trunk`] may hold it or a reference to it.
+    /// Stands for a layer's weights. A [`Trunk`] may hold it or a reference to it.
     type Weight;
     /// Stands for a block's modulation.
     type Modulation;
@@ -86,18 +86,18 @@ pub trait Operations {
     type Value: Clone;
 
     /// A convolution that keeps rows and columns.
-    fn convolve(&mut self, x: Self::Value, kernel: &Self::Weight) -> Self::Value;
+    fn convolve(&mut self, x: Self::Value, weight: &Self::Weight) -> Self::Value;
     /// A convolution, each channel times its modulation, and an activation.
     fn convolve_modulated(
         &mut self,
         x: Self::Value,
-        kernel: &Self::Weight,
+        weight: &Self::Weight,
         modulation: &Self::Modulation,
     ) -> Self::Value;
     /// A convolution at the end of a branch, whose result joins the main path by [`branch_factors`]. The sum is kept
     /// within ± [`crate::kernels::LARGEST_ACTIVATION`].
-    fn convolve_onto(&mut self, x: Self::Value, kernel: &Self::Weight, main: Self::Value) -> Self::Value;
-    /// SiLU at unit variance (EDM2, eq. 81), be it here or by the kernel that follows.
+    fn convolve_onto(&mut self, x: Self::Value, weight: &Self::Weight, main: Self::Value) -> Self::Value;
+    /// SiLU at unit variance (EDM2, eq. 81), be it here or by the layer that follows.
     fn activate(&mut self, x: Self::Value) -> Self::Value;
     /// Divides every `width` channels of a position, or all of them, by their root mean square.
     fn normalise(&mut self, x: Self::Value, width: Option<usize>) -> Self::Value;
@@ -158,21 +158,21 @@ impl<K, M> Trunk<K, M> {
         (x, features)
     }
 
-    /// The same network with something else for each kernel and modulation: `kernel` is also told the level, counted
+    /// The same network with something else for each layer and modulation: `layer` is also told the level, counted
     /// from the finest, and the place. They are called in the order of [`Trunk::forward`].
     pub fn map<L, N>(
         &self,
-        mut kernel: impl FnMut(&K, usize, Place) -> L,
+        mut layer: impl FnMut(&K, usize, Place) -> L,
         mut modulation: impl FnMut(&M) -> N,
     ) -> Trunk<L, N> {
         let coarsest = self.down.len().saturating_sub(1);
         let mut blocks = |blocks: &[Residual<K, M>], level| {
-            blocks.iter().map(|block| block.map(level, &mut kernel, &mut modulation)).collect::<Vec<_>>()
+            blocks.iter().map(|block| block.map(level, &mut layer, &mut modulation)).collect::<Vec<_>>()
         };
         let down = (0..).zip(&self.down).map(|(level, of)| blocks(of, level)).collect();
         let middle = blocks(std::slice::from_ref(&self.middle), coarsest).remove(0);
         let up = (0..=coarsest).rev().zip(&self.up).map(|(level, of)| blocks(of, level)).collect();
-        Trunk { stem: kernel(&self.stem, 0, Place::Plain), down, middle, up, head: kernel(&self.head, 0, Place::Head) }
+        Trunk { stem: layer(&self.stem, 0, Place::Plain), down, middle, up, head: layer(&self.head, 0, Place::Head) }
     }
 }
 
@@ -213,18 +213,18 @@ impl<K, M> Residual<K, M> {
     fn map<L, N>(
         &self,
         level: usize,
-        kernel: &mut impl FnMut(&K, usize, Place) -> L,
+        layer: &mut impl FnMut(&K, usize, Place) -> L,
         modulation: &mut impl FnMut(&M) -> N,
     ) -> Residual<L, N> {
         Residual {
             encoder: self.encoder,
-            shortcut: self.shortcut.as_ref().map(|shortcut| kernel(shortcut, level, Place::Plain)),
-            first: kernel(&self.first, level, Place::AfterActivation),
+            shortcut: self.shortcut.as_ref().map(|shortcut| layer(shortcut, level, Place::Plain)),
+            first: layer(&self.first, level, Place::AfterActivation),
             modulation: modulation(&self.modulation),
-            second: kernel(&self.second, level, Place::EndOfBranch),
+            second: layer(&self.second, level, Place::EndOfBranch),
             attention: self.attention.as_ref().map(|heads| Heads {
-                query_key_value: kernel(&heads.query_key_value, level, Place::Plain),
-                projection: kernel(&heads.projection, level, Place::EndOfAttention),
+                query_key_value: layer(&heads.query_key_value, level, Place::Plain),
+                projection: layer(&heads.projection, level, Place::EndOfAttention),
                 width: heads.width,
             }),
         }

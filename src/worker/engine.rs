@@ -104,7 +104,7 @@ pub async fn sample(engine: Rc<RefCell<WorkerState>>, turn: u32, task: SampleTas
 async fn try_sample(
     loaded: &LoadedModel,
     task: SampleTask,
-    report: impl Fn(protocol::Step),
+    report: impl Fn(protocol::ShownStep),
     still_wanted: impl Fn() -> bool,
 ) -> Result<SamplingOutput, String> {
     let SampleTask { origins, steps, sampler, edit } = task;
@@ -125,7 +125,7 @@ async fn try_sample(
         if finished {
             last = Some(noisy.clone());
         }
-        report(protocol::Step { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
+        report(protocol::ShownStep { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
         scope::give_way().await;
         if !still_wanted() {
             return Ok(SamplingOutput::Cancelled);

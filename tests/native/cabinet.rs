@@ -6,7 +6,7 @@ use chrysalis::cabinet::Cabinet;
 use chrysalis::diffusion::Sampler;
 use chrysalis::edit::{Edit, EditTask};
 use chrysalis::origin::Series;
-use chrysalis::protocol::{SampleRequest, Shown, Step};
+use chrysalis::protocol::{SampleRequest, Shown, ShownStep};
 
 fn request(seed: u64, count: usize) -> SampleRequest {
     SampleRequest { seed, count, series: Series::Seeds, steps: 3, sampler: Sampler::Ddpm, edit: None }
@@ -16,10 +16,10 @@ fn shown(side: u32, value: u8) -> Shown {
     Shown { width: side, height: side, rgba: vec![value; 4 * (side * side) as usize] }
 }
 
-fn steps(count: usize, side: u32) -> Vec<Step> {
+fn steps(count: usize, side: u32) -> Vec<ShownStep> {
     let pictures = |first: u8| (0..count as u8).map(|place| shown(side, first + place)).collect();
     (1..=3)
-        .map(|index| Step {
+        .map(|index| ShownStep {
             index,
             of: 3,
             sigma: 1.0 / index as f64,

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use chrysalis::device::required_token;
 use chrysalis::picture::Picture;
+use chrysalis::png;
 
 use crate::support::{fixture, folder_of_discs, text, write_small_toml};
 
@@ -120,6 +121,21 @@ fn sample_works_with_the_shipped_weights_and_every_sampler() {
         );
         assert!(output.status.success(), "{}", stderr(&output));
         assert_eq!(picture(&folder.path().join(name)).width(), 132);
+    }
+    // Its file says what the page is to be asked for; one that the page cannot make says nothing.
+    let each = |more: &[&str]| {
+        let arguments = ["--count", "2", "--seed", "8", "--steps", "2", "--device", "cpu", "--each", "--out", "each"];
+        let output = run(SAMPLE, &[&arguments[..], more].concat(), folder.path());
+        assert!(output.status.success(), "{}", stderr(&output));
+        png::text(&std::fs::read(folder.path().join("each/00000009.png")).unwrap(), png::KEYWORD)
+    };
+    assert_eq!(
+        each(&["--sampler", "heun:20"]).as_deref(),
+        Some("seed=9&steps=2&sampler=heun:20&weights=weights/butterflies-128.safetensors")
+    );
+    let file = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/butterflies-128.safetensors"));
+    for more in [&["--weights", &file][..], &["--schedule", "linear"]] {
+        assert_eq!(each(more), None, "{more:?}");
     }
 }
 

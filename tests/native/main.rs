@@ -18,6 +18,7 @@ mod mishaps;
 mod noise;
 mod origins;
 mod picture;
+mod png;
 mod pool;
 mod quality;
 #[cfg(feature = "remote")]

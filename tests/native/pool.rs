@@ -10,7 +10,9 @@ use chrysalis::pool::{
     Activity, Awaited, DevicePreference, Download, Effect, EngineEvent, Event, Fault, Kind, On, Pool, Reason, Timer,
     Update,
 };
-use chrysalis::protocol::{self, Adapter, BUILD, ProbeResult, SampleRequest, SamplingOutput, Shown, Step, WorkerInput};
+use chrysalis::protocol::{
+    self, Adapter, BUILD, ProbeResult, SampleRequest, SamplingOutput, Shown, ShownStep, WorkerInput,
+};
 use proptest::prelude::*;
 
 /// A browser that does nothing by itself, and checks what it is told to do.
@@ -173,10 +175,12 @@ fn ready(kind: Kind, step_ms: f64) -> protocol::WorkerOutput {
 fn the_pictures_of_all_steps_stay_within_bounds() {
     let shown =
         |side: u32| Shown { width: side, height: side, rgba: (0..4 * side * side).map(|i| (i / 4) as u8).collect() };
-    let step = |side: u32, of| Step { index: 1, of, sigma: 1.0, noisy: vec![shown(side); 2], clean: vec![shown(side)] };
+    let step =
+        |side: u32, of| ShownStep { index: 1, of, sigma: 1.0, noisy: vec![shown(side); 2], clean: vec![shown(side)] };
     let small = step(16, 10);
     assert_eq!(small.clone().within(3 * 16 * 16 * 4 * 10), small, "what fits stays as it is");
-    let bytes = |step: &Step| step.noisy.iter().chain(&step.clean).map(|picture| picture.rgba.len()).sum::<usize>();
+    let bytes =
+        |step: &ShownStep| step.noisy.iter().chain(&step.clean).map(|picture| picture.rgba.len()).sum::<usize>();
     for (side, of, most) in [(1024, 64, 32 << 20), (16, 10, 30_000), (17, 3, 1_000), (1, 1000, 100)] {
         let kept = step(side, of).within(most);
         let Shown { width, height, rgba } = &kept.noisy[0];
@@ -196,7 +200,7 @@ fn pictures(count: usize) -> Vec<Shown> {
 }
 
 fn step(count: usize) -> SamplingOutput {
-    SamplingOutput::Step(Step { index: 1, of: 2, sigma: 1.0, noisy: pictures(count), clean: pictures(count) })
+    SamplingOutput::Step(ShownStep { index: 1, of: 2, sigma: 1.0, noisy: pictures(count), clean: pictures(count) })
 }
 
 fn finished(count: usize) -> SamplingOutput {

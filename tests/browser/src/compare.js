@@ -67,7 +67,7 @@ const benches = {
   },
 
   // One butterfly with one worker, then four with as many workers as there are processors.
-  async flock({ steps, weights }) {
+  async pool({ steps, weights }) {
     const processors = Math.min(navigator.hardwareConcurrency, 4);
     const engines = [];
     for (let i = 0; i < processors; i++) engines.push(await Chrysalis.start("cpu", weights));

@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let weights = format!("{address}/page/{weights}");
     if filter.is_none() {
         tell(&json!({ "visit": first_visit(&address).await? }));
-        tell(&json!({ "flock": run(&address, "flock", json!({ "steps": 6, "weights": weights })).await? }));
+        tell(&json!({ "pool": run(&address, "pool", json!({ "steps": 6, "weights": weights })).await? }));
     }
     let expected = std::fs::read(subject.join("expected.json")).context("the subject has no expected.json")?;
     let expected: Vec<f64> = serde_json::from_slice(&expected)?;

@@ -1,7 +1,10 @@
 //! Hatching as a visitor does it: the right pictures, on either engine, and what happens when something is missing.
 
+use std::io::Cursor;
 use std::time::{Duration, Instant};
 
+use image::AnimationDecoder;
+use image::codecs::png::PngDecoder;
 use thirtyfour::prelude::*;
 
 use crate::visitor::{Browser, Fault, GOLDEN, Picture, TIMEOUT, built, fixture, golden, golden_page, serve};
@@ -360,16 +363,37 @@ async fn hatching_can_be_cancelled_repeated_saved_and_shared() {
 
     browser.click("save").await;
     let file = browser.downloads.path().join("butterfly-18446744073709551615-dpm-5.png");
-    let started = Instant::now();
-    while !file.exists() && started.elapsed() < TIMEOUT {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(Picture::from_png(&std::fs::read(&file).unwrap()), first, "the saved file is the picture");
+    assert_eq!(Picture::from_png(&browser.downloaded(&file).await), first, "the saved file is the picture");
+    browser.click("save-film").await;
+    let film = browser.downloads.path().join("film-of-butterfly-18446744073709551615-dpm-5.png");
+    let film = PngDecoder::new(Cursor::new(browser.downloaded(&film).await)).unwrap();
+    let frames = film.apng().unwrap().into_frames().collect_frames().unwrap();
+    assert_eq!(frames.len(), 5 + 2, "every step");
+    let pixels = |frame: &image::Frame| image::DynamicImage::from(frame.buffer().clone()).into_rgb8();
+    assert_eq!(Picture(pixels(&frames[6])), first, "the last is the picture");
+    assert!(frames.iter().all(|frame| frame.buffer().dimensions() == first.0.dimensions()));
+    assert_ne!(pixels(&frames[0]), pixels(&frames[6]));
 
     browser.open("about:blank").await;
     browser.open(&address).await;
     browser.wait_hatched().await;
     assert_eq!(browser.picture().await, first, "the address gives the same butterfly");
+
+    // So does the saved file, with the model that it names.
+    browser.open("about:blank").await;
+    for at in [format!("{page}?weights=weights/tiny.safetensors"), format!("{page}?device=cpu")] {
+        browser.open(&at).await;
+        browser.wait_for("status", "Ready", |text| text == "Ready.").await;
+        let field = browser.driver.find(By::Id("reopen")).await.unwrap();
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+        let caption = "Number 18446744073709551615, 5 steps of dpm";
+        browser.wait_for("caption", "the saved one", |text| text == caption).await;
+        assert_eq!(browser.picture().await, first, "the saved file gives the same butterfly");
+    }
+    let other = browser.downloads.path().join("other.png");
+    image::RgbImage::new(4, 4).save(&other).unwrap();
+    browser.driver.find(By::Id("reopen")).await.unwrap().send_keys(other.to_str().unwrap()).await.unwrap();
+    browser.wait_for("status", "that it says nothing", |text| text.contains("does not say which butterfly")).await;
 
     browser.driver.execute("document.getElementById('seed').value = 'seven';", Vec::new()).await.unwrap();
     browser.driver.execute("document.getElementById('controls').noValidate = true;", Vec::new()).await.unwrap();

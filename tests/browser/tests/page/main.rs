@@ -7,5 +7,6 @@ mod accessibility;
 mod cabinet;
 mod circumstances;
 mod hatching;
+mod screenshots;
 mod studio;
 mod visitor;

@@ -40,7 +40,7 @@ impl Browser {
     }
 
     /// Drags the pointer over the sheet, from and to shares of it counted from its middle.
-    async fn drag(&self, from: [f64; 2], to: [f64; 2]) {
+    pub async fn drag(&self, from: [f64; 2], to: [f64; 2]) {
         let sheet = self.driver.find(By::Id("drawing")).await.unwrap();
         sheet.scroll_into_view().await.unwrap();
         let place = sheet.rect().await.unwrap();

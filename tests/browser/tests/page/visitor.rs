@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrysalis_browser::{COUNT, MAIN_THREAD, NO_WEBGPU_FLAGS, SOFTWARE_WEBGPU_FLAGS, Session, root};
 use image::RgbImage;
+use thirtyfour::extensions::cdp::ChromeDevTools;
 use thirtyfour::prelude::*;
 
 pub const TIMEOUT: Duration = Duration::from_secs(120);
@@ -241,6 +242,24 @@ impl Browser {
         let (width, height, rgba): (u32, u32, Vec<u8>) = value.convert().unwrap();
         let rgb = rgba.as_chunks::<4>().0.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]).collect();
         Picture(RgbImage::from_raw(width, height, rgb).unwrap())
+    }
+
+    /// Sees the page in so many pixels, also in fewer than a window can be narrow.
+    pub async fn size(&self, width: u32, height: u32) {
+        let tools = ChromeDevTools::new(self.driver.handle.clone());
+        let screen = serde_json::json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        tools.execute_cdp_with_params("Emulation.setDeviceMetricsOverride", screen).await.unwrap();
+    }
+
+    /// The bytes of a file, once it has come down as a whole.
+    pub async fn downloaded(&self, file: &Path) -> Vec<u8> {
+        let started = Instant::now();
+        // Browsers write aside, and rename.
+        while !file.exists() {
+            assert!(started.elapsed() < TIMEOUT, "{} does not come", file.display());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        std::fs::read(file).unwrap()
     }
 
     /// Keeps a screenshot when SCREENSHOTS names a folder for them.

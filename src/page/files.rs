@@ -1,0 +1,24 @@
+//! Files that visitors bring, chosen in a field or dropped. They stay in the browser.
+
+use js_sys::{Function, Promise, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::Event;
+
+/// The first file that an event brings.
+pub fn of(event: &Event) -> Option<JsValue> {
+    let field = |of: &JsValue, name: &str| Reflect::get(of, &name.into()).ok().filter(|value| value.is_truthy());
+    let bringer = field(event, "dataTransfer").or_else(|| event.target().map(JsValue::from))?;
+    let file = Reflect::get_u32(&field(&bringer, "files")?, 0).ok()?;
+    file.is_truthy().then_some(file)
+}
+
+/// Its bytes.
+///
+/// # Errors
+/// When the browser cannot read it.
+pub async fn bytes(file: JsValue) -> Result<Vec<u8>, JsValue> {
+    let read: Function = Reflect::get(&file, &"arrayBuffer".into())?.dyn_into()?;
+    let buffer = JsFuture::from(read.call0(&file)?.dyn_into::<Promise>()?).await?;
+    Ok(Uint8Array::new(&buffer).to_vec())
+}
