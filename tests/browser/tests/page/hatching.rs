@@ -1,13 +1,12 @@
 //! Hatching as a visitor does it: the right pictures, on either engine, and what happens when something is missing.
 
 use std::io::Cursor;
-use std::time::{Duration, Instant};
 
 use image::AnimationDecoder;
 use image::codecs::png::PngDecoder;
 use thirtyfour::prelude::*;
 
-use crate::visitor::{Browser, Fault, GOLDEN, Picture, TIMEOUT, built, fixture, golden, golden_page, serve};
+use crate::visitor::{Browser, Fault, GOLDEN, Picture, built, fixture, golden, golden_page, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]

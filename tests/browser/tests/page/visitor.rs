@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use chrysalis_browser::{COUNT, MAIN_THREAD, NO_WEBGPU_FLAGS, SOFTWARE_WEBGPU_FLAGS, Session, root};
 use image::RgbImage;
-use thirtyfour::extensions::cdp::ChromeDevTools;
 use thirtyfour::prelude::*;
 
 pub const TIMEOUT: Duration = Duration::from_secs(120);
@@ -246,9 +245,8 @@ impl Browser {
 
     /// Sees the page in so many pixels, also in fewer than a window can be narrow.
     pub async fn size(&self, width: u32, height: u32) {
-        let tools = ChromeDevTools::new(self.driver.handle.clone());
         let screen = serde_json::json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        tools.execute_cdp_with_params("Emulation.setDeviceMetricsOverride", screen).await.unwrap();
+        self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", screen).await.unwrap();
     }
 
     /// The bytes of a file, once it has come down as a whole.
