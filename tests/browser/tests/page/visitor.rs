@@ -251,13 +251,16 @@ impl Browser {
 
     /// The bytes of a file, once it has come down as a whole.
     pub async fn downloaded(&self, file: &Path) -> Vec<u8> {
+        // A browser may show a file under its last name before all of it is there; a PNG ends with this chunk.
+        const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
         let started = Instant::now();
-        // Browsers write aside, and rename.
-        while !file.exists() {
-            assert!(started.elapsed() < TIMEOUT, "{} does not come", file.display());
+        loop {
+            match std::fs::read(file) {
+                Ok(bytes) if bytes.ends_with(END) => return bytes,
+                _ => assert!(started.elapsed() < TIMEOUT, "{} does not come, or not whole", file.display()),
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        std::fs::read(file).unwrap()
     }
 
     /// Keeps a screenshot when SCREENSHOTS names a folder for them.
