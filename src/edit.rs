@@ -1,4 +1,5 @@
-//! Pictures that sampling begins with: one to make something of, or one of which a part is made anew.
+//! Pictures that sampling begins with: one to make something of, one of which a part is made anew, or one that the
+//! network is only asked about.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -26,7 +27,16 @@ pub enum EditTask {
     },
     /// What is transparent in it is made anew, and what is opaque stays.
     Inpainting,
+    /// Nothing: it is put under noise, and the first stage is asked once what it sees in it. What is transparent in it
+    /// counts as white.
+    Guess {
+        /// The noise level, above 0 and at most [`LARGEST_GUESSED`], for pictures from −1 to 1.
+        sigma: f64,
+    },
 }
+
+/// The largest noise level that a stage is asked about: far beyond what it was trained at.
+pub const LARGEST_GUESSED: f64 = 1000.0;
 
 /// Why sampling cannot begin with a picture.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -52,13 +62,16 @@ pub enum EditError {
     /// The strength is no share.
     #[error("a strength is a number from 0 to 1, not {0}")]
     Strength(f64),
+    /// The noise level is none.
+    #[error("a noise level to guess at is a number above 0 and at most {LARGEST_GUESSED}, not {0}")]
+    Sigma(f64),
 }
 
 impl Edit {
     /// Of a square picture's RGBA bytes, row by row.
     ///
     /// # Errors
-    /// When the bytes do not fill the square, or the strength is not between 0 and 1.
+    /// When the bytes do not fill the square, or the task's number is outside its range.
     pub fn new(size: usize, rgba: Vec<u8>, task: EditTask) -> Result<Self, EditError> {
         let edit = Self { size, rgba, task };
         edit.check(size)?;
@@ -83,6 +96,7 @@ impl Edit {
             EditTask::ImageToImage { strength } if !(0.0..=1.0).contains(strength) => {
                 Err(EditError::Strength(*strength))
             }
+            EditTask::Guess { sigma } if !(*sigma > 0.0 && *sigma <= LARGEST_GUESSED) => Err(EditError::Sigma(*sigma)),
             _ => Ok(()),
         }
     }
@@ -97,6 +111,7 @@ impl Edit {
         match self.task {
             EditTask::ImageToImage { strength } => ((strength * steps as f64).round() as usize).clamp(1, steps.max(1)),
             EditTask::Inpainting => steps,
+            EditTask::Guess { .. } => 1,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::diffusion::Sampler;
-use crate::edit::Edit;
+use crate::edit::{Edit, EditTask};
 use crate::origin::{Origin, Series};
 
 /// Which build this is. Page and workers are separate programs: a cache that keeps one of them and not the other must
@@ -87,6 +87,14 @@ pub struct SampleRequest {
 }
 
 impl SampleRequest {
+    /// The noise level at which the network is only asked what it sees, if that is all.
+    pub fn guessed_at(&self) -> Option<f64> {
+        match self.edit.as_deref().map(Edit::task) {
+            Some(EditTask::Guess { sigma }) => Some(sigma),
+            _ => None,
+        }
+    }
+
     /// The noise of each picture.
     pub fn origins(&self) -> Vec<Origin> {
         self.series.origins(self.seed, self.count)
@@ -130,6 +138,8 @@ pub enum WorkerOutput {
         model: String,
         /// Side of its pictures, in pixels.
         image_size: usize,
+        /// Side of the first stage's pictures, in pixels.
+        first_size: usize,
     },
     /// How a request goes on.
     Sampling {
@@ -224,6 +234,26 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// The averages of squares of pixels, with a side of `size`; itself where that does not divide its own.
+    pub fn averaged(&self, size: u32) -> Self {
+        if size == 0 || self.width != self.height || !self.width.is_multiple_of(size) {
+            return self.clone();
+        }
+        let factor = (self.width / size) as usize;
+        let (width, across) = (self.width as usize, size as usize);
+        let mut sums = vec![0_u32; 4 * across * across];
+        for (index, &byte) in self.rgba.iter().enumerate() {
+            let (pixel, channel) = (index / 4, index % 4);
+            let at = (pixel / width / factor) * across + pixel % width / factor;
+            if let Some(sum) = sums.get_mut(4 * at + channel) {
+                *sum += u32::from(byte);
+            }
+        }
+        let all = (factor * factor) as u32;
+        let rgba = sums.into_iter().map(|sum| ((sum + all / 2) / all) as u8).collect();
+        Self { width: size, height: size, rgba }
+    }
+
     /// Every `factor`-th pixel of every `factor`-th row, for a picture that is shown small.
     fn reduced(&self, factor: u32) -> Self {
         let (width, height) = (self.width.div_ceil(factor), self.height.div_ceil(factor));

@@ -51,6 +51,9 @@ struct Arguments {
     /// How far to leave that picture: the share of the first stage's steps that are taken
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_STRENGTH, requires = "image")]
     strength: f64,
+    /// Only ask the first stage what it sees in that picture under noise of this level (for pictures from −1 to 1), and show what it is given beside what it sees
+    #[arg(long, value_name = "SIGMA", requires = "image", conflicts_with_all = ["strength", "strip", "each"])]
+    guess_at: Option<f64>,
     /// Make anew what is transparent in this square picture, and keep the rest (inpainting)
     #[arg(long, value_name = "FILE")]
     inpaint: Option<PathBuf>,
@@ -78,6 +81,15 @@ const DEFAULT_STRENGTH: f64 = 0.3;
 const MOST_OF_A_SERIES: u64 = 1000;
 
 impl Arguments {
+    /// What is shown of each walk.
+    fn shown(&self) -> Showing {
+        match self {
+            Self { guess_at: Some(_), .. } => Showing::Guess,
+            Self { strip: true, .. } => Showing::Steps,
+            _ => Showing::Finished,
+        }
+    }
+
     /// The name of a picture's file: its seed, or of a way between seeds the first one and the picture's number on it.
     fn file_name(&self, index: u64) -> String {
         match self.series {
@@ -104,14 +116,18 @@ impl Arguments {
 
     /// The picture to begin with, for a model whose pictures have a side of `size` pixels.
     fn edit(&self, size: usize) -> anyhow::Result<Option<Edit>> {
+        let begun = match self.guess_at {
+            Some(sigma) => EditTask::Guess { sigma },
+            None => EditTask::ImageToImage { strength: self.strength },
+        };
         let (path, task) = match (&self.image, &self.inpaint) {
-            (Some(path), _) => (path, EditTask::ImageToImage { strength: self.strength }),
+            (Some(path), _) => (path, begun),
             (None, Some(path)) => (path, EditTask::Inpainting),
             (None, None) => return Ok(None),
         };
         let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
         let rgba = match task {
-            EditTask::ImageToImage { .. } => data::square(&bytes, size, Squaring::Pad, false)
+            EditTask::ImageToImage { .. } | EditTask::Guess { .. } => data::square(&bytes, size, Squaring::Pad, false)
                 .and_then(|square| Picture::from_rgb(size, size, square.pixels).map_err(|error| error.to_string()))
                 .map(|picture| picture.rgba()),
             EditTask::Inpainting => data::square_with_opacity(&bytes, size),
@@ -163,7 +179,7 @@ pub fn main() -> anyhow::Result<()> {
     for (first, batch) in (0..).step_by(batch_size).zip(origins.chunks(batch_size)) {
         let cascade = Cascade::from_origins(&model, plan, batch.to_vec(), edited.clone(), &chosen.device);
         bar.set_length((origins.len() * cascade.steps()) as u64);
-        let finished = walk(cascade, arguments.strip, batch.len(), &bar)?;
+        let finished = walk(cascade, arguments.shown(), batch.len(), &bar)?;
         if arguments.each {
             // Written as they come: hours of work are not lost to an interruption.
             for (index, picture) in (first..).zip(finished.iter().flatten()) {
@@ -179,14 +195,29 @@ pub fn main() -> anyhow::Result<()> {
     write(&arguments, rows)
 }
 
-/// Samples one batch: for each picture its steps if they are wanted, small ones enlarged to the size of the last, else
-/// the finished picture alone.
-fn walk(cascade: Cascade<'_>, all_steps: bool, count: usize, bar: &ProgressBar) -> anyhow::Result<Vec<Vec<Picture>>> {
+/// What is shown of the way from noise to a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    /// The finished picture alone.
+    Finished,
+    /// What the network sees at each step, and the finished picture.
+    Steps,
+    /// What the network is given, and what it sees in it.
+    Guess,
+}
+
+/// Samples one batch: a row for each picture, in which small ones are enlarged to the size of the last.
+fn walk(cascade: Cascade<'_>, showing: Showing, count: usize, bar: &ProgressBar) -> anyhow::Result<Vec<Vec<Picture>>> {
     let mut rows = vec![Vec::new(); count];
     for CascadeStep { finished, step, .. } in cascade {
         // Reading a step back also keeps the bar honest: until then a GPU has only been told what to do.
-        let shown = if finished { step.x } else { step.denoised };
-        if all_steps || finished {
+        let shown = match showing {
+            Showing::Guess => vec![step.x, step.denoised],
+            _ if finished => vec![step.x],
+            Showing::Steps => vec![step.denoised],
+            Showing::Finished => Vec::new(),
+        };
+        for shown in shown {
             for (row, picture) in rows.iter_mut().zip(pollster::block_on(Picture::from_batch(shown))?) {
                 row.push(picture);
             }
@@ -208,7 +239,7 @@ fn write(arguments: &Arguments, rows: Vec<Vec<Picture>>) -> anyhow::Result<()> {
         return Ok(());
     }
     let columns = match rows.first() {
-        Some(row) if arguments.strip => row.len(),
+        Some(row) if arguments.shown() != Showing::Finished => row.len(),
         _ => square_columns(arguments.count as usize),
     };
     let pictures: Vec<Picture> = rows.into_iter().flatten().collect();

@@ -94,6 +94,8 @@ pub struct Cascade<'a> {
     sampling: Option<Sampling<Informed<Conditioned<'a>>>>,
     /// The enlarged picture of the stage before.
     under: Option<Tensor<4>>,
+    /// The noisy picture that the first stage is asked about, where that is all.
+    given: Option<Tensor<4>>,
     done: usize,
 }
 
@@ -103,7 +105,8 @@ impl<'a> Cascade<'a> {
         Self::from_origins(model, plan, seeds.iter().map(|&seed| seed.into()).collect(), None, device)
     }
 
-    /// Starts at the noise of `origins`, and at a picture if there is one: all of the batch begin with the same.
+    /// Starts at the noise of `origins`, and at a picture if there is one: all of the batch begin with the same. Where the
+    /// first stage is only to [guess](crate::edit::EditTask::Guess), the one step holds what it is given and what it sees.
     pub fn from_origins(
         model: &'a SamplingModel,
         plan: Plan,
@@ -112,18 +115,38 @@ impl<'a> Cascade<'a> {
         device: &Device,
     ) -> Self {
         let device = device.clone();
-        let mut cascade = Self { model, plan, origins, edited, device, stage: 0, sampling: None, under: None, done: 0 };
+        let (sampling, under, given) = (None, None, None);
+        let mut cascade = Self { model, plan, origins, edited, device, stage: 0, sampling, under, given, done: 0 };
         cascade.sampling = cascade.enter(0, None);
+        if cascade.guessed_at().is_some() {
+            cascade.given = cascade.sampling.as_ref().map(Sampling::noisy);
+        }
         cascade
     }
 
     /// How many steps the whole walk has.
     pub fn steps(&self) -> usize {
-        (0..).zip(self.model.stages()).map(|(number, stage)| self.sigmas(number, stage).len().saturating_sub(1)).sum()
+        (0..).zip(self.walked()).map(|(number, stage)| self.sigmas(number, stage).len().saturating_sub(1)).sum()
+    }
+
+    fn guessed_at(&self) -> Option<f64> {
+        self.edited.as_ref().and_then(Edited::guessed_at)
+    }
+
+    /// The stages that are walked.
+    fn walked(&self) -> &'a [SamplingStage] {
+        let stages = self.model.stages();
+        match self.guessed_at() {
+            Some(_) => stages.get(..1).unwrap_or(stages),
+            None => stages,
+        }
     }
 
     /// The noise levels that a stage walks, and a zero.
     fn sigmas(&self, number: usize, stage: &SamplingStage) -> Vec<f64> {
+        if let Some(sigma) = self.guessed_at() {
+            return vec![sigma, 0.0];
+        }
         let mut sigmas = stage.sigmas(&self.plan.levels_of(number, stage.finishes_from()));
         if let (0, Some(edited)) = (number, &self.edited) {
             // Whoever begins with a picture begins at a lower level.
@@ -134,7 +157,7 @@ impl<'a> Cascade<'a> {
     }
 
     fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Informed<Conditioned<'a>>>> {
-        let this: &'a SamplingStage = self.model.stages().get(stage)?;
+        let this = self.walked().get(stage)?;
         let size = this.image_size();
         let mut noise = BatchNoise::of_stage(&self.origins, stage, [3, size, size], &self.device);
         let (sigmas, sampler) = (self.sigmas(stage, this), self.plan.sampler_of(stage));
@@ -168,11 +191,12 @@ impl Iterator for Cascade<'_> {
         let stage = self.stage;
         self.done += 1;
         let ends = step.index == step.of;
-        let (x, denoised) = (self.whole(step.x), self.whole(step.denoised));
-        let finished = ends && stage + 1 == self.model.stages().len();
+        let x = self.given.take().unwrap_or(step.x);
+        let (x, denoised) = (self.whole(x), self.whole(step.denoised));
+        let finished = ends && stage + 1 == self.walked().len();
         if ends {
             self.stage += 1;
-            self.under = self.model.stages().get(self.stage).map(|next| next.enlarge(x.clone()));
+            self.under = self.walked().get(self.stage).map(|next| next.enlarge(x.clone()));
             self.sampling = self.enter(self.stage, self.under.clone());
         }
         let step = Step { index: self.done, of: self.steps(), sigma: step.sigma, x, denoised };

@@ -31,10 +31,18 @@ impl Edited {
         self.edit.steps(steps)
     }
 
+    /// The noise level at which the first stage is asked once, if that is all.
+    pub(super) fn guessed_at(&self) -> Option<f64> {
+        match self.edit.task() {
+            EditTask::Guess { sigma } => Some(sigma),
+            EditTask::ImageToImage { .. } | EditTask::Inpainting => None,
+        }
+    }
+
     /// The picture that a first stage begins with, `[1, 3, size, size]`, if it is not pure noise.
     pub(super) fn start(&self, stage: &SamplingStage) -> Option<Tensor<4>> {
         let size = stage.image_size();
-        let begins = matches!(self.edit.task(), EditTask::ImageToImage { .. });
+        let begins = matches!(self.edit.task(), EditTask::ImageToImage { .. } | EditTask::Guess { .. });
         begins.then(|| self.tensor(self.edit.reduced_before(WHITE, size), size))
     }
 

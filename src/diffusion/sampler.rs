@@ -66,6 +66,11 @@ impl<D: Denoiser> Sampling<D> {
         Self { denoiser, sampler, sigmas, noise, x, first, done: 0, previous: None }
     }
 
+    /// The picture at the noise level that was reached last, at first that of the first level.
+    pub fn noisy(&self) -> Tensor<4> {
+        self.x.clone()
+    }
+
     /// How many steps the whole walk has.
     pub fn steps(&self) -> usize {
         self.sigmas.len().saturating_sub(1)

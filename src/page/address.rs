@@ -13,15 +13,28 @@ pub fn read() -> Address {
 
 /// Puts a butterfly into the address bar, leaving everything else in it.
 pub fn write(butterfly: &SampleRequest) {
+    change(|params| {
+        for (name, value) in Address::parameters(butterfly) {
+            match value {
+                Some(value) => params.set(name, &value),
+                None => params.delete(name),
+            }
+        }
+    });
+}
+
+/// Takes a butterfly that no address names out of the address bar, and the weight file.
+pub fn clear(butterfly: &SampleRequest) {
+    change(|params| {
+        Address::parameters(butterfly).iter().for_each(|(name, _)| params.delete(name));
+        params.delete("weights");
+    });
+}
+
+fn change(change: impl FnOnce(&UrlSearchParams)) {
     let Some(window) = web_sys::window() else { return };
     let Some(url) = window.location().href().ok().and_then(|href| Url::new(&href).ok()) else { return };
-    let params = url.search_params();
-    for (name, value) in Address::parameters(butterfly) {
-        match value {
-            Some(value) => params.set(name, &value),
-            None => params.delete(name),
-        }
-    }
+    change(&url.search_params());
     if let Ok(history) = window.history() {
         // Refused only in documents without an address of their own, where there is no bar to keep it in either.
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&url.href()));
@@ -44,21 +57,9 @@ pub fn parse(text: &str) -> Address {
     Address::parse(|name| UrlSearchParams::new_with_str(text).ok().and_then(|params| params.get(name)))
 }
 
-/// Opens the page anew with these parameters.
-pub fn open(text: &str) {
-    if let Some(window) = web_sys::window() {
-        // Refused only to pages that may not navigate.
-        let _ = window.location().set_search(text);
-    }
-}
-
-/// Opens the page anew with another weight file, and everything else as it is.
-pub fn open_model(weights: &str) {
-    let Some(window) = web_sys::window() else { return };
-    let Some(url) = window.location().href().ok().and_then(|href| Url::new(&href).ok()) else { return };
-    url.search_params().set("weights", weights);
-    // Refused only to pages that may not navigate, which have no choice to offer either.
-    let _ = window.location().set_href(&url.href());
+/// Puts a weight file into the address bar, leaving everything else in it.
+pub fn write_model(weights: &str) {
+    change(|params| params.set("weights", weights));
 }
 
 /// The page's address as it is now.

@@ -1,25 +1,29 @@
 //! What the page shows, and what each click and each word of the engines changes about it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo_events::{EventListener, EventListenerOptions};
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{EventTarget, HtmlButtonElement};
+use web_sys::{EventTarget, HtmlButtonElement, HtmlInputElement};
 
 use super::address;
 use super::display::Display;
 use super::engine::Engines;
+use super::fetch::{LARGEST, Source};
 use super::files;
 use super::inbox::{Act, Beginning, Inbox, PageEvent};
+use super::offline;
 use super::studio::{self, Studio};
-use super::view::{self, View};
+use super::view::{self, OWN_MODEL, View};
 use super::words;
 use crate::address::{Address, SERIES};
 use crate::edit::EditTask;
 use crate::origin::Series;
 use crate::png;
-use crate::pool::{DevicePreference, Event, Pool, Update};
+use crate::pool::{DevicePreference, Event, Kind, On, Pool, Update};
 use crate::protocol::SampleRequest;
 
 /// The page and its engines.
@@ -30,6 +34,10 @@ pub struct App {
     engines: Engines,
     inbox: Inbox,
     inputs: UnboundedReceiver<PageEvent>,
+    /// The visitor's own weight file, if there is one.
+    own: Option<Source>,
+    /// Whether the page is kept for use without a network.
+    offline: bool,
     /// What in the address makes no sense, until the visitor has been told.
     fault: Option<String>,
     /// Who had the keyboard's focus before it went to Cancel.
@@ -69,6 +77,11 @@ impl App {
                 remedy: "Reload it without ?weights= in its address.",
             }
         })?;
+        let weights = Source::Address(weights);
+        let offline = view.offline();
+        if let Some(script) = &offline {
+            offline::start(script);
+        }
         let (sender, inputs) = unbounded();
         let inbox = Inbox(sender);
         listen(&view, &inbox);
@@ -84,6 +97,8 @@ impl App {
             engines: Engines::new(inbox.clone(), weights),
             inbox,
             inputs,
+            own: None,
+            offline: offline.is_some(),
             fault,
             focused: None,
             focus_lost: false,
@@ -98,6 +113,7 @@ impl App {
                 Ok(PageEvent::Act(act)) => self.act(act),
                 Ok(PageEvent::Event(event)) => self.hear(event),
                 Ok(PageEvent::Brought(text)) => self.hatch_again(text),
+                Ok(PageEvent::BroughtWeights(name, bytes)) => self.take_weights(name, bytes),
                 // Every sender is gone: nothing can happen any more.
                 Err(_) => return,
             }
@@ -126,7 +142,7 @@ impl App {
                 self.hatch();
             }
             Act::Cancel => self.hear(Event::Cancel),
-            Act::ChooseModel => address::open_model(&self.display.view.model.value()),
+            Act::ChooseModel => self.choose_model(),
             Act::Save => self.display.save(),
             Act::SaveFilm => self.display.save_film(),
             Act::ChooseSteps => self.display.view.show_steps(),
@@ -141,6 +157,14 @@ impl App {
             Act::Pick(number) => self.display.pick(number),
             Act::Scrub => self.display.scrub(),
             Act::ChooseForwardLevel => self.display.show_forward(),
+            Act::AskNetwork => {
+                // While something else is sampled, that is what the network has to do.
+                if self.pool.is_ready()
+                    && let Some(question) = self.display.question()
+                {
+                    self.hear(Event::Request(question));
+                }
+            }
             Act::Draw(stroke) => self.studio.stroke(&self.display.view, stroke),
             Act::Take => match self.display.shown() {
                 Some(picture) => self.studio.lay(&self.display.view, picture),
@@ -200,12 +224,60 @@ impl App {
         let address = address::parse(&text);
         match address.fault {
             Some(fault) => view.announce(&fault),
-            None if address.weights.is_some_and(|weights| weights != view.model.value()) => address::open(&text),
             None => {
                 view.set_request(&address.request);
+                let weights = address.weights.filter(|weights| *weights != view.model.value());
+                match weights.map(|weights| (address::beside_page(&weights), weights)) {
+                    Some((None, _)) => return view.announce("That butterfly's weights are on another server."),
+                    Some((Some(url), weights)) => {
+                        view.set_model(&weights);
+                        address::write_model(&weights);
+                        self.use_weights(Source::Address(url));
+                    }
+                    None => {}
+                }
                 self.hear(Event::Request(address.request));
             }
         }
+    }
+
+    /// Samples with the model that the list says.
+    fn choose_model(&mut self) {
+        let chosen = self.display.view.model.value();
+        let weights = match chosen.as_str() {
+            OWN_MODEL => self.own.clone(),
+            _ => address::beside_page(&chosen).map(Source::Address),
+        };
+        let Some(weights) = weights else {
+            return self.display.view.announce("Those weights are on another server.");
+        };
+        if chosen != OWN_MODEL {
+            address::write_model(&chosen);
+        }
+        // Who looks at a butterfly wants to see what the other model makes of its seed.
+        let hatches = self.display.is_finished() || !view::prefers_calm();
+        self.use_weights(weights);
+        if hatches {
+            self.hatch();
+        }
+    }
+
+    /// Takes a weight file that the visitor has brought.
+    fn take_weights(&mut self, name: String, bytes: Result<Rc<[u8]>, String>) {
+        match bytes {
+            Ok(bytes) => {
+                self.display.view.set_own_model(&name);
+                self.own = Some(Source::Own { name, bytes });
+                self.choose_model();
+            }
+            Err(sentence) => self.display.view.announce(&sentence),
+        }
+    }
+
+    fn use_weights(&mut self, weights: Source) {
+        self.display.change_model(matches!(weights, Source::Own { .. }));
+        self.engines.set_weights(weights);
+        self.hear(Event::OtherWeights);
     }
 
     fn copy(&self, text: String) {
@@ -236,14 +308,27 @@ impl App {
                 }
             }
             Update::Ready(ready) => {
-                let report = words::report(&ready, self.engines.weights(), processors(), &browser());
+                let weights = match self.engines.weights() {
+                    Source::Address(address) => address.clone(),
+                    Source::Own { name, bytes } => format!("{name}, {} bytes, the visitor's own", bytes.len()),
+                };
+                let report = words::report(&ready, &weights, processors(), &browser());
                 self.display.view.report.set_text_content(Some(&report));
+                if self.offline {
+                    let engine = if matches!(ready.on, On::Gpu { .. }) { Kind::Gpu } else { Kind::Cpu };
+                    offline::keep(engine, &self.display.view.model.value());
+                }
                 let greeting = self.fault.take();
                 self.studio.resize(&self.display.view, ready.image_size);
                 self.display.show_ready(&ready, greeting.as_deref().unwrap_or("Ready."));
             }
+            Update::Started(request) if request.guessed_at().is_some() => {}
             Update::Started(request) => self.display.begin(&request),
-            Update::Step(request, step) => self.display.add_step(&request, step),
+            Update::Step(request, step) => match request.guessed_at() {
+                Some(sigma) => self.display.show_guess(sigma, &step),
+                None => self.display.add_step(&request, step),
+            },
+            Update::Finished(request, ..) if request.guessed_at().is_some() => {}
             Update::Finished(request, pictures, total_ms) => self.display.finish(request, &pictures, total_ms),
             Update::Cancelled => {
                 self.display.view.set_progress(Some(0.0));
@@ -252,7 +337,8 @@ impl App {
             Update::Failed(fault) => {
                 self.display.view.set_progress(Some(0.0));
                 self.display.view.say(if self.pool.is_ready() { "Stopped." } else { "Not ready." });
-                let (message, remedy) = words::fault(&fault);
+                let own = matches!(self.engines.weights(), Source::Own { .. });
+                let (message, remedy) = words::fault(&fault, own);
                 view::tell_failure(&message, &remedy);
             }
         }
@@ -335,13 +421,14 @@ fn listen(view: &View, inbox: &Inbox) {
     on(&view.morph, "click", Act::Morph);
     on(&view.scrub, "input", Act::Scrub);
     on(&view.forward_level, "input", Act::ChooseForwardLevel);
+    on(&view.forward_level, "change", Act::AskNetwork);
     on(&view.take, "click", Act::Take);
     on(&view.empty, "click", Act::Empty);
     on(&view.strength, "input", Act::ChooseStrength);
     on(&view.rework, "click", Act::HatchDrawing(Beginning::Rework));
     on(&view.fill, "click", Act::HatchDrawing(Beginning::Fill));
     listen_to_drawing(view, inbox);
-    listen_for_saved(view, inbox);
+    listen_for_files(view, inbox);
     let inbox = inbox.clone();
     EventListener::new(&view.specimens, "click", move |event| {
         if let Some(number) = view::specimen_of(event) {
@@ -387,11 +474,11 @@ fn listen_to_drawing(view: &View, inbox: &Inbox) {
     }
 }
 
-/// Reads the PNGs that the visitor chooses, or drops anywhere, and puts what they say into the inbox.
-fn listen_for_saved(view: &View, inbox: &Inbox) {
+/// Reads the files that the visitor chooses, or drops anywhere: weights, and PNGs that say what they are.
+fn listen_for_files(view: &View, inbox: &Inbox) {
     let Some(window) = web_sys::window() else { return };
-    let targets: [(&EventTarget, &'static str); 3] =
-        [(&view.reopen, "change"), (&window, "drop"), (&window, "dragover")];
+    let targets: [(&EventTarget, &'static str); 4] =
+        [(&view.reopen, "change"), (&view.own_weights, "change"), (&window, "drop"), (&window, "dragover")];
     for (target, kind) in targets {
         let inbox = inbox.clone();
         let options = EventListenerOptions::enable_prevent_default();
@@ -400,13 +487,28 @@ fn listen_for_saved(view: &View, inbox: &Inbox) {
             if kind != "dragover"
                 && let Some(file) = files::of(event)
             {
+                // The same file can be chosen again, for what is in it by then.
+                if let Some(field) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) {
+                    field.set_value("");
+                }
                 let inbox = inbox.clone();
-                spawn_local(async move {
-                    let bytes = files::bytes(file).await.unwrap_or_default();
-                    inbox.send(PageEvent::Brought(png::text(&bytes, png::KEYWORD)));
-                });
+                spawn_local(async move { inbox.send(brought(file).await) });
             }
         })
         .forget();
     }
+}
+
+/// What a file that the visitor has brought is.
+async fn brought(file: JsValue) -> PageEvent {
+    let (name, size) = (files::name(&file), files::size(&file));
+    if !name.ends_with(".safetensors") {
+        let bytes = files::bytes(file).await.unwrap_or_default();
+        return PageEvent::Brought(png::text(&bytes, png::KEYWORD));
+    }
+    let bytes = match size <= LARGEST as f64 {
+        true => files::bytes(file).await.map(Rc::from).map_err(|_| format!("The browser cannot read {name}.")),
+        false => Err(format!("{name} is larger than {} MB.", LARGEST >> 20)),
+    };
+    PageEvent::BroughtWeights(name, bytes)
 }

@@ -16,6 +16,8 @@ pub struct Display {
     cabinet: Cabinet,
     forward: Forward,
     finished: Option<Finished>,
+    /// Whether the weights are the visitor's own, which no address names.
+    own: bool,
 }
 
 /// What is shown, if it is finished.
@@ -41,7 +43,7 @@ impl Display {
     /// Nothing has been sampled yet.
     pub fn new(view: View) -> Self {
         let (film, cabinet, forward) = (Film::new(), Cabinet::default(), Forward::default());
-        Self { view, film, cabinet, forward, finished: None }
+        Self { view, film, cabinet, forward, finished: None, own: false }
     }
 
     /// Whether a finished picture is shown.
@@ -51,7 +53,7 @@ impl Display {
 
     /// Whether an address can name what is shown.
     pub fn has_address(&self) -> bool {
-        self.finished.as_ref().is_some_and(|finished| finished.request.edit.is_none())
+        !self.own && self.finished.as_ref().is_some_and(|finished| finished.request.edit.is_none())
     }
 
     /// The picture that is shown large, the first if there are several.
@@ -66,7 +68,8 @@ impl Display {
     }
 
     /// Says what computes.
-    pub fn show_ready(&self, Ready { on, step_ms, model, image_size }: &Ready, greeting: &str) {
+    pub fn show_ready(&mut self, Ready { on, step_ms, model, image_size, first_size }: &Ready, greeting: &str) {
+        self.forward.set_sizes([*image_size as u32, *first_size as u32]);
         view::clear_failure();
         self.view.set_progress(Some(0.0));
         self.view.device.set_text_content(Some(&format!(
@@ -76,14 +79,34 @@ impl Display {
         self.view.announce(greeting);
     }
 
+    /// Forgets what another model made, for one that may be the visitor's own.
+    pub fn change_model(&mut self, own: bool) {
+        view::clear_failure();
+        self.own = own;
+        self.empty();
+        self.cabinet = Cabinet::default();
+        self.view.show_specimens(&self.cabinet);
+    }
+
+    fn empty(&mut self) {
+        self.finished = None;
+        self.film = Film::new();
+        self.view.clear_strip();
+    }
+
+    fn write_address(&self, butterfly: &SampleRequest) {
+        match self.own {
+            true => address::clear(butterfly),
+            false => address::write(butterfly),
+        }
+    }
+
     /// A request is being answered.
     pub fn begin(&mut self, request: &SampleRequest) {
         view::clear_failure();
-        address::write(request);
-        self.finished = None;
+        self.write_address(request);
+        self.empty();
         self.view.label_picture("A butterfly on its way");
-        self.film = Film::new();
-        self.view.clear_strip();
         self.view.set_progress(Some(0.0));
         self.view.announce(&format!("Hatching {}…", words::named(request)));
     }
@@ -123,7 +146,7 @@ impl Display {
         let again = specimen.again();
         let finished = Finished { request: specimen.request.clone(), place: Some(specimen.place) };
         self.view.set_request(&again);
-        address::write(&again);
+        self.write_address(&again);
         self.view.announce(&format!("{}.", finished.label()));
         self.view.mark_specimen(number);
         self.finished = Some(finished);
@@ -191,6 +214,17 @@ impl Display {
         self.forward.show(&self.view);
     }
 
+    /// What to ask for to learn what the network sees in it.
+    pub fn question(&self) -> Option<SampleRequest> {
+        self.forward.question(&self.view)
+    }
+
+    /// The network was asked at a noise level what it sees.
+    pub fn show_guess(&self, sigma: f64, step: &ShownStep) {
+        self.view.say("Ready.");
+        self.forward.show_guess(&self.view, sigma, step);
+    }
+
     /// Hands what is shown to the visitor as a PNG file.
     pub fn save(&self) {
         let Some(finished @ Finished { request, place }) = &self.finished else { return };
@@ -205,6 +239,7 @@ impl Display {
             self.view.say("The browser did not let the picture be saved.");
         }
     }
+
     /// Hands the whole film to the visitor.
     pub fn save_film(&self) {
         let Some(finished @ Finished { request, place }) = &self.finished else { return };
@@ -218,6 +253,9 @@ impl Display {
 
     /// What a file of it says about itself.
     fn said(&self, finished: &Finished) -> Option<String> {
+        if self.own {
+            return None;
+        }
         let butterfly = if self.film.is_way() { finished.request.clone() } else { finished.again() };
         address::text(&butterfly, &self.view.model.value())
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use gloo_timers::callback::Timeout;
 
-use super::fetch::Fetch;
+use super::fetch::{Fetch, Source};
 use super::inbox::Inbox;
 use super::thread::Thread;
 use crate::pool::{Awaited, Effect, EngineEvent, Event, Kind, Timer, Update};
@@ -23,8 +23,7 @@ impl Kind {
 /// What the pool's effects run on. Everything ends with it.
 pub struct Engines {
     inbox: Inbox,
-    /// Where the weights are.
-    address: String,
+    weights: Source,
     probe: Option<Thread>,
     threads: HashMap<u32, Thread>,
     download: Option<Fetch>,
@@ -32,14 +31,19 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// Nothing runs yet. The inbox hears what happens; the weights are at an absolute address.
-    pub fn new(inbox: Inbox, address: String) -> Self {
-        Self { inbox, address, probe: None, threads: HashMap::new(), download: None, timers: HashMap::new() }
+    /// Nothing runs yet. The inbox hears what happens.
+    pub fn new(inbox: Inbox, weights: Source) -> Self {
+        Self { inbox, weights, probe: None, threads: HashMap::new(), download: None, timers: HashMap::new() }
     }
 
-    /// Where the weights are.
-    pub fn weights(&self) -> &str {
-        &self.address
+    /// Where the weights come from.
+    pub fn weights(&self) -> &Source {
+        &self.weights
+    }
+
+    /// Gets the weights from elsewhere the next time that they are wanted.
+    pub fn set_weights(&mut self, weights: Source) {
+        self.weights = weights;
     }
 
     /// Carries an effect out; what is for the visitor comes back.
@@ -49,7 +53,7 @@ impl Engines {
             Effect::EndProbe => self.probe = None,
             Effect::Download => {
                 let inbox = self.inbox.clone();
-                self.download = Some(Fetch::start(&self.address, move |update| inbox.send(Event::Download(update))));
+                self.download = Some(Fetch::start(&self.weights, move |update| inbox.send(Event::Download(update))));
             }
             Effect::EndDownload => self.download = None,
             Effect::Start(id, kind) => self.start(id, kind),

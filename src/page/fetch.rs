@@ -1,4 +1,4 @@
-//! Fetching the weights, with progress: once, for all engines.
+//! Getting the weights, from a server with progress or from the visitor: once, for all engines.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,10 +10,24 @@ use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, Respons
 
 use crate::pool::Download;
 
-/// The largest weight file that is taken from a server.
-const LARGEST: usize = 512 << 20;
+/// The largest weight file that is taken.
+pub const LARGEST: usize = 512 << 20;
 /// Progress is told at most every so many bytes.
 const PROGRESS_EVERY: usize = 64 << 10;
+
+/// Where weights come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A server, by the file's absolute address.
+    Address(String),
+    /// The visitor.
+    Own {
+        /// The file's name.
+        name: String,
+        /// All of it.
+        bytes: Rc<[u8]>,
+    },
+}
 
 /// A download, under way or done; it ends with this.
 pub struct Fetch {
@@ -22,8 +36,15 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Starts to fetch a file. `hear` hears how it goes.
-    pub fn start(address: &str, hear: impl Fn(Download) + 'static) -> Self {
+    /// Starts to get a file. `hear` hears how it goes.
+    pub fn start(source: &Source, hear: impl Fn(Download) + 'static) -> Self {
+        let address = match source {
+            Source::Address(address) => address,
+            Source::Own { bytes, .. } => {
+                hear(Download::Complete);
+                return Self { controller: None, bytes: Rc::new(RefCell::new(Some(Rc::clone(bytes)))) };
+            }
+        };
         let bytes = Rc::new(RefCell::new(None));
         let controller = AbortController::new().ok();
         let (address, into, stop) = (address.to_string(), Rc::clone(&bytes), controller.clone());

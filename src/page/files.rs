@@ -13,6 +13,16 @@ pub fn of(event: &Event) -> Option<JsValue> {
     file.is_truthy().then_some(file)
 }
 
+/// Its name.
+pub fn name(file: &JsValue) -> String {
+    Reflect::get(file, &"name".into()).ok().and_then(|name| name.as_string()).unwrap_or_default()
+}
+
+/// How many bytes it has.
+pub fn size(file: &JsValue) -> f64 {
+    Reflect::get(file, &"size".into()).ok().and_then(|size| size.as_f64()).unwrap_or(0.0)
+}
+
 /// Its bytes.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! Everything that happens to the page, one thing after the other.
 
+use std::rc::Rc;
+
 use futures_channel::mpsc::UnboundedSender;
 
 use super::studio::Stroke;
@@ -13,6 +15,8 @@ pub enum PageEvent {
     Event(Event),
     /// The visitor has brought a saved picture; with what it says about itself, if it does.
     Brought(Option<String>),
+    /// The visitor has brought a weight file, by its name; with its bytes, or a sentence on why there are none.
+    BroughtWeights(String, Result<Rc<[u8]>, String>),
 }
 
 /// What a visitor can do.
@@ -46,6 +50,8 @@ pub enum Act {
     Scrub,
     /// Drag the noise level of the lesson's picture.
     ChooseForwardLevel,
+    /// Let go of it: what does the network see?
+    AskNetwork,
     /// Move the slider.
     ChooseSteps,
     /// Show the steps with or without the noise.

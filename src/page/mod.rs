@@ -12,6 +12,7 @@ mod files;
 mod film;
 mod inbox;
 mod lesson;
+mod offline;
 mod studio;
 mod thread;
 mod view;

@@ -17,6 +17,9 @@ use crate::protocol::{SampleRequest, Shown};
 /// How long a frame of a film is shown, and its last one, in milliseconds.
 const FRAME_MS: [u16; 2] = [160, 1600];
 
+/// What the list of models has as the value of the visitor's own: no address of a file.
+pub const OWN_MODEL: &str = "own:";
+
 /// All elements that change.
 pub struct View {
     document: Document,
@@ -50,6 +53,8 @@ pub struct View {
     pub forward_picture: HtmlCanvasElement,
     pub forward_level: HtmlInputElement,
     pub forward_shown: HtmlElement,
+    pub forward_guess: HtmlElement,
+    pub forward_guessed: HtmlCanvasElement,
     pub drawing: HtmlCanvasElement,
     pub brush_shown: HtmlElement,
     pub paint: HtmlInputElement,
@@ -64,6 +69,7 @@ pub struct View {
     pub rework: HtmlButtonElement,
     pub fill: HtmlButtonElement,
     pub reopen: HtmlInputElement,
+    pub own_weights: HtmlInputElement,
     pub save_film: HtmlButtonElement,
 }
 
@@ -102,6 +108,8 @@ impl View {
             forward_picture: get(&document, "forward-picture")?,
             forward_level: get(&document, "forward-level")?,
             forward_shown: get(&document, "forward-shown")?,
+            forward_guess: get(&document, "forward-guess")?,
+            forward_guessed: get(&document, "forward-guessed")?,
             drawing: get(&document, "drawing")?,
             brush_shown: get(&document, "brush-shown")?,
             paint: get(&document, "paint")?,
@@ -116,6 +124,7 @@ impl View {
             rework: get(&document, "rework")?,
             fill: get(&document, "fill")?,
             reopen: get(&document, "reopen")?,
+            own_weights: get(&document, "own-weights")?,
             save_film: get(&document, "save-film")?,
             document,
         })
@@ -123,7 +132,16 @@ impl View {
 
     /// The weight file that the page names, relative to it.
     pub fn weights(&self) -> Option<String> {
-        self.document.query_selector("meta[name=chrysalis-weights]").ok()??.get_attribute("content")
+        self.meta("chrysalis-weights")
+    }
+
+    /// The script of the service worker, if the page was built with one, relative to it.
+    pub fn offline(&self) -> Option<String> {
+        self.meta("chrysalis-offline")
+    }
+
+    fn meta(&self, name: &str) -> Option<String> {
+        self.document.query_selector(&format!("meta[name={name}]")).ok()??.get_attribute("content")
     }
 
     /// What the controls say; the error is a sentence for people.
@@ -158,6 +176,14 @@ impl View {
         self.choose(&self.model, weights);
     }
 
+    /// Says that a weight file of the visitor's own is used, and lets it be chosen again.
+    pub fn set_own_model(&self, name: &str) {
+        self.choose(&self.model, OWN_MODEL);
+        if let Ok(Some(option)) = self.model.query_selector(&format!("option[value='{OWN_MODEL}']")) {
+            option.set_text_content(Some(&format!("Your own: {name}")));
+        }
+    }
+
     /// Chooses a value, be it in the list or not.
     fn choose(&self, list: &HtmlSelectElement, value: &str) {
         list.set_value(value);
@@ -165,7 +191,7 @@ impl View {
             && let Ok(option) = self.document.create_element("option")
         {
             option.set_text_content(Some(value));
-            if list.append_child(&option).is_ok() {
+            if option.set_attribute("value", value).is_ok() && list.append_child(&option).is_ok() {
                 list.set_value(value);
             }
         }

@@ -7,7 +7,7 @@ use crate::protocol::{BUILD, SampleRequest};
 
 /// What runs here, a line each, for bug reports: what `browser` says it is, and where the weights came from.
 pub fn report(ready: &Ready, weights: &str, processors: usize, browser: &str) -> String {
-    let Ready { on, step_ms, model, image_size } = ready;
+    let Ready { on, step_ms, model, image_size, .. } = ready;
     let backend = match on {
         On::Gpu { .. } => "WebGPU, CubeCL kernels",
         On::Cpu(_) => "WebAssembly with SIMD, one thread a butterfly",
@@ -65,6 +65,7 @@ pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usi
         None => "",
         Some(EditTask::ImageToImage { .. }) => "-from-a-picture",
         Some(EditTask::Inpainting) => "-filled-in",
+        Some(EditTask::Guess { .. }) => "-guessed",
     };
     format!("{what}{beginning}-{}-{steps}{step}.png", sampler.to_string().replace(':', "-"))
 }
@@ -76,6 +77,7 @@ pub fn label(name: &str, request: &SampleRequest) -> String {
         None => String::new(),
         Some(EditTask::ImageToImage { strength }) => format!(", from a picture at {:.0} %", 100.0 * strength),
         Some(EditTask::Inpainting) => ", filled in".into(),
+        Some(EditTask::Guess { sigma }) => format!(", guessed at {}", level(sigma)),
     };
     format!("{}{beginning}, {steps} steps of {sampler}", capitalised(name))
 }
@@ -161,9 +163,13 @@ fn why(reason: &Reason) -> String {
 
 const OTHER_BROWSER: &str = "Try a current Chrome, Edge, Firefox or Safari.";
 
-/// What went wrong, and what to do about it: a sentence each.
-pub fn fault(fault: &Fault) -> (String, String) {
+/// What went wrong, and what to do about it: a sentence each. With weights of their own, visitors can do more.
+pub fn fault(fault: &Fault, own_weights: bool) -> (String, String) {
     match fault {
+        Fault::Weights(reason) if own_weights => (
+            format!("Your weight file cannot be used: {reason}."),
+            "Open one that 'export' of this project wrote, or choose another model.".into(),
+        ),
         Fault::NotStarted(reason) => (format!("The engine could not be started: {reason}."), OTHER_BROWSER.into()),
         Fault::EngineFiles => (
             "The engine's files did not arrive.".into(),

@@ -32,6 +32,8 @@ pub enum Event {
     Request(SampleRequest),
     /// The visitor does not any more.
     Cancel,
+    /// Other weights are to be used from now on, from where [`Effect::Download`] gets them.
+    OtherWeights,
     /// The adapter probe says what it found.
     Probed(ProbeResult),
     /// The weights are on their way, or not.

@@ -186,6 +186,7 @@ impl Pool {
             }
             Event::Request(request) => self.request(request),
             Event::Cancel => self.cancel(),
+            Event::OtherWeights => self.change_weights(),
             Event::Probed(result) => {
                 if let State::Probing { next } = &mut self.state {
                     let next = next.take();
@@ -213,6 +214,23 @@ impl Pool {
             State::Ready(_) => self.sample(request),
             State::Gathering { .. } | State::Sampling { .. } => {}
         }
+    }
+
+    /// Gives up the weights and every engine that has them, and begins anew.
+    fn change_weights(&mut self) {
+        // Nobody has asked for the old ones yet.
+        if matches!(self.state, State::New) {
+            return;
+        }
+        self.clear_timer(Awaited::Download);
+        self.weights = Weights::Unasked;
+        self.effects.push(Effect::EndDownload);
+        let withdrawn = self.is_sampling();
+        self.end_all();
+        if withdrawn {
+            self.report(Update::Cancelled);
+        }
+        self.begin(None);
     }
 
     fn handle_engine(&mut self, id: u32, event: EngineEvent) {

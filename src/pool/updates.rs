@@ -80,6 +80,8 @@ pub struct Ready {
     pub model: String,
     /// Side of its pictures, in pixels.
     pub image_size: usize,
+    /// Side of the first stage's pictures, in pixels.
+    pub first_size: usize,
 }
 
 /// What computes.

@@ -9,7 +9,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::device::{Failure, Kind, LoadedModel, Opened};
 use super::scope;
-use crate::diffusion::{Cascade, CascadeStep, Edited, NoiseLevels, Plan, Sampler, SamplingModel};
+use crate::diffusion::{Cascade, CascadeStep, Edited, NoiseLevels, Plan, Sampler, SamplingModel, SamplingStage};
 use crate::picture::Picture;
 use crate::protocol::{self, Fault, SampleTask, SamplingOutput, Shown, WorkerOutput};
 
@@ -60,6 +60,7 @@ pub async fn load(engine: Rc<RefCell<WorkerState>>, weights: Vec<u8>, kind: Kind
                 step_ms: loaded.step_ms,
                 model: description.name.clone(),
                 image_size: description.image_size(),
+                first_size: loaded.model.stages().first().map_or(0, SamplingStage::image_size),
             });
             engine.borrow_mut().loaded = Some(Rc::new(loaded));
         }

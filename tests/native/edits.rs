@@ -122,6 +122,32 @@ fn image_to_image_begins_with_the_picture_under_noise_of_the_level_that_is_left(
 }
 
 #[test]
+fn a_guess_is_one_evaluation_of_the_first_stage_at_any_level() {
+    let device = Device::flex();
+    let model = small_model(&device).for_sampling(&device);
+    let size = model.image_size();
+    let picture = disc(5, size);
+    let first = &model.stages()[0];
+    let side = first.image_size();
+    let small = reduce(batch_from_rgb(&[(picture.rgb(), false)], size, &device), size / side);
+    for sigma in [0.01, 0.7, 20.0] {
+        let edit = Edit::new(size, picture.rgba(), EditTask::Guess { sigma }).unwrap();
+        let edited = Edited::new(&edit, &model, &device).unwrap();
+        let cascade = Cascade::from_origins(&model, PLAN, vec![7.into()], Some(edited), &device);
+        assert_eq!(cascade.steps(), 1);
+        let all: Vec<_> = cascade.collect();
+        assert_eq!((all.len(), all[0].stage, all[0].finished, all[0].step.of), (1, 0, true, 1));
+        let noise = BatchNoise::of_stage(&[7.into()], 0, [3, side, side], &device).draw();
+        let given = small.clone() + noise * sigma;
+        let guess = first.denoiser(None).denoise(given.clone(), sigma);
+        for (found, wanted) in [(&all[0].step.x, given), (&all[0].step.denoised, guess)] {
+            let most = (wanted - found.clone()).abs().max().into_scalar::<f32>();
+            assert!(most < 1e-4 * (1.0 + sigma as f32), "σ {sigma}: {most}");
+        }
+    }
+}
+
+#[test]
 fn the_less_the_strength_the_more_stays_of_a_butterfly() {
     let device = Device::flex();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/butterflies-128.safetensors");
@@ -150,6 +176,10 @@ fn what_no_model_can_begin_with_is_named() {
     assert_eq!(Edit::new(4, vec![0; 64], image).unwrap().check(8), size(4));
     assert_eq!(Edit::new(8, vec![0; 255], image), Err(EditError::Bytes { size: 8, wanted: 256, found: 255 }));
     assert!(matches!(Edit::new(usize::MAX, Vec::new(), image), Err(EditError::Bytes { .. })));
+    for sigma in [0.0, -1.0, 1001.0, f64::NAN, f64::INFINITY] {
+        let error = Edit::new(1, vec![0; 4], EditTask::Guess { sigma }).unwrap_err();
+        assert!(error.to_string().contains("above 0"), "{error}");
+    }
     for strength in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
         let error = Edit::new(1, vec![0; 4], EditTask::ImageToImage { strength }).unwrap_err();
         assert!(error.to_string().contains("from 0 to 1"), "{error}");

@@ -168,7 +168,7 @@ fn started() -> protocol::WorkerOutput {
 
 fn ready(kind: Kind, step_ms: f64) -> protocol::WorkerOutput {
     let gpu = (kind == Kind::Gpu).then(|| "G".into());
-    protocol::WorkerOutput::Ready { gpu, step_ms, model: "discs".into(), image_size: 16 }
+    protocol::WorkerOutput::Ready { gpu, step_ms, model: "discs".into(), image_size: 16, first_size: 8 }
 }
 
 #[test]
@@ -189,6 +189,18 @@ fn the_pictures_of_all_steps_stay_within_bounds() {
     }
     let halved = step(4, 1).within(3 * 4 * 4 * 4 / 4);
     assert_eq!(halved.clean[0].rgba.iter().step_by(4).copied().collect::<Vec<_>>(), [0, 2, 8, 10]);
+}
+
+#[test]
+fn pictures_are_averaged_over_squares() {
+    let rgba: Vec<u8> = (0..16u8).flat_map(|i| [i, 10 * i, 255 - i, 255]).collect();
+    let picture = Shown { width: 4, height: 4, rgba };
+    // The mean of 0, 1, 4 and 5 is 2.5, of 252.5 and its like halves go up.
+    assert_eq!(picture.averaged(2).rgba[..8], [3, 25, 253, 255, 5, 45, 251, 255]);
+    assert_eq!(picture.averaged(1).rgba, [8, 75, 248, 255]);
+    for size in [0, 3, 8, 4] {
+        assert_eq!(picture.averaged(size), picture, "{size} does not divide 4, or is it");
+    }
 }
 
 fn sampling(turn: u32, output: SamplingOutput) -> protocol::WorkerOutput {
@@ -339,6 +351,42 @@ fn an_engine_that_crashes_while_it_is_compared_is_reported_as_crashed() {
 }
 
 #[test]
+fn other_weights_take_the_place_of_the_ones_before_whatever_is_going_on() {
+    // Before anything was asked for there is nothing to give up.
+    let mut world = World::new(DevicePreference::Best, 4);
+    world.happen(Event::OtherWeights);
+    assert_eq!((world.state(), world.open.len()), ("new", 0));
+
+    // In the middle of the download of the others, of which nothing more is heard.
+    world.happen(Event::Begin);
+    world.happen(Event::Probed(gpu(false, true)));
+    world.open.clear();
+    world.happen(Event::OtherWeights);
+    assert!(world.open.contains(&Effect::EndDownload));
+    world.answer(5.0);
+    assert_eq!((world.state(), world.downloads), ("ready", 2));
+
+    // In the middle of a butterfly of four parts: no engine that has the old ones is left.
+    let mut world = ready_world(DevicePreference::Cpu, 30.0);
+    world.happen(Event::Request(request(4)));
+    let helpers: Vec<u32> = world.live.keys().copied().skip(1).collect();
+    for id in helpers {
+        world.said(id, started());
+        world.said(id, ready(Kind::Cpu, 30.0));
+    }
+    assert_eq!(world.state(), "sampling");
+    let before: Vec<u32> = world.live.keys().copied().collect();
+    world.open.clear();
+    world.happen(Event::OtherWeights);
+    assert!(world.told.contains(&Update::Cancelled));
+    assert!(world.live.keys().all(|id| !before.contains(id)), "{:?} and {before:?}", world.live);
+    world.happen(Event::Request(request(1)));
+    world.answer(30.0);
+    assert!(matches!(world.told.last(), Some(Update::Finished(of, ..)) if *of == request(1)));
+    assert_eq!(world.downloads, 2);
+}
+
+#[test]
 fn builds_do_not_mix() {
     let mut world = World::new(DevicePreference::Cpu, 4);
     world.happen(Event::Begin);
@@ -407,7 +455,7 @@ fn event(world: &World, kind: u8, engine: u8, value: u8) -> Event {
     let turn = if value.is_multiple_of(4) { world.turn.wrapping_sub(1) } else { world.turn };
     let count = usize::from(value) % 9 + 1;
     let text = || "for some reason".to_string();
-    match kind % 24 {
+    match kind % 25 {
         0 => Event::Begin,
         1 | 2 => Event::Request(request(count)),
         3 => Event::Cancel,
@@ -433,6 +481,7 @@ fn event(world: &World, kind: u8, engine: u8, value: u8) -> Event {
         21 => said(sampling(turn, finished(count))),
         22 if value.is_multiple_of(2) => said(sampling(turn, SamplingOutput::Cancelled)),
         22 => said(sampling(turn, SamplingOutput::Failed { reason: text() })),
+        23 => Event::OtherWeights,
         _ => {
             let waiting = if value.is_multiple_of(2) { Awaited::Engines } else { Awaited::Download };
             match world.timers.get(&slot(waiting)) {

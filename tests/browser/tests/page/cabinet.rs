@@ -10,7 +10,7 @@ const SIDE: u32 = 16;
 
 impl Browser {
     /// Moves a slider as a visitor does.
-    async fn slide(&self, id: &str, value: &str) {
+    pub async fn slide(&self, id: &str, value: &str) {
         let script = format!(
             "const slider = document.getElementById('{id}'); slider.value = '{value}';
              slider.dispatchEvent(new Event('input', {{ bubbles: true }}));"
@@ -43,12 +43,31 @@ impl Browser {
         Picture(image::imageops::crop_imm(&whole.0, column * SIDE, row * SIDE, SIDE, SIDE).to_image())
     }
 
-    /// How far the lesson's picture is from the specimen, on average, from 0 to 255.
-    async fn forward_noise(&self) -> f64 {
-        let script = "const data = id => { const c = document.getElementById(id); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data; };
-            const [a, b] = [data('picture'), data('forward-picture')];
-            return a.length !== b.length ? -1 : a.reduce((sum, byte, i) => sum + Math.abs(byte - b[i]), 0) / a.length;";
-        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+    /// How far a canvas of the lesson is from the specimen at its size, on average, from 0 to 255.
+    async fn distance(&self, id: &str) -> f64 {
+        let script = format!(
+            "const whole = document.getElementById('picture'), canvas = document.getElementById('{id}');
+             const data = of => of.getContext('2d').getImageData(0, 0, of.width, of.height).data;
+             const [large, found] = [data(whole), data(canvas)], side = canvas.width, by = whole.width / side;
+             if (by !== 2) return -1;
+             let sum = 0;
+             for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) for (let c = 0; c < 3; c++) {{
+                 let mean = 0;
+                 for (let v = 0; v < by; v++) for (let u = 0; u < by; u++)
+                     mean += large[4 * ((y * by + v) * whole.width + x * by + u) + c] / (by * by);
+                 sum += Math.abs(mean - found[4 * (y * side + x) + c]);
+             }}
+             return sum / (3 * side * side);"
+        );
+        self.driver.execute(&script, Vec::new()).await.unwrap().convert().unwrap()
+    }
+
+    /// Lets go of the lesson's slider, and waits for what the network says.
+    pub async fn ask_network(&self) {
+        let script = "document.getElementById('forward-level').dispatchEvent(new Event('change', { bubbles: true }));";
+        self.driver.execute(script, Vec::new()).await.unwrap();
+        let guess = self.driver.find(By::Id("forward-guess")).await.unwrap();
+        guess.wait_until().displayed().await.unwrap();
     }
 }
 
@@ -140,12 +159,22 @@ async fn steps_can_be_looked_at_again_and_noise_be_added_by_hand() {
 
     browser.slide("forward-level", "0").await;
     browser.wait_for("forward-shown", "the least noise", |text| text == "σ 0.010").await;
-    let least = browser.forward_noise().await;
+    let least = browser.distance("forward-picture").await;
     assert!((0.1..3.0).contains(&least), "{least}");
+    browser.ask_network().await;
+    let [given, guessed] = [browser.distance("forward-picture").await, browser.distance("forward-guessed").await];
+    assert!((0.1..3.0).contains(&given) && (0.0..8.0).contains(&guessed), "{given}, {guessed}");
     browser.slide("forward-level", "1").await;
     browser.wait_for("forward-shown", "the most noise", |text| text == "σ 20").await;
-    let most = browser.forward_noise().await;
+    let guess = browser.driver.find(By::Id("forward-guess")).await.unwrap();
+    assert!(!guess.is_displayed().await.unwrap(), "the guess was at another level");
+    let most = browser.distance("forward-picture").await;
     assert!(most > 60.0, "{most}");
+    browser.ask_network().await;
+    let far = browser.distance("forward-guessed").await;
+    assert!(far > guessed && far < most, "{guessed}, {far}, {most}: of pure noise it sees an average");
+    assert_eq!(browser.labels().await.len(), 1, "nothing has hatched meanwhile");
+    browser.wait_for("caption", "the same butterfly", |text| text == "Number 7, 8 steps of heun").await;
     browser.end().await;
 }
 
@@ -167,6 +196,7 @@ async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     for part in ["weights=weights%2Fheliconius-128.safetensors", "seed=7", "steps=4"] {
         assert!(address.contains(part), "{part} is not in {address}");
     }
+    assert_eq!(browser.labels().await.len(), 1, "what the other model made is gone");
     let model = "return document.getElementById('model').value;";
     let model: String = browser.driver.execute(model, Vec::new()).await.unwrap().convert().unwrap();
     assert_eq!(model, "weights/heliconius-128.safetensors");

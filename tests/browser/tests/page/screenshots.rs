@@ -58,6 +58,8 @@ async fn every_view_is_kept() {
         browser.set("count", "1").await;
         browser.click("hatch").await;
         browser.wait_for("caption", "one", |text| text.starts_with("Number 7,")).await;
+        browser.slide("forward-level", "0.6").await;
+        browser.ask_network().await;
         browser.open_studio().await;
         browser.click("take").await;
         browser.click("erase").await;
