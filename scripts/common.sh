@@ -36,6 +36,25 @@ unexplained() {
 }
 trap 'unexplained "$?" "${BASH_SOURCE[0]:-$0}" "$LINENO" "$BASH_COMMAND"' ERR
 
+# digest: the SHA-256 of what comes in, in hexadecimal.
+digest() {
+  local found
+  if have sha256sum; then found=$(sha256sum)
+  elif have shasum; then found=$(shasum -a 256)
+  else fail "there is neither sha256sum nor shasum: install coreutils, then start again."
+  fi
+  printf '%s' "${found%% *}"
+}
+
+# integrity: the SHA-256 of what comes in, as browsers want it: sha256- and the digest in base64.
+integrity() {
+  local hex bytes='' at
+  hex=$(digest)
+  for ((at = 0; at < ${#hex}; at += 2)); do bytes+="\\x${hex:at:2}"; done
+  # shellcheck disable=SC2059 # the escapes are the message
+  printf 'sha256-%s' "$(printf "$bytes" | base64)"
+}
+
 # version_of PROGRAM: the first number that `PROGRAM --version` prints, such as 0.21.14; nothing where there is no such program.
 version_of() {
   local said

@@ -11,14 +11,6 @@ html=${html//$'\r'/}
 [[ $html == *"$mark"* ]] \
   || fail "index.html has no place for its Content-Security-Policy: put '$mark' first into its head, and build without --minify."
 
-# digest: the SHA-256 of what comes in, in hexadecimal.
-digest() {
-  if have sha256sum; then sha256sum
-  elif have shasum; then shasum -a 256
-  else fail "there is neither sha256sum nor shasum: install coreutils, then start again."
-  fi
-}
-
 hashes=
 has_source='[[:space:]]src[[:space:]]*='
 rest=$html
@@ -28,14 +20,8 @@ while [[ $rest == *"<script"* ]]; do
   body=${rest#*>}
   body=${body%%</script>*}
   if ! [[ $tag =~ $has_source ]]; then
-    hex=$(printf '%s' "$body" | digest)
-    hex=${hex%% *}
-    # The digest as bytes.
-    bytes=
-    for ((at = 0; at < ${#hex}; at += 2)); do bytes+="\\x${hex:at:2}"; done
-    # shellcheck disable=SC2059 # the escapes are the message
-    hash=$(printf "$bytes" | base64)
-    hashes+=" 'sha256-$hash'"
+    hash=$(printf '%s' "$body" | integrity)
+    hashes+=" '$hash'"
   fi
 done
 

@@ -7,6 +7,7 @@ mod accessibility;
 mod cabinet;
 mod circumstances;
 mod hatching;
+mod offline;
 mod screenshots;
 mod studio;
 mod visitor;
