@@ -477,8 +477,8 @@ fn listen_to_drawing(view: &View, inbox: &Inbox) {
 /// Reads the files that the visitor chooses, or drops anywhere: weights, and PNGs that say what they are.
 fn listen_for_files(view: &View, inbox: &Inbox) {
     let Some(window) = web_sys::window() else { return };
-    let targets: [(&EventTarget, &'static str); 4] =
-        [(&view.reopen, "change"), (&view.own_weights, "change"), (&window, "drop"), (&window, "dragover")];
+    let targets: [(&EventTarget, &'static str); 3] =
+        [(&view.bring, "change"), (&window, "drop"), (&window, "dragover")];
     for (target, kind) in targets {
         let inbox = inbox.clone();
         let options = EventListenerOptions::enable_prevent_default();

@@ -68,8 +68,7 @@ pub struct View {
     pub strength_shown: HtmlElement,
     pub rework: HtmlButtonElement,
     pub fill: HtmlButtonElement,
-    pub reopen: HtmlInputElement,
-    pub own_weights: HtmlInputElement,
+    pub bring: HtmlInputElement,
     pub save_film: HtmlButtonElement,
 }
 
@@ -123,8 +122,7 @@ impl View {
             strength_shown: get(&document, "strength-shown")?,
             rework: get(&document, "rework")?,
             fill: get(&document, "fill")?,
-            reopen: get(&document, "reopen")?,
-            own_weights: get(&document, "own-weights")?,
+            bring: get(&document, "bring")?,
             save_film: get(&document, "save-film")?,
             document,
         })

@@ -383,7 +383,7 @@ async fn hatching_can_be_cancelled_repeated_saved_and_shared() {
     for at in [format!("{page}?weights=weights/tiny.safetensors"), format!("{page}?device=cpu")] {
         browser.open(&at).await;
         browser.wait_for("status", "Ready", |text| text == "Ready.").await;
-        let field = browser.driver.find(By::Id("reopen")).await.unwrap();
+        let field = browser.driver.find(By::Id("bring")).await.unwrap();
         field.send_keys(file.to_str().unwrap()).await.unwrap();
         let caption = "Number 18446744073709551615, 5 steps of dpm";
         browser.wait_for("caption", "the saved one", |text| text == caption).await;
@@ -391,7 +391,7 @@ async fn hatching_can_be_cancelled_repeated_saved_and_shared() {
     }
     let other = browser.downloads.path().join("other.png");
     image::RgbImage::new(4, 4).save(&other).unwrap();
-    browser.driver.find(By::Id("reopen")).await.unwrap().send_keys(other.to_str().unwrap()).await.unwrap();
+    browser.driver.find(By::Id("bring")).await.unwrap().send_keys(other.to_str().unwrap()).await.unwrap();
     browser.wait_for("status", "that it says nothing", |text| text.contains("does not say which butterfly")).await;
 
     browser.driver.execute("document.getElementById('seed').value = 'seven';", Vec::new()).await.unwrap();
@@ -409,7 +409,7 @@ async fn a_visitor_can_open_a_weight_file_of_their_own() {
     let file = browser.downloads.path().join("mine.safetensors");
     let bring = async |bytes: &[u8]| {
         std::fs::write(&file, bytes).unwrap();
-        browser.driver.find(By::Id("own-weights")).await.unwrap().send_keys(file.to_str().unwrap()).await.unwrap();
+        browser.driver.find(By::Id("bring")).await.unwrap().send_keys(file.to_str().unwrap()).await.unwrap();
     };
     bring(&fixture("tiny.safetensors")).await;
     let device = browser.wait_for("device", "the other model", |text| text.contains("16 × 16")).await;
