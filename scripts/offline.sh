@@ -17,6 +17,7 @@ fi
 
 files=
 build=
+# All but what other people's pages import.
 while IFS= read -r path; do
   path=${path#./}
   # Names that a script can hold between quotes, as all are that trunk makes.
@@ -24,7 +25,8 @@ while IFS= read -r path; do
   hash=$(integrity < "$path")
   files+="\"$path\": \"$hash\", "
   build+="$path $hash "
-done < <(find . -type f ! -name offline.js | LC_ALL=C sort)
+done < <(find . -type f ! -name offline.js ! -path './embed*' ! -name 'chrysalis.*' ! -path './examples/*' ! -name package.json ! -name '*.md' \
+  | LC_ALL=C sort)
 build=$(printf '%s' "$build" | integrity)
 
 script=$(<"$ROOT/www/offline.js")

@@ -21,8 +21,8 @@
 //! - [`protocol`], [`pool`], [`cabinet`]: what page and workers say to each other, what the page makes of it, a state machine,
 //!   and what it keeps of what was sampled.
 //! - [`address`], [`png`]: what the page's address asks for, and what a saved picture says about itself and how it moves.
-//! - `adapter`, `adapter_probe`, `page`, `worker`: what the browser says about its GPU and who asks it, and both ends of the
-//!   conversation (in browsers only).
+//! - `adapter`, `adapter_probe`, `engines`, `page`, `embed`, `worker`: what the browser says about its GPU and who asks it, the
+//!   pool's effects carried out, and both ends of the conversation (in browsers only).
 //!
 //! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and
 //! stays small, and each of its workers with one.
@@ -41,6 +41,10 @@ pub mod data;
 pub mod device;
 pub mod diffusion;
 pub mod edit;
+#[cfg(target_family = "wasm")]
+pub mod embed;
+#[cfg(target_family = "wasm")]
+pub mod engines;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod files;
 #[cfg(feature = "engine")]

@@ -11,8 +11,6 @@ use web_sys::{EventTarget, HtmlButtonElement, HtmlInputElement};
 
 use super::address;
 use super::display::Display;
-use super::engine::Engines;
-use super::fetch::{LARGEST, Source};
 use super::files;
 use super::inbox::{Act, Beginning, Inbox, PageEvent};
 use super::offline;
@@ -21,6 +19,7 @@ use super::view::{self, OWN_MODEL, View};
 use super::words;
 use crate::address::{Address, SERIES};
 use crate::edit::EditTask;
+use crate::engines::{Engines, LARGEST, Source};
 use crate::origin::Series;
 use crate::png;
 use crate::pool::{DevicePreference, Event, Kind, On, Pool, Update};
@@ -85,6 +84,8 @@ impl App {
         let (sender, inputs) = unbounded();
         let inbox = Inbox(sender);
         listen(&view, &inbox);
+        let hears = inbox.clone();
+        let hear = Rc::new(move |event| hears.send(event));
         inbox.send(Event::Begin);
         // An address that names a butterfly asks for it.
         if hatch || (fault.is_none() && !view::prefers_calm()) {
@@ -94,7 +95,7 @@ impl App {
             studio: Studio::new(&view),
             display: Display::new(view),
             pool: Pool::new(device, processors()),
-            engines: Engines::new(inbox.clone(), weights),
+            engines: Engines::new(hear, "./".into(), weights),
             inbox,
             inputs,
             own: None,

@@ -6,17 +6,14 @@
 mod address;
 mod app;
 mod display;
-mod engine;
-mod fetch;
 mod files;
 mod film;
 mod inbox;
 mod lesson;
 mod offline;
 mod studio;
-mod thread;
 mod view;
-mod words;
+pub(crate) mod words;
 
 use app::{App, Unusable};
 use wasm_bindgen_futures::spawn_local;

@@ -6,6 +6,7 @@
 mod accessibility;
 mod cabinet;
 mod circumstances;
+mod embed;
 mod hatching;
 mod offline;
 mod screenshots;

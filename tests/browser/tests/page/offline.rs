@@ -56,7 +56,7 @@ fn entitled(title: &str) -> TempDir {
 
 impl Browser {
     /// Waits until an asynchronous expression of the page is true.
-    async fn wait_until(&self, expression: &str) {
+    pub async fn wait_until(&self, expression: &str) {
         let script = format!("const done = arguments[0]; (async () => {expression})().then(done, () => done(false));");
         let started = Instant::now();
         while !self.driver.execute_async(&script, Vec::new()).await.unwrap().convert::<bool>().unwrap() {

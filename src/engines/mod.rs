@@ -1,28 +1,37 @@
-//! The pool's effects, carried out: workers, timers and the download.
+//! The pool's effects, carried out in a browser: workers, timers and the download.
+
+mod fetch;
+mod thread;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use gloo_timers::callback::Timeout;
 
-use super::fetch::{Fetch, Source};
-use super::inbox::Inbox;
-use super::thread::Thread;
 use crate::pool::{Awaited, Effect, EngineEvent, Event, Kind, Timer, Update};
 use crate::protocol::{self, ProbeResult, WorkerInput};
+use fetch::Fetch;
+pub use fetch::{LARGEST, Source};
+use thread::Thread;
 
 impl Kind {
-    /// The script that trunk makes for the worker, relative to the page: this works under any path.
+    /// The script that trunk makes for the worker.
     fn script(self) -> &'static str {
         match self {
-            Self::Gpu => "./worker-gpu_loader.js",
-            Self::Cpu => "./worker-cpu_loader.js",
+            Self::Gpu => "worker-gpu_loader.js",
+            Self::Cpu => "worker-cpu_loader.js",
         }
     }
 }
 
+/// Who hears what happens to engines.
+pub type Hear = Rc<dyn Fn(Event)>;
+
 /// What the pool's effects run on. Everything ends with it.
 pub struct Engines {
-    inbox: Inbox,
+    hear: Hear,
+    /// Where the workers' scripts are: a folder's address, absolute or relative to the page.
+    folder: String,
     weights: Source,
     probe: Option<Thread>,
     threads: HashMap<u32, Thread>,
@@ -31,9 +40,9 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// Nothing runs yet. The inbox hears what happens.
-    pub fn new(inbox: Inbox, weights: Source) -> Self {
-        Self { inbox, weights, probe: None, threads: HashMap::new(), download: None, timers: HashMap::new() }
+    /// Nothing runs yet. The workers' scripts are in a folder, whose address ends with a slash.
+    pub fn new(hear: Hear, folder: String, weights: Source) -> Self {
+        Self { hear, folder, weights, probe: None, threads: HashMap::new(), download: None, timers: HashMap::new() }
     }
 
     /// Where the weights come from.
@@ -52,8 +61,8 @@ impl Engines {
             Effect::Probe => self.start_probe(),
             Effect::EndProbe => self.probe = None,
             Effect::Download => {
-                let inbox = self.inbox.clone();
-                self.download = Some(Fetch::start(&self.weights, move |update| inbox.send(Event::Download(update))));
+                let hear = Rc::clone(&self.hear);
+                self.download = Some(Fetch::start(&self.weights, move |update| hear(Event::Download(update))));
             }
             Effect::EndDownload => self.download = None,
             Effect::Start(id, kind) => self.start(id, kind),
@@ -80,31 +89,31 @@ impl Engines {
         fn lost(reason: String) -> ProbeResult {
             ProbeResult::NoGpu(format!("nobody could look for a GPU ({reason})"))
         }
-        let inbox = self.inbox.clone();
-        let hear = move |said: Result<ProbeResult, String>| inbox.send(Event::Probed(said.unwrap_or_else(lost)));
-        match Thread::start("./adapter-probe_loader.js", hear) {
+        let hear = Rc::clone(&self.hear);
+        let hear = move |said: Result<ProbeResult, String>| hear(Event::Probed(said.unwrap_or_else(lost)));
+        match Thread::start(&format!("{}adapter-probe_loader.js", self.folder), hear) {
             Ok(probe) => self.probe = Some(probe),
-            Err(reason) => self.inbox.send(Event::Probed(lost(reason))),
+            Err(reason) => (self.hear)(Event::Probed(lost(reason))),
         }
     }
 
     fn start(&mut self, id: u32, kind: Kind) {
-        let inbox = self.inbox.clone();
+        let hear = Rc::clone(&self.hear);
         let hear = move |said: Result<protocol::WorkerOutput, String>| {
             let event = said.map_or_else(EngineEvent::Crashed, EngineEvent::Said);
-            inbox.send(Event::Engine { id, event });
+            hear(Event::Engine { id, event });
         };
-        match Thread::start(kind.script(), hear) {
+        match Thread::start(&format!("{}{}", self.folder, kind.script()), hear) {
             Ok(thread) => {
                 self.threads.insert(id, thread);
             }
-            Err(reason) => self.inbox.send(Event::Engine { id, event: EngineEvent::NotStarted(reason) }),
+            Err(reason) => (self.hear)(Event::Engine { id, event: EngineEvent::NotStarted(reason) }),
         }
     }
 
     fn set_timer(&mut self, timer: Timer, milliseconds: u32) {
-        let inbox = self.inbox.clone();
-        let timeout = Timeout::new(milliseconds, move || inbox.send(Event::TimedOut(timer)));
+        let hear = Rc::clone(&self.hear);
+        let timeout = Timeout::new(milliseconds, move || hear(Event::TimedOut(timer)));
         self.timers.insert(timer.waiting, timeout);
     }
 }
