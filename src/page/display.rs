@@ -221,7 +221,6 @@ impl Display {
 
     /// The network was asked at a noise level what it sees.
     pub fn show_guess(&self, sigma: f64, step: &ShownStep) {
-        self.view.say("Ready.");
         self.forward.show_guess(&self.view, sigma, step);
     }
 
