@@ -106,6 +106,14 @@ impl Edit {
         self.task
     }
 
+    /// The noise level at which the first stage is asked once, if that is all.
+    pub fn guessed_at(&self) -> Option<f64> {
+        match self.task {
+            EditTask::Guess { sigma } => Some(sigma),
+            EditTask::ImageToImage { .. } | EditTask::Inpainting => None,
+        }
+    }
+
     /// How many of `steps` steps of the first stage are taken, at least one.
     pub fn steps(&self, steps: usize) -> usize {
         match self.task {

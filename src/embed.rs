@@ -11,9 +11,9 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::ImageData;
 
 use crate::engines::{Engines, Source};
-use crate::page::words;
-use crate::pool::{DevicePreference, Event, Pool, Update};
+use crate::pool::{DevicePreference, Event, Update};
 use crate::protocol::{SampleRequest, Shown, ShownStep};
+use crate::words;
 
 /// Something that happens to a [`SamplingClient`].
 enum Input {
@@ -46,10 +46,8 @@ impl SamplingClient {
             // Fails only when nobody reads any more.
             let _ = sender.unbounded_send(Input::Event(event));
         });
-        let processors = web_sys::window().map_or(1, |window| window.navigator().hardware_concurrency() as usize);
         let sampling = SamplingLoop {
-            pool: Pool::new(allowed, processors),
-            engines: Engines::new(hear, folder, Source::Address(weights)),
+            engines: Engines::new(hear, folder, Source::Address(weights), allowed),
             waiting: VecDeque::new(),
             current: None,
         };
@@ -76,7 +74,6 @@ impl SamplingClient {
 
 /// What does the work.
 struct SamplingLoop {
-    pool: Pool,
     engines: Engines,
     waiting: VecDeque<Job>,
     current: Option<Job>,
@@ -97,7 +94,7 @@ impl SamplingLoop {
     /// Begins with the next request, if there is none; one that was given up may still be sampled.
     fn go_on(&mut self) {
         if self.current.is_none()
-            && !self.pool.is_sampling()
+            && !self.engines.pool().is_sampling()
             && let Some(job) = self.waiting.pop_front()
         {
             let request = job.request.clone();
@@ -113,7 +110,7 @@ impl SamplingLoop {
             give_up(&job.reject);
         }
         if self.current.as_ref().is_some_and(|job| job.number == number) {
-            if self.pool.is_sampling() {
+            if self.engines.pool().is_sampling() {
                 return self.hear(Event::Cancel);
             }
             // It waits for the engine, which goes on loading for the next one.
@@ -124,13 +121,8 @@ impl SamplingLoop {
     }
 
     fn hear(&mut self, event: Event) {
-        let pool = std::mem::replace(&mut self.pool, Pool::new(DevicePreference::Best, 1));
-        let (pool, effects) = pool.next(event);
-        self.pool = pool;
-        for effect in effects {
-            if let Some(update) = self.engines.carry_out(effect) {
-                self.handle(update);
-            }
+        for update in self.engines.hear(event) {
+            self.handle(update);
         }
     }
 

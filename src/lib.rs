@@ -69,5 +69,7 @@ pub mod train;
 pub mod unet;
 #[cfg(feature = "engine")]
 pub mod weights;
+#[cfg(target_family = "wasm")]
+mod words;
 #[cfg(all(feature = "engine", target_family = "wasm"))]
 pub mod worker;

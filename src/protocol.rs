@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::diffusion::Sampler;
-use crate::edit::{Edit, EditTask};
+use crate::edit::Edit;
 use crate::origin::{Origin, Series};
 
 /// Which build this is. Page and workers are separate programs: a cache that keeps one of them and not the other must
@@ -89,10 +89,7 @@ pub struct SampleRequest {
 impl SampleRequest {
     /// The noise level at which the network is only asked what it sees, if that is all.
     pub fn guessed_at(&self) -> Option<f64> {
-        match self.edit.as_deref().map(Edit::task) {
-            Some(EditTask::Guess { sigma }) => Some(sigma),
-            _ => None,
-        }
+        self.edit.as_deref().and_then(Edit::guessed_at)
     }
 
     /// The noise of each picture.

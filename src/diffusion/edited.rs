@@ -33,10 +33,7 @@ impl Edited {
 
     /// The noise level at which the first stage is asked once, if that is all.
     pub(super) fn guessed_at(&self) -> Option<f64> {
-        match self.edit.task() {
-            EditTask::Guess { sigma } => Some(sigma),
-            EditTask::ImageToImage { .. } | EditTask::Inpainting => None,
-        }
+        self.edit.guessed_at()
     }
 
     /// The picture that a first stage begins with, `[1, 3, size, size]`, if it is not pure noise.

@@ -1,4 +1,4 @@
-//! The pool's effects, carried out in a browser: workers, timers and the download.
+//! The pool in a browser: what it wants done is carried out with workers, timers and a download.
 
 mod fetch;
 mod thread;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use gloo_timers::callback::Timeout;
 
-use crate::pool::{Awaited, Effect, EngineEvent, Event, Kind, Timer, Update};
+use crate::pool::{Awaited, DevicePreference, Effect, EngineEvent, Event, Kind, Pool, Timer, Update};
 use crate::protocol::{self, ProbeResult, WorkerInput};
 use fetch::Fetch;
 pub use fetch::{LARGEST, Source};
@@ -27,8 +27,9 @@ impl Kind {
 /// Who hears what happens to engines.
 pub type Hear = Rc<dyn Fn(Event)>;
 
-/// What the pool's effects run on. Everything ends with it.
+/// The pool and what its effects run on. Everything ends with it.
 pub struct Engines {
+    pool: Pool,
     hear: Hear,
     /// Where the workers' scripts are: a folder's address, absolute or relative to the page.
     folder: String,
@@ -40,9 +41,20 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// Nothing runs yet. The workers' scripts are in a folder, whose address ends with a slash.
-    pub fn new(hear: Hear, folder: String, weights: Source) -> Self {
-        Self { hear, folder, weights, probe: None, threads: HashMap::new(), download: None, timers: HashMap::new() }
+    /// Nothing runs yet. The workers' scripts are in a folder, whose address ends with a slash. What is heard of them is to
+    /// be handed to [`Engines::hear`].
+    pub fn new(hear: Hear, folder: String, weights: Source, allowed: DevicePreference) -> Self {
+        let pool = Pool::new(allowed, processors());
+        Self {
+            pool,
+            hear,
+            folder,
+            weights,
+            probe: None,
+            threads: HashMap::new(),
+            download: None,
+            timers: HashMap::new(),
+        }
     }
 
     /// Where the weights come from.
@@ -55,8 +67,17 @@ impl Engines {
         self.weights = weights;
     }
 
-    /// Carries an effect out; what is for the visitor comes back.
-    pub fn carry_out(&mut self, effect: Effect) -> Option<Update> {
+    /// What the pool is up to.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Lets the pool know, and does what it says; what is for the visitor comes back.
+    pub fn hear(&mut self, event: Event) -> Vec<Update> {
+        self.pool.advance(event).into_iter().filter_map(|effect| self.carry_out(effect)).collect()
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Option<Update> {
         match effect {
             Effect::Probe => self.start_probe(),
             Effect::EndProbe => self.probe = None,
@@ -116,4 +137,9 @@ impl Engines {
         let timeout = Timeout::new(milliseconds, move || hear(Event::TimedOut(timer)));
         self.timers.insert(timer.waiting, timeout);
     }
+}
+
+/// How many processors the browser says there are.
+pub fn processors() -> usize {
+    web_sys::window().map_or(1, |window| window.navigator().hardware_concurrency() as usize)
 }

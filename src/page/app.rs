@@ -4,32 +4,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
-use gloo_events::{EventListener, EventListenerOptions};
-use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{EventTarget, HtmlButtonElement, HtmlInputElement};
+use web_sys::HtmlButtonElement;
 
 use super::address;
 use super::display::Display;
-use super::files;
+use super::failure;
 use super::inbox::{Act, Beginning, Inbox, PageEvent};
+use super::listen::listen;
 use super::offline;
-use super::studio::{self, Studio};
+use super::studio::Studio;
 use super::view::{self, OWN_MODEL, View};
-use super::words;
 use crate::address::{Address, SERIES};
 use crate::edit::EditTask;
-use crate::engines::{Engines, LARGEST, Source};
+use crate::engines::{Engines, Source, processors};
 use crate::origin::Series;
-use crate::png;
-use crate::pool::{DevicePreference, Event, Kind, On, Pool, Update};
+use crate::pool::{Event, Kind, On, Update};
 use crate::protocol::SampleRequest;
+use crate::words;
 
 /// The page and its engines.
 pub struct App {
     display: Display,
     studio: Studio,
-    pool: Pool,
     engines: Engines,
     inbox: Inbox,
     inputs: UnboundedReceiver<PageEvent>,
@@ -94,8 +91,7 @@ impl App {
         Ok(Self {
             studio: Studio::new(&view),
             display: Display::new(view),
-            pool: Pool::new(device, processors()),
-            engines: Engines::new(hear, "./".into(), weights),
+            engines: Engines::new(hear, "./".into(), weights, device),
             inbox,
             inputs,
             own: None,
@@ -121,15 +117,9 @@ impl App {
         }
     }
 
-    /// Lets the pool know, and does what it says.
     fn hear(&mut self, event: Event) {
-        let pool = std::mem::replace(&mut self.pool, Pool::new(DevicePreference::Best, 1));
-        let (pool, effects) = pool.next(event);
-        self.pool = pool;
-        for effect in effects {
-            if let Some(update) = self.engines.carry_out(effect) {
-                self.show(update);
-            }
+        for update in self.engines.hear(event) {
+            self.show(update);
         }
     }
 
@@ -154,13 +144,13 @@ impl App {
             Act::HatchRelatives => self.hatch_series(Ok(Series::Relatives)),
             Act::Morph => self.hatch_series(self.display.view.to().map(Series::Morph)),
             // What is on its way has the picture to itself.
-            Act::Pick(_) if self.pool.is_sampling() => {}
+            Act::Pick(_) if self.engines.pool().is_sampling() => {}
             Act::Pick(number) => self.display.pick(number),
             Act::Scrub => self.display.scrub(),
             Act::ChooseForwardLevel => self.display.show_forward(),
             Act::AskNetwork => {
                 // While something else is sampled, that is what the network has to do.
-                if self.pool.is_ready()
+                if self.engines.pool().is_ready()
                     && let Some(question) = self.display.question()
                 {
                     self.hear(Event::Request(question));
@@ -227,40 +217,44 @@ impl App {
             Some(fault) => view.announce(&fault),
             None => {
                 view.set_request(&address.request);
-                let weights = address.weights.filter(|weights| *weights != view.model.value());
-                match weights.map(|weights| (address::beside_page(&weights), weights)) {
-                    Some((None, _)) => return view.announce("That butterfly's weights are on another server."),
-                    Some((Some(url), weights)) => {
-                        view.set_model(&weights);
-                        address::write_model(&weights);
-                        self.use_weights(Source::Address(url));
+                if let Some(weights) = address.weights.filter(|weights| *weights != view.model.value()) {
+                    view.set_model(&weights);
+                    if !self.use_chosen_model() {
+                        return;
                     }
-                    None => {}
                 }
                 self.hear(Event::Request(address.request));
             }
         }
     }
 
-    /// Samples with the model that the list says.
+    /// Takes the model that the visitor has chosen.
     fn choose_model(&mut self) {
+        // Who looks at a butterfly wants to see what the other model makes of its seed.
+        let hatches = self.display.is_finished() || !view::prefers_calm();
+        if self.use_chosen_model() && hatches {
+            self.hatch();
+        }
+    }
+
+    /// Samples with the model that the list says from now on, if that may be.
+    fn use_chosen_model(&mut self) -> bool {
         let chosen = self.display.view.model.value();
         let weights = match chosen.as_str() {
             OWN_MODEL => self.own.clone(),
             _ => address::beside_page(&chosen).map(Source::Address),
         };
         let Some(weights) = weights else {
-            return self.display.view.announce("Those weights are on another server.");
+            self.display.view.announce("Those weights are on another server.");
+            return false;
         };
         if chosen != OWN_MODEL {
             address::write_model(&chosen);
         }
-        // Who looks at a butterfly wants to see what the other model makes of its seed.
-        let hatches = self.display.is_finished() || !view::prefers_calm();
-        self.use_weights(weights);
-        if hatches {
-            self.hatch();
-        }
+        self.display.change_model(matches!(weights, Source::Own { .. }));
+        self.engines.set_weights(weights);
+        self.hear(Event::OtherWeights);
+        true
     }
 
     /// Takes a weight file that the visitor has brought.
@@ -273,12 +267,6 @@ impl App {
             }
             Err(sentence) => self.display.view.announce(&sentence),
         }
-    }
-
-    fn use_weights(&mut self, weights: Source) {
-        self.display.change_model(matches!(weights, Source::Own { .. }));
-        self.engines.set_weights(weights);
-        self.hear(Event::OtherWeights);
     }
 
     fn copy(&self, text: String) {
@@ -337,16 +325,16 @@ impl App {
             }
             Update::Failed(fault) => {
                 self.display.view.set_progress(Some(0.0));
-                self.display.view.say(if self.pool.is_ready() { "Stopped." } else { "Not ready." });
+                self.display.view.say(if self.engines.pool().is_ready() { "Stopped." } else { "Not ready." });
                 let own = matches!(self.engines.weights(), Source::Own { .. });
                 let (message, remedy) = words::fault(&fault, own);
-                view::tell_failure(&message, &remedy);
+                failure::tell(&message, &remedy);
             }
         }
     }
 
     fn update_buttons(&mut self) {
-        let (hatching, idle) = (self.pool.is_sampling(), self.pool.is_idle());
+        let (hatching, idle) = (self.engines.pool().is_sampling(), self.engines.pool().is_idle());
         let View { hatch, dice, cancel, save, copy, relatives, morph, scrub, rework, fill, .. } = &self.display.view;
         // A button that is disabled loses the keyboard's focus: it goes to the one that is of use now, and back again.
         let focus = match self.display.view.focused().as_str() {
@@ -385,131 +373,7 @@ impl App {
     }
 }
 
-/// How many processors the browser says there are.
-fn processors() -> usize {
-    web_sys::window().map_or(1, |window| window.navigator().hardware_concurrency() as usize)
-}
-
 /// What the browser says that it is.
 fn browser() -> String {
     web_sys::window().and_then(|window| window.navigator().user_agent().ok()).unwrap_or_default()
-}
-
-/// Puts what the visitor does into the inbox.
-fn listen(view: &View, inbox: &Inbox) {
-    let on = |target: &EventTarget, kind: &'static str, act: Act| {
-        let inbox = inbox.clone();
-        let options = EventListenerOptions::enable_prevent_default();
-        EventListener::new_with_options(target, kind, options, move |event| {
-            if kind == "submit" {
-                event.prevent_default();
-            }
-            inbox.send(act);
-        })
-        .forget();
-    };
-    on(&view.controls, "submit", Act::Hatch);
-    on(&view.model, "change", Act::ChooseModel);
-    on(&view.cancel, "click", Act::Cancel);
-    on(&view.save, "click", Act::Save);
-    on(&view.save_film, "click", Act::SaveFilm);
-    on(&view.dice, "click", Act::Roll);
-    on(&view.steps, "input", Act::ChooseSteps);
-    on(&view.show_noisy, "change", Act::ChooseNoise);
-    on(&view.copy, "click", Act::CopyLink);
-    on(&view.copy_report, "click", Act::CopyReport);
-    on(&view.relatives, "click", Act::HatchRelatives);
-    on(&view.morph, "click", Act::Morph);
-    on(&view.scrub, "input", Act::Scrub);
-    on(&view.forward_level, "input", Act::ChooseForwardLevel);
-    on(&view.forward_level, "change", Act::AskNetwork);
-    on(&view.take, "click", Act::Take);
-    on(&view.empty, "click", Act::Empty);
-    on(&view.strength, "input", Act::ChooseStrength);
-    on(&view.rework, "click", Act::HatchDrawing(Beginning::Rework));
-    on(&view.fill, "click", Act::HatchDrawing(Beginning::Fill));
-    listen_to_drawing(view, inbox);
-    listen_for_files(view, inbox);
-    let inbox = inbox.clone();
-    EventListener::new(&view.specimens, "click", move |event| {
-        if let Some(number) = view::specimen_of(event) {
-            inbox.send(Act::Pick(number));
-        }
-    })
-    .forget();
-}
-
-/// Puts what the visitor does with the drawing into the inbox.
-fn listen_to_drawing(view: &View, inbox: &Inbox) {
-    for kind in ["pointerdown", "pointermove", "pointerup", "pointercancel", "keydown"] {
-        let (inbox, canvas) = (inbox.clone(), view.drawing.clone());
-        let options = EventListenerOptions::enable_prevent_default();
-        EventListener::new_with_options(&view.drawing, kind, options, move |event| {
-            if let Some(stroke) = studio::stroke_of(&canvas, event) {
-                // Arrows and space would move the page; a pointer is to give the drawing the focus.
-                if kind == "keydown" {
-                    event.prevent_default();
-                }
-                inbox.send(Act::Draw(stroke));
-            }
-        })
-        .forget();
-    }
-    let targets: [(&EventTarget, &'static str); 3] =
-        [(&view.open, "change"), (&view.drawing, "drop"), (&view.drawing, "dragover")];
-    for (target, kind) in targets {
-        let (inbox, canvas) = (inbox.clone(), view.drawing.clone());
-        let options = EventListenerOptions::enable_prevent_default();
-        EventListener::new_with_options(target, kind, options, move |event| {
-            // Or the browser would leave the page for the file, and the page take it for a saved butterfly.
-            event.prevent_default();
-            event.stop_propagation();
-            if kind != "dragover"
-                && let Some(file) = files::of(event)
-            {
-                let (inbox, canvas) = (inbox.clone(), canvas.clone());
-                spawn_local(async move { inbox.send(Act::NoteOpened(studio::open(canvas, file).await.is_ok())) });
-            }
-        })
-        .forget();
-    }
-}
-
-/// Reads the files that the visitor chooses, or drops anywhere: weights, and PNGs that say what they are.
-fn listen_for_files(view: &View, inbox: &Inbox) {
-    let Some(window) = web_sys::window() else { return };
-    let targets: [(&EventTarget, &'static str); 3] =
-        [(&view.bring, "change"), (&window, "drop"), (&window, "dragover")];
-    for (target, kind) in targets {
-        let inbox = inbox.clone();
-        let options = EventListenerOptions::enable_prevent_default();
-        EventListener::new_with_options(target, kind, options, move |event| {
-            event.prevent_default();
-            if kind != "dragover"
-                && let Some(file) = files::of(event)
-            {
-                // The same file can be chosen again, for what is in it by then.
-                if let Some(field) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) {
-                    field.set_value("");
-                }
-                let inbox = inbox.clone();
-                spawn_local(async move { inbox.send(brought(file).await) });
-            }
-        })
-        .forget();
-    }
-}
-
-/// What a file that the visitor has brought is.
-async fn brought(file: JsValue) -> PageEvent {
-    let (name, size) = (files::name(&file), files::size(&file));
-    if !name.ends_with(".safetensors") {
-        let bytes = files::bytes(file).await.unwrap_or_default();
-        return PageEvent::Brought(png::text(&bytes, png::KEYWORD));
-    }
-    let bytes = match size <= LARGEST as f64 {
-        true => files::bytes(file).await.map(Rc::from).map_err(|_| format!("The browser cannot read {name}.")),
-        false => Err(format!("{name} is larger than {} MB.", LARGEST >> 20)),
-    };
-    PageEvent::BroughtWeights(name, bytes)
 }

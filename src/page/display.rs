@@ -1,13 +1,15 @@
 //! The picture, the steps to it, the cabinet, and the lesson's figure: all that shows what was sampled.
 
 use super::address;
+use super::failure;
 use super::film::Film;
 use super::lesson::Forward;
+use super::save;
 use super::view::{self, View};
-use super::words;
 use crate::cabinet::Cabinet;
 use crate::pool::Ready;
 use crate::protocol::{SampleRequest, Shown, ShownStep};
+use crate::words;
 
 /// What was sampled, as the visitor sees it.
 pub struct Display {
@@ -70,7 +72,7 @@ impl Display {
     /// Says what computes.
     pub fn show_ready(&mut self, Ready { on, step_ms, model, image_size, first_size }: &Ready, greeting: &str) {
         self.forward.set_sizes([*image_size as u32, *first_size as u32]);
-        view::clear_failure();
+        failure::clear();
         self.view.set_progress(Some(0.0));
         self.view.device.set_text_content(Some(&format!(
             "{}, {step_ms:.0} ms an evaluation · {model}, {image_size} × {image_size}",
@@ -81,7 +83,7 @@ impl Display {
 
     /// Forgets what another model made, for one that may be the visitor's own.
     pub fn change_model(&mut self, own: bool) {
-        view::clear_failure();
+        failure::clear();
         self.own = own;
         self.empty();
         self.cabinet = Cabinet::default();
@@ -103,7 +105,7 @@ impl Display {
 
     /// A request is being answered.
     pub fn begin(&mut self, request: &SampleRequest) {
-        view::clear_failure();
+        failure::clear();
         self.write_address(request);
         self.empty();
         self.view.label_picture("A butterfly on its way");
@@ -234,7 +236,7 @@ impl Display {
         };
         // An earlier step is not what an address gives.
         let text = if step.is_none() { self.said(finished) } else { None };
-        if self.view.save_picture(&words::file_name(request, place, step), text.as_deref()).is_err() {
+        if save::picture(&self.view.picture, &words::file_name(request, place, step), text.as_deref()).is_err() {
             self.view.say("The browser did not let the picture be saved.");
         }
     }
@@ -245,7 +247,7 @@ impl Display {
         let noisy = self.view.show_noisy.checked();
         let frames = (0..self.frames()).filter_map(|index| self.film.frame(index, noisy).map(|(_, pictures)| pictures));
         let name = format!("film-of-{}", words::file_name(request, *place, None));
-        if self.view.save_film(&name, frames, self.said(finished).as_deref()).is_err() {
+        if save::film(&name, frames, self.said(finished).as_deref()).is_err() {
             self.view.say("The browser did not let the film be saved.");
         }
     }

@@ -1,9 +1,9 @@
 //! What can be looked at one after the other: the steps to a picture, or the pictures on the way to another seed.
 
-use super::words;
 use crate::cabinet::Specimen;
 use crate::origin::Series;
 use crate::protocol::{SampleRequest, Shown, ShownStep};
+use crate::words;
 
 /// About what the pictures of all steps may take, beside the canvases that show them.
 const MOST_KEPT_BYTES: usize = 32 << 20;

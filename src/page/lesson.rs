@@ -4,11 +4,11 @@ use std::f64::consts::TAU;
 use std::sync::Arc;
 
 use super::view::{self, View};
-use super::words;
 use crate::diffusion::Sampler;
 use crate::edit::{Edit, EditTask};
 use crate::origin::Series;
 use crate::protocol::{SampleRequest, Shown, ShownStep};
+use crate::words;
 
 /// The noise levels of the slider's ends, for pictures from −1 to 1.
 const LEVELS: [f64; 2] = [0.01, 20.0];

@@ -6,14 +6,16 @@
 mod address;
 mod app;
 mod display;
+mod failure;
 mod files;
 mod film;
 mod inbox;
 mod lesson;
+mod listen;
 mod offline;
+mod save;
 mod studio;
 mod view;
-pub(crate) mod words;
 
 use app::{App, Unusable};
 use wasm_bindgen_futures::spawn_local;
@@ -22,13 +24,13 @@ use wasm_bindgen_futures::spawn_local;
 pub fn start() {
     std::panic::set_hook(Box::new(|info| {
         console_error_panic_hook::hook(info);
-        view::tell_failure(&format!("The page stopped unexpectedly: {info}."), "Reload it.");
+        failure::tell(&format!("The page stopped unexpectedly: {info}."), "Reload it.");
     }));
     match App::new() {
         Ok(app) => {
-            view::say_started();
+            failure::say_started();
             spawn_local(app.run());
         }
-        Err(Unusable { message, remedy }) => view::tell_failure(&message, remedy),
+        Err(Unusable { message, remedy }) => failure::tell(&message, remedy),
     }
 }

@@ -4,18 +4,14 @@ use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{Clamped, JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    CanvasRenderingContext2d, Document, Element, Event, HtmlAnchorElement, HtmlButtonElement, HtmlCanvasElement,
-    HtmlElement, HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
+    CanvasRenderingContext2d, Document, Element, Event, HtmlButtonElement, HtmlCanvasElement, HtmlElement,
+    HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
 };
 
-use super::words;
 use crate::cabinet::{Cabinet, Specimen};
 use crate::origin::Series;
-use crate::png;
 use crate::protocol::{SampleRequest, Shown};
-
-/// How long a frame of a film is shown, and its last one, in milliseconds.
-const FRAME_MS: [u16; 2] = [160, 1600];
+use crate::words;
 
 /// What the list of models has as the value of the visitor's own: no address of a file.
 pub const OWN_MODEL: &str = "own:";
@@ -321,64 +317,6 @@ impl View {
     pub fn mark_specimen(&self, number: u32) {
         mark(&self.specimens, &format!("[data-specimen='{number}']"));
     }
-
-    /// Hands the picture to the visitor as a PNG file, which says what it is.
-    pub fn save_picture(&self, name: &str, text: Option<&str>) -> Result<(), JsValue> {
-        let file = png_of(&self.picture).ok_or(JsValue::NULL)?;
-        let labelled = text.and_then(|text| png::with_text(&file, png::KEYWORD, text));
-        self.save(name, labelled.unwrap_or(file))
-    }
-
-    /// Hands pictures that follow each other to the visitor, as one animated PNG of their largest size.
-    pub fn save_film<'a>(
-        &self,
-        name: &str,
-        frames: impl Iterator<Item = &'a [Shown]> + Clone,
-        text: Option<&str>,
-    ) -> Result<(), JsValue> {
-        let canvas = || Ok::<HtmlCanvasElement, JsValue>(self.document.create_element("canvas")?.unchecked_into());
-        let (large, small) = (canvas()?, canvas()?);
-        let sides = frames.clone().map(|pictures| {
-            draw(&small, pictures);
-            small.width()
-        });
-        let side = sides.max().unwrap_or(0);
-        large.set_width(side);
-        large.set_height(side);
-        let context = context(&large).ok_or(JsValue::NULL)?;
-        // Pixels stay pixels.
-        context.set_image_smoothing_enabled(false);
-        let files = frames.map(|pictures| {
-            draw(&small, pictures);
-            let side = f64::from(side);
-            context.draw_image_with_html_canvas_element_and_dw_and_dh(&small, 0.0, 0.0, side, side).ok()?;
-            png_of(&large)
-        });
-        let files: Vec<Vec<u8>> = files.collect::<Option<_>>().ok_or(JsValue::NULL)?;
-        let file = png::animated(&files, FRAME_MS).ok_or(JsValue::NULL)?;
-        let labelled = text.and_then(|text| png::with_text(&file, png::KEYWORD, text));
-        self.save(name, labelled.unwrap_or(file))
-    }
-
-    fn save(&self, name: &str, png: Vec<u8>) -> Result<(), JsValue> {
-        let window = web_sys::window().ok_or(JsValue::NULL)?;
-        let code = window.btoa(&png.into_iter().map(char::from).collect::<String>())?;
-        let address = format!("data:image/png;base64,{code}");
-        let link: HtmlAnchorElement = self.document.create_element("a")?.unchecked_into();
-        link.set_href(&address);
-        link.set_download(name);
-        link.click();
-        Ok(())
-    }
-}
-
-/// What is on a canvas, as a PNG file.
-fn png_of(canvas: &HtmlCanvasElement) -> Option<Vec<u8>> {
-    let address = canvas.to_data_url_with_type("image/png").ok()?;
-    let (_, code) = address.split_once(',')?;
-    // The browser's own functions take and give a byte for each character.
-    let bytes = web_sys::window()?.atob(code).ok()?;
-    Some(bytes.chars().map(|character| character as u8).collect())
 }
 
 /// Marks the element of a list that a selector finds, and no other.
@@ -449,41 +387,6 @@ pub fn prefers_calm() -> bool {
     let query = field(&window, "matchMedia").dyn_into::<Function>().ok();
     let answer = query.and_then(|query| query.call1(&window, &"(prefers-reduced-motion: reduce)".into()).ok());
     saves_data || answer.is_some_and(|answer| field(&answer, "matches").is_truthy())
-}
-
-/// Takes over from the script that tells failures until the page's own code runs.
-pub fn say_started() {
-    let root = web_sys::window().and_then(|window| window.document()).and_then(|document| document.document_element());
-    if let Some(root) = root {
-        // Removing an attribute cannot fail.
-        let _ = root.remove_attribute("data-starting");
-    }
-}
-
-/// Shows a failure above everything else; works even when nothing else does.
-pub fn tell_failure(message: &str, remedy: &str) {
-    let Some(document) = web_sys::window().and_then(|window| window.document()) else { return };
-    for (id, text) in [("failure-message", message), ("failure-remedy", remedy)] {
-        if let Some(element) = document.get_element_by_id(id) {
-            element.set_text_content(Some(text));
-        }
-    }
-    set_failure_hidden(&document, false);
-}
-
-/// Takes the failure away again.
-pub fn clear_failure() {
-    if let Some(document) = web_sys::window().and_then(|window| window.document()) {
-        set_failure_hidden(&document, true);
-    }
-}
-
-fn set_failure_hidden(document: &Document, hidden: bool) {
-    if let Some(failure) =
-        document.get_element_by_id("failure").and_then(|element| element.dyn_into::<HtmlElement>().ok())
-    {
-        failure.set_hidden(hidden);
-    }
 }
 
 fn get<T: JsCast>(document: &Document, id: &str) -> Result<T, String> {

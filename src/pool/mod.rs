@@ -143,9 +143,14 @@ impl Pool {
 
     /// The pool after something happened, and what is to be done.
     pub fn next(mut self, event: Event) -> (Self, Vec<Effect>) {
-        self.handle(event);
-        let effects = std::mem::take(&mut self.effects);
+        let effects = self.advance(event);
         (self, effects)
+    }
+
+    /// The same in place.
+    pub fn advance(&mut self, event: Event) -> Vec<Effect> {
+        self.handle(event);
+        std::mem::take(&mut self.effects)
     }
 
     /// Whether a request would be taken: there is nothing to do, or nothing to do it with and another attempt is welcome.
