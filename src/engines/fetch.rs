@@ -45,13 +45,23 @@ impl Fetch {
                 return Self { controller: None, bytes: Rc::new(RefCell::new(Some(Rc::clone(bytes)))) };
             }
         };
-        let bytes = Rc::new(RefCell::new(None));
+        let bytes: Rc<RefCell<Option<Rc<[u8]>>>> = Rc::new(RefCell::new(None));
         let controller = AbortController::new().ok();
-        let (address, into, stop) = (address.to_string(), Rc::clone(&bytes), controller.clone());
+        let (address, stop) = (address.to_string(), controller.clone());
+        // What is aborted fails, and would be taken for what was begun in its place: it is not heard of any more.
+        let into = Rc::downgrade(&bytes);
+        let wanted = into.clone();
+        let hear = move |download| {
+            if wanted.strong_count() > 0 {
+                hear(download);
+            }
+        };
         spawn_local(async move {
             match fetch(&address, stop.as_ref(), &hear).await {
                 Ok(all) => {
-                    *into.borrow_mut() = Some(all.into());
+                    if let Some(into) = into.upgrade() {
+                        *into.borrow_mut() = Some(all.into());
+                    }
                     hear(Download::Complete);
                 }
                 Err(reason) => hear(Download::Failed(reason)),

@@ -9,6 +9,15 @@ use crate::visitor::{Browser, Fault, Picture, TIMEOUT, golden, golden_page, serv
 const SIDE: u32 = 16;
 
 impl Browser {
+    /// Chooses a model of the list.
+    pub async fn choose(&self, weights: &str) {
+        let script = format!(
+            "const list = document.getElementById('model'); list.value = '{weights}';
+             list.dispatchEvent(new Event('change', {{ bubbles: true }}));"
+        );
+        self.driver.execute(&script, Vec::new()).await.unwrap();
+    }
+
     /// Moves a slider as a visitor does.
     pub async fn slide(&self, id: &str, value: &str) {
         let script = format!(
@@ -180,15 +189,27 @@ async fn steps_can_be_looked_at_again_and_noise_be_added_by_hand() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
+async fn another_model_can_be_chosen_while_the_first_is_on_its_way() {
+    let browser = Browser::start(false).await;
+    browser.open(&format!("{}?device=cpu", serve(Fault::EndlessWeights))).await;
+    browser
+        .wait_for("status", "the download", |text| text.starts_with("Fetching") || text.starts_with("Loading"))
+        .await;
+    browser.choose("weights/heliconius-128.safetensors").await;
+    browser.wait_for("device", "the other model", |text| text.contains("Heliconius, 128 × 128")).await;
+    assert_eq!(browser.text("failure").await, "", "what was given up has not failed");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
 async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     let browser = Browser::start(false).await;
     browser.open(&format!("{}?seed=7&steps=4", serve(Fault::None))).await;
     browser.wait_hatched().await;
     assert!(browser.text("device").await.contains("Chrysalis butterflies, 128 × 128"));
     let butterfly = browser.picture().await;
-    let choose = "const list = document.getElementById('model'); list.value = 'weights/heliconius-128.safetensors';
-        list.dispatchEvent(new Event('change', { bubbles: true }));";
-    browser.driver.execute(choose, Vec::new()).await.unwrap();
+    browser.choose("weights/heliconius-128.safetensors").await;
     browser.wait_for("device", "the other model", |text| text.contains("Heliconius, 128 × 128")).await;
     browser.wait_hatched().await;
     assert!(browser.picture().await.largest_difference(&butterfly) > 30, "the same seed is another picture");

@@ -39,6 +39,8 @@ pub enum Fault {
     LateWeights,
     /// The engines are of another build than the page.
     OtherBuild,
+    /// The butterflies' weights are on their way for ever.
+    EndlessWeights,
 }
 
 impl Fault {
@@ -62,6 +64,11 @@ impl Fault {
             Self::OtherBuild => {
                 "if (self.postMessage && !self.document) { const post = self.postMessage.bind(self);
                     self.postMessage = message => post(message?.Started ? {Started: {build: 'of yesterday'}} : message); }"
+            }
+            Self::EndlessWeights => {
+                "if (self.document) { const get = self.fetch.bind(self); self.fetch = (at, options) =>
+                    !String(at).includes('butterflies') ? get(at, options) : new Promise((_, fail) =>
+                        options.signal.addEventListener('abort', () => fail(options.signal.reason))); }"
             }
             Self::Counted => COUNT,
             Self::CountedPage => MAIN_THREAD,
