@@ -32,6 +32,8 @@ pub enum EditTask {
     Guess {
         /// The noise level, above 0 and at most [`LARGEST_GUESSED`], for pictures from −1 to 1.
         sigma: f64,
+        /// The skip connection that is cut, counted from the network's outermost; none leaves all of them.
+        without_skip: Option<usize>,
     },
 }
 
@@ -96,7 +98,9 @@ impl Edit {
             EditTask::ImageToImage { strength } if !(0.0..=1.0).contains(strength) => {
                 Err(EditError::Strength(*strength))
             }
-            EditTask::Guess { sigma } if !(*sigma > 0.0 && *sigma <= LARGEST_GUESSED) => Err(EditError::Sigma(*sigma)),
+            EditTask::Guess { sigma, .. } if !(*sigma > 0.0 && *sigma <= LARGEST_GUESSED) => {
+                Err(EditError::Sigma(*sigma))
+            }
             _ => Ok(()),
         }
     }
@@ -106,10 +110,18 @@ impl Edit {
         self.task
     }
 
+    /// The skip connection that is cut while the first stage is asked, counted from the outermost.
+    pub fn without_skip(&self) -> Option<usize> {
+        match self.task {
+            EditTask::Guess { without_skip, .. } => without_skip,
+            EditTask::ImageToImage { .. } | EditTask::Inpainting => None,
+        }
+    }
+
     /// The noise level at which the first stage is asked once, if that is all.
     pub fn guessed_at(&self) -> Option<f64> {
         match self.task {
-            EditTask::Guess { sigma } => Some(sigma),
+            EditTask::Guess { sigma, .. } => Some(sigma),
             EditTask::ImageToImage { .. } | EditTask::Inpainting => None,
         }
     }

@@ -4,9 +4,7 @@
 
 use burn::tensor::Tensor;
 use chrysalis::kernels::{EPSILON, LARGEST_ACTIVATION};
-use chrysalis::unet::{
-    ACTIVATION_SIZE, Block, ConvolutionWeight, Operations, UNet, UNetConfig, branch_factors, join_factors,
-};
+use chrysalis::unet::{ACTIVATION_SIZE, Block, ConvolutionWeight, Operations, Skip, UNet, UNetConfig, branch_factors};
 
 /// Writes the network: inputs `x` `[batch, inputs, side, side]` and `waves` `[1, embedding]`, output `y` `[batch,
 /// outputs, side, side]`.
@@ -119,8 +117,9 @@ impl Operations for Graph {
         Value { name: self.node("AveragePool", &[&x.name], &how), side: x.side / 2, ..x }
     }
 
-    fn join(&mut self, x: Value, skip: Value, doubles: bool) -> Value {
-        let factors = join_factors(x.channels, skip.channels);
+    fn join(&mut self, x: Value, skip: Skip<Value>) -> Value {
+        let factors = skip.factors(x.channels, skip.value.channels);
+        let Skip { value: skip, doubles, .. } = skip;
         let mut name = x.name;
         if doubles {
             let none = self.floats(&[0], &[]);

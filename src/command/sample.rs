@@ -54,6 +54,9 @@ struct Arguments {
     /// Only ask the first stage what it sees in that picture under noise of this level (for pictures from −1 to 1), and show what it is given beside what it sees
     #[arg(long, value_name = "SIGMA", requires = "image", conflicts_with_all = ["strength", "strip", "each"])]
     guess_at: Option<f64>,
+    /// Cut a skip connection of its network meanwhile, counted from the outermost, which is 0
+    #[arg(long, value_name = "NUMBER", requires = "guess_at")]
+    without_skip: Option<usize>,
     /// Make anew what is transparent in this square picture, and keep the rest (inpainting)
     #[arg(long, value_name = "FILE")]
     inpaint: Option<PathBuf>,
@@ -117,7 +120,7 @@ impl Arguments {
     /// The picture to begin with, for a model whose pictures have a side of `size` pixels.
     fn edit(&self, size: usize) -> anyhow::Result<Option<Edit>> {
         let begun = match self.guess_at {
-            Some(sigma) => EditTask::Guess { sigma },
+            Some(sigma) => EditTask::Guess { sigma, without_skip: self.without_skip },
             None => EditTask::ImageToImage { strength: self.strength },
         };
         let (path, task) = match (&self.image, &self.inpaint) {

@@ -163,7 +163,8 @@ impl<'a> Cascade<'a> {
         let (sigmas, sampler) = (self.sigmas(stage, this), self.plan.sampler_of(stage));
         let known = self.edited.as_ref().and_then(|edited| edited.known(this, under.as_ref()));
         let start = self.edited.as_ref().filter(|_| stage == 0).and_then(|edited| edited.start(this));
-        let denoiser = Informed { denoiser: this.denoiser(under), known };
+        let without_skip = self.edited.as_ref().and_then(Edited::without_skip);
+        let denoiser = Informed { denoiser: this.denoiser(under).without_skip(without_skip), known };
         Some(match start {
             Some(picture) => {
                 let sigma = sigmas.first().copied().unwrap_or(0.0);

@@ -36,6 +36,11 @@ impl Edited {
         self.edit.guessed_at()
     }
 
+    /// The skip connection that is cut then.
+    pub(super) fn without_skip(&self) -> Option<usize> {
+        self.edit.without_skip()
+    }
+
     /// The picture that a first stage begins with, `[1, 3, size, size]`, if it is not pure noise.
     pub(super) fn start(&self, stage: &SamplingStage) -> Option<Tensor<4>> {
         let size = stage.image_size();

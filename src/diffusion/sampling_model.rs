@@ -114,7 +114,7 @@ impl SamplingStage {
     pub fn denoiser(&self, condition: Option<Tensor<4>>) -> Conditioned<'_> {
         let patches = Patches { side: self.shape.patch };
         let condition = condition.map(|condition| kernels::patchify(condition, self.scales.clone(), patches));
-        Conditioned { stage: self, condition }
+        Conditioned { stage: self, condition, without_skip: None }
     }
 }
 
@@ -124,6 +124,14 @@ pub struct Conditioned<'a> {
     stage: &'a SamplingStage,
     /// Patches, as [`kernels::patchify`] makes them.
     condition: Option<Tensor<4>>,
+    without_skip: Option<usize>,
+}
+
+impl Conditioned<'_> {
+    /// The same with a skip connection of its network cut, counted from the outermost; one that it does not have changes nothing.
+    pub fn without_skip(self, without_skip: Option<usize>) -> Self {
+        Self { without_skip, ..self }
+    }
 }
 
 impl Denoiser for Conditioned<'_> {
@@ -152,7 +160,7 @@ impl Denoiser for Conditioned<'_> {
         let weight = packed(&matrices.input, input);
         let patched =
             kernels::convolve(patched.clone(), weight, patched, convolution(matrices.input.outputs, Epilogue::Plain));
-        let y = net.forward(patched, waves.of(&numbers));
+        let y = net.forward(patched, waves.of(&numbers), self.without_skip);
         let passed = kernels::convolve(
             noisy.clone(),
             packed(&matrices.skip, skip),

@@ -35,4 +35,4 @@ pub use layers::{ACTIVATION_SIZE, ConvolutionWeight};
 pub use network::UNet;
 pub use sampling::SamplingNet;
 pub use training::{Dropout, Setting};
-pub use trunk::{Heads, Operations, Place, Residual, Trunk, branch_factors, join_factors};
+pub use trunk::{Heads, Operations, Place, Residual, Skip, Trunk, branch_factors};

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::embedding::waves;
 use super::layers::ACTIVATION_SIZE;
 use super::network::UNet;
-use super::trunk::{Operations, Place, Trunk, branch_factors, join_factors};
+use super::trunk::{Operations, Place, Skip, Trunk, branch_factors};
 use crate::kernels::{self, Convolution, Epilogue, Packing};
 
 /// A [`UNet`] made ready for sampling: some 65 operations an evaluation for the first stage of the
@@ -49,11 +49,12 @@ impl SamplingNet {
 
     /// Runs the network: `x` is `[batch, rows, columns, inputs + 1]`, filled up to a multiple of four channels, the
     /// last of which that counts is all ones; `[batch, rows, columns, outputs]`, filled up too, comes out. `waves` are
-    /// those of [`SamplingNet::waves`], `[1, 1, 1, embedding]`.
-    pub fn forward(&self, x: Tensor<4>, waves: Tensor<4>) -> Tensor<4> {
+    /// those of [`SamplingNet::waves`], `[1, 1, 1, embedding]`. What comes across the skip connection `without_skip`, counted from
+    /// the outermost, counts as zero.
+    pub fn forward(&self, x: Tensor<4>, waves: Tensor<4>, without_skip: Option<usize>) -> Tensor<4> {
         let embedding = self.embed.run_with(waves.clone(), waves, Epilogue::Activate);
         let modulation = self.modulation.run(embedding);
-        self.trunk.forward(&mut Sampling { modulation }, x)
+        self.trunk.forward_without(&mut Sampling { modulation }, x, without_skip)
     }
 
     /// What the network is told about the noise level, as so many numbers.
@@ -137,9 +138,9 @@ impl Operations for Sampling {
         kernels::halve(x)
     }
 
-    fn join(&mut self, x: Tensor<4>, skip: Tensor<4>, _: bool) -> Tensor<4> {
-        let factors = join_factors(x.dims()[3], skip.dims()[3]);
-        kernels::join(x, skip, factors)
+    fn join(&mut self, x: Tensor<4>, skip: Skip<Tensor<4>>) -> Tensor<4> {
+        let factors = skip.factors(x.dims()[3], skip.value.dims()[3]);
+        kernels::join(x, skip.value, factors)
     }
 
     fn attend(&mut self, x: Tensor<4>, width: usize) -> Tensor<4> {

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::block::Block;
 use super::layers::{ACTIVATION_SIZE, ConvolutionWeight};
-use super::trunk::{Operations, branch_factors, join_factors};
+use super::trunk::{Operations, Skip, branch_factors};
 use crate::kernels::training::{self, Arithmetic};
 use crate::noise::Noise;
 
@@ -101,9 +101,9 @@ impl Operations for Training {
         training::halve(x)
     }
 
-    fn join(&mut self, x: Tensor<4>, skip: Tensor<4>, _: bool) -> Tensor<4> {
-        let factors = join_factors(x.dims()[3], skip.dims()[3]);
-        training::join(x, skip, factors)
+    fn join(&mut self, x: Tensor<4>, skip: Skip<Tensor<4>>) -> Tensor<4> {
+        let factors = skip.factors(x.dims()[3], skip.value.dims()[3]);
+        training::join(x, skip.value, factors)
     }
 
     fn attend(&mut self, x: Tensor<4>, width: usize) -> Tensor<4> {

@@ -103,22 +103,45 @@ pub trait Operations {
     fn normalise(&mut self, x: Self::Value, width: Option<usize>) -> Self::Value;
     /// Averages squares of 2 × 2 positions.
     fn halve(&mut self, x: Self::Value) -> Self::Value;
-    /// Puts the channels of `skip` behind those of `x`, each by its factor of `join`; doubles the rows and columns of
-    /// `x` before, if asked to.
-    fn join(&mut self, x: Self::Value, skip: Self::Value, doubles: bool) -> Self::Value;
+    /// Puts the channels of what comes across a skip connection behind those of `x`, each by its factor of
+    /// [`Skip::factors`].
+    fn join(&mut self, x: Self::Value, skip: Skip<Self::Value>) -> Self::Value;
     /// Attention of every position to every other, in heads of `width` channels.
     fn attend(&mut self, x: Self::Value, width: usize) -> Self::Value;
 }
 
-/// The factors by which two tensors with so many channels are joined (EDM2, eq. 103).
-pub fn join_factors(channels: usize, skip_channels: usize) -> Join {
-    let [main, skip] = concatenation_factors(channels, skip_channels).map(|factor| factor as f32);
-    Join { main, skip }
+/// What comes across a skip connection.
+#[derive(Debug, Clone)]
+pub struct Skip<V> {
+    /// What the block on the way down put out.
+    pub value: V,
+    /// Whether the rows and columns of what it joins are doubled before.
+    pub doubles: bool,
+    /// Whether the connection is cut: its channels count as zero.
+    pub cut: bool,
+}
+
+impl<V> Skip<V> {
+    /// The factors by which two tensors with so many channels are joined (EDM2, eq. 103).
+    pub fn factors(&self, channels: usize, skip_channels: usize) -> Join {
+        let [main, skip] = concatenation_factors(channels, skip_channels).map(|factor| factor as f32);
+        Join { main, skip: if self.cut { 0.0 } else { skip } }
+    }
 }
 
 impl<K, M> Trunk<K, M> {
     /// Runs the network: the inputs and a channel of ones in, the outputs out.
     pub fn forward<O: Operations>(&self, o: &mut O, x: O::Value) -> O::Value
+    where
+        K: Borrow<O::Weight>,
+        M: Borrow<O::Modulation>,
+    {
+        self.forward_without(o, x, None)
+    }
+
+    /// The same with a skip connection cut, counted from the outermost: that of the first block on the way down, and the last on
+    /// the way up.
+    pub fn forward_without<O: Operations>(&self, o: &mut O, x: O::Value, without_skip: Option<usize>) -> O::Value
     where
         K: Borrow<O::Weight>,
         M: Borrow<O::Modulation>,
@@ -129,8 +152,9 @@ impl<K, M> Trunk<K, M> {
             for (index, block) in blocks.iter().enumerate() {
                 // Each block also sees what its counterpart on the way down put out; the first of a level finds it
                 // twice as large.
-                if let Some(skip) = skips.pop() {
-                    x = o.join(x, skip, level > 0 && index == 0);
+                if let Some(value) = skips.pop() {
+                    let (doubles, cut) = (level > 0 && index == 0, without_skip == Some(skips.len()));
+                    x = o.join(x, Skip { value, doubles, cut });
                 }
                 x = block.forward(o, x);
             }

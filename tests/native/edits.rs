@@ -131,7 +131,7 @@ fn a_guess_is_one_evaluation_of_the_first_stage_at_any_level() {
     let side = first.image_size();
     let small = reduce(batch_from_rgb(&[(picture.rgb(), false)], size, &device), size / side);
     for sigma in [0.01, 0.7, 20.0] {
-        let edit = Edit::new(size, picture.rgba(), EditTask::Guess { sigma }).unwrap();
+        let edit = Edit::new(size, picture.rgba(), EditTask::Guess { sigma, without_skip: None }).unwrap();
         let edited = Edited::new(&edit, &model, &device).unwrap();
         let cascade = Cascade::from_origins(&model, PLAN, vec![7.into()], Some(edited), &device);
         assert_eq!(cascade.steps(), 1);
@@ -145,6 +145,24 @@ fn a_guess_is_one_evaluation_of_the_first_stage_at_any_level() {
             assert!(most < 1e-4 * (1.0 + sigma as f32), "σ {sigma}: {most}");
         }
     }
+}
+
+#[test]
+fn each_skip_connection_of_the_first_stage_can_be_cut() {
+    let device = Device::flex();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/butterflies-128.safetensors");
+    let model = weights::decode(&std::fs::read(file).unwrap(), &device).unwrap().model.for_sampling(&device);
+    let picture = disc(5, 128);
+    let guess = |without_skip| {
+        let edit = Edit::new(128, picture.rgba(), EditTask::Guess { sigma: 0.3, without_skip }).unwrap();
+        let edited = Edited::new(&edit, &model, &device).unwrap();
+        Cascade::from_origins(&model, PLAN, vec![7.into()], Some(edited), &device).last().unwrap().step.denoised
+    };
+    let whole = guess(None);
+    let changes: Vec<Tensor<4>> = (0..6).map(|number| guess(Some(number)) - whole.clone()).collect();
+    let energies: Vec<f32> = changes.into_iter().map(|x| x.square().mean().into_scalar::<f32>()).collect();
+    assert!(energies[..4].iter().all(|&energy| energy > 1e-5), "the first stage has four: {energies:?}");
+    assert_eq!(energies[4..], [0.0, 0.0], "and no more");
 }
 
 #[test]
@@ -177,7 +195,7 @@ fn what_no_model_can_begin_with_is_named() {
     assert_eq!(Edit::new(8, vec![0; 255], image), Err(EditError::Bytes { size: 8, wanted: 256, found: 255 }));
     assert!(matches!(Edit::new(usize::MAX, Vec::new(), image), Err(EditError::Bytes { .. })));
     for sigma in [0.0, -1.0, 1001.0, f64::NAN, f64::INFINITY] {
-        let error = Edit::new(1, vec![0; 4], EditTask::Guess { sigma }).unwrap_err();
+        let error = Edit::new(1, vec![0; 4], EditTask::Guess { sigma, without_skip: None }).unwrap_err();
         assert!(error.to_string().contains("above 0"), "{error}");
     }
     for strength in [-0.1, 1.1, f64::NAN, f64::INFINITY] {

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use chrysalis::noise::BatchNoise;
 use chrysalis::train::StageConfig;
-use chrysalis::unet::{Layers, UNet, UNetConfig, UNetConfigError};
+use chrysalis::unet::{Layers, Operations, Skip, UNet, UNetConfig, UNetConfigError};
 
 fn config(side: usize, inputs: usize, widths: &[usize], depth: usize, head_width: usize) -> UNetConfig {
     let layers = Layers { widths: widths.to_vec(), depth, head_width, embedding: 32 };
@@ -151,4 +151,66 @@ fn unit_variance_goes_through_the_whole_network() {
         let variance: f32 = output.square().mean().into_scalar();
         assert!((0.3..3.0).contains(&variance), "variance {variance}");
     }
+}
+
+/// Runs a network on names: a value is the number of the layer that it comes from.
+#[derive(Default)]
+struct Names {
+    /// What came across each skip connection, in order, and whether it was cut.
+    joined: Vec<(usize, bool)>,
+}
+
+impl Operations for Names {
+    type Weight = usize;
+    type Modulation = ();
+    type Value = usize;
+
+    fn convolve(&mut self, _: usize, weight: &usize) -> usize {
+        *weight
+    }
+    fn convolve_modulated(&mut self, _: usize, weight: &usize, (): &()) -> usize {
+        *weight
+    }
+    fn convolve_onto(&mut self, _: usize, weight: &usize, _: usize) -> usize {
+        *weight
+    }
+    fn activate(&mut self, x: usize) -> usize {
+        x
+    }
+    fn normalise(&mut self, x: usize, _: Option<usize>) -> usize {
+        x
+    }
+    fn halve(&mut self, x: usize) -> usize {
+        x
+    }
+    fn join(&mut self, x: usize, skip: Skip<usize>) -> usize {
+        assert_eq!(skip.factors(8, 8).skip == 0.0, skip.cut);
+        assert!(skip.factors(8, 8).main > 0.0);
+        self.joined.push((skip.value, skip.cut));
+        x
+    }
+    fn attend(&mut self, x: usize, _: usize) -> usize {
+        x
+    }
+}
+
+#[test]
+fn skip_connections_are_counted_from_the_outermost() {
+    let unet = UNet::new(&config(8, 12, &[8, 16], 2, 8), 1, &Device::flex()).unwrap();
+    let mut layers = 0..;
+    let trunk = unet.trunk().map(|_, _, _| layers.next().unwrap(), |_| ());
+    let joined = |without_skip| {
+        let mut names = Names::default();
+        trunk.forward_without(&mut names, usize::MAX, without_skip);
+        names.joined
+    };
+    let whole = joined(None);
+    assert_eq!(whole.len(), 4);
+    assert!(whole.is_sorted_by(|a, b| a.0 > b.0), "what was put out last on the way down comes first: {whole:?}");
+    for cut in 0..6 {
+        let marks: Vec<usize> = joined(Some(cut)).iter().filter(|(_, cut)| *cut).map(|(value, _)| *value).collect();
+        let expected: Vec<usize> = whole.iter().rev().nth(cut).map(|(value, _)| *value).into_iter().collect();
+        assert_eq!(marks, expected, "connection {cut}");
+    }
+    assert!(whole.iter().all(|(_, cut)| !cut));
 }
