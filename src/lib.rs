@@ -11,6 +11,7 @@
 //! - [`unet`]: the network, for training and for sampling.
 //! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
 //! - [`edit`]: pictures that sampling begins with, to make something of or to make a part of anew.
+//! - [`novelty`]: how far a picture lies from its nearest training picture.
 //! - [`origin`]: which noise a picture begins with: a seed, or a way between two.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
 //! - [`picture`]: between pixels and tensors.
@@ -18,8 +19,8 @@
 //! - [`device`]: which device computes, why, and its name for people.
 //! - `data`, `train`, `quality`, `command`, `files`, `terminal`: pictures to learn from, the training run, how good its
 //!   pictures are, the command line and what it writes (native only).
-//! - [`protocol`], [`pool`], [`cabinet`]: what page and workers say to each other, what the page makes of it, a state machine,
-//!   and what it keeps of what was sampled.
+//! - [`protocol`], [`pool`], [`cabinet`], [`riddle`]: what page and workers say to each other, what the page makes of it, a
+//!   state machine, what it keeps of what was sampled, and what it asks the visitor.
 //! - [`address`], [`png`]: what the page's address asks for, and what a saved picture says about itself and how it moves.
 //! - `adapter`, `adapter_probe`, `engines`, `page`, `embed`, `worker`: what the browser says about its GPU and who asks it, the
 //!   pool's effects carried out, and both ends of the conversation (in browsers only).
@@ -51,6 +52,7 @@ pub mod files;
 pub mod kernels;
 #[cfg(feature = "engine")]
 pub mod noise;
+pub mod novelty;
 pub mod origin;
 #[cfg(target_family = "wasm")]
 pub mod page;
@@ -61,6 +63,7 @@ pub mod pool;
 pub mod protocol;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod quality;
+pub mod riddle;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod terminal;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]

@@ -17,7 +17,7 @@ use crate::device::{self, DeviceChoice};
 use crate::diffusion::{Cascade, DEFAULT_STEPS, NoiseLevels, Plan, Sampler, SamplingModel};
 use crate::files;
 use crate::picture::Picture;
-use crate::quality::{Calibration, FeatureNet, Judge, Judgement};
+use crate::quality::{Calibration, FeatureNet, Judge, Judgement, novelty};
 use crate::terminal;
 
 /// Measure how good a model's pictures are: KID, FID, precision, recall, density, coverage, and whether they are copies.
@@ -49,6 +49,10 @@ struct Arguments {
     /// calibration, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Also write the index of the training pictures by which a page tells how new a picture is, where its
+    /// models.json names it
+    #[arg(long, value_name = "FILE")]
+    index: Option<PathBuf>,
     /// Where to compute: auto, gpu, cpu, cuda, rocm, libtorch, or the address of a serve (ws://host:3000)
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -80,6 +84,10 @@ pub struct Quality {
     pub judgements: Vec<Judgement>,
     /// Damaged real pictures at each of these sizes; only with a report.
     pub calibration: Vec<(usize, Vec<Calibration>)>,
+    /// How alike the index, if one was asked for, and the network rank generated pictures by how near they come to a
+    /// training picture (Spearman); and the index and pixels.
+    #[serde(default)]
+    pub index_agreement: Option<[f64; 2]>,
     /// KID by sampler and evaluations, at the smallest of these sizes; only with a report.
     pub samplers: Vec<SamplerRow>,
 }
@@ -147,12 +155,24 @@ pub fn main() -> anyhow::Result<()> {
         seconds_a_picture,
         judgements: Vec::new(),
         calibration: Vec::new(),
+        index_agreement: None,
         samplers: Vec::new(),
     };
     for judge in &judges {
         let bar = terminal::bar("comparing", (count + judge.real().len()) as u64);
         quality.judgements.push(judge.judge(&generated, |done| bar.inc(done as u64))?);
         bar.finish_and_clear();
+    }
+    if let (Some(file), Some(judge), Some(judgement)) = (&arguments.index, judges.first(), quality.judgements.first()) {
+        let index = novelty::index(judge.real());
+        files::write(file, &index.write()?)?;
+        let distance = |picture: &Picture| Some(index.novelty(&novelty::described(picture)?)?.distance);
+        let distances: Vec<f64> = generated.iter().filter_map(distance).collect();
+        quality.index_agreement = Some([&judgement.copies_in_features, &judgement.copies_in_pixels].map(|copies| {
+            let nearest: Vec<f64> = copies.nearest.iter().map(|(_, distance)| *distance).collect();
+            novelty::rank_correlation(&distances, &nearest)
+        }));
+        eprintln!("{}", file.display());
     }
     if let Some(folder) = &arguments.report {
         compare_further(&mut quality, &judges, &model, &chosen.device)?;

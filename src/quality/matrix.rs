@@ -199,3 +199,37 @@ fn tridiagonal(matrix: Matrix) -> (Vec<f64>, Vec<f64>) {
     }
     ((0..size).map(|index| rows[index][index]).collect(), beside)
 }
+
+/// Sweeps of Jacobi's method: it converges quadratically, and ten are plenty for a hundred channels.
+const SWEEPS: usize = 30;
+
+/// Eigenvalues and eigenvectors of a symmetric matrix, by Jacobi's rotations (Golub and Van Loan 2013, algorithm 8.5.2).
+pub fn principal_components(mut matrix: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
+    let size = matrix.len();
+    let mut vectors: Vec<Vec<f64>> =
+        (0..size).map(|i| (0..size).map(|j| if i == j { 1.0 } else { 0.0 }).collect()).collect();
+    for _ in 0..SWEEPS {
+        for p in 0..size {
+            for q in p + 1..size {
+                let off = matrix[p][q];
+                if off.abs() <= f64::EPSILON * (matrix[p][p] * matrix[q][q]).abs().sqrt() {
+                    continue;
+                }
+                let tau = (matrix[q][q] - matrix[p][p]) / (2.0 * off);
+                let tangent = tau.signum() / (tau.abs() + (1.0 + tau * tau).sqrt());
+                let cosine = 1.0 / (1.0 + tangent * tangent).sqrt();
+                let sine = tangent * cosine;
+                let turn = |a: &mut f64, b: &mut f64| (*a, *b) = (cosine * *a - sine * *b, sine * *a + cosine * *b);
+                for row in &mut matrix {
+                    let (left, right) = row.split_at_mut(q);
+                    turn(&mut left[p], &mut right[0]);
+                }
+                for rows in [&mut matrix, &mut vectors] {
+                    let (above, below) = rows.split_at_mut(q);
+                    above[p].iter_mut().zip(&mut below[0]).for_each(|(a, b)| turn(a, b));
+                }
+            }
+        }
+    }
+    vectors.into_iter().enumerate().map(|(i, vector)| (matrix[i][i], vector)).collect()
+}

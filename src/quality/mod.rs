@@ -9,6 +9,7 @@
 pub mod judge;
 pub mod matrix;
 pub mod network;
+pub mod novelty;
 pub mod resize;
 pub mod scores;
 

@@ -16,6 +16,7 @@ mod hub;
 mod kernels;
 mod mishaps;
 mod noise;
+mod novelty;
 mod origins;
 mod picture;
 mod png;
@@ -23,6 +24,7 @@ mod pool;
 mod quality;
 #[cfg(feature = "remote")]
 mod remote;
+mod riddle;
 mod support;
 mod training;
 mod unet;
