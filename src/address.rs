@@ -3,7 +3,7 @@
 use crate::diffusion::{DEFAULT_STEPS, Sampler};
 use crate::origin::Series;
 use crate::pool::DevicePreference;
-use crate::protocol::SampleRequest;
+use crate::protocol::{Purpose, SampleRequest};
 
 /// What an address asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,13 +21,14 @@ pub struct Address {
 }
 
 /// Seed, steps and sampler when the address does not name them.
-const USUAL: SampleRequest = SampleRequest {
+pub const USUAL: SampleRequest = SampleRequest {
     seed: 7,
     count: 1,
     series: Series::Seeds,
     steps: DEFAULT_STEPS,
     sampler: Sampler::DpmSolverSde,
     edit: None,
+    purpose: Purpose::Specimen,
 };
 /// The most steps that the page offers.
 const MOST_STEPS: usize = 64;
@@ -105,7 +106,7 @@ impl Address {
     /// The parameters of a butterfly, in the order that they are put into an address; one without a value is taken out.
     /// One that began with a picture has none: no address holds the picture.
     pub fn parameters(butterfly: &SampleRequest) -> [(&'static str, Option<String>); 5] {
-        let SampleRequest { seed, count, series, steps, sampler, edit } = butterfly;
+        let SampleRequest { seed, count, series, steps, sampler, edit, .. } = butterfly;
         let known = edit.is_none();
         [
             ("seed", known.then(|| seed.to_string())),

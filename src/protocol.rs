@@ -84,6 +84,33 @@ pub struct SampleRequest {
     pub sampler: Sampler,
     /// The picture that it begins with, if not with noise alone.
     pub edit: Option<Arc<Edit>>,
+    /// Who looks at what comes of it.
+    pub purpose: Purpose,
+}
+
+/// What something is sampled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// To be looked at and kept.
+    #[default]
+    Specimen,
+    /// The lesson asks what the network sees at one noise level.
+    Guess,
+    /// The lesson shows the same seed twice, with one setting changed: the one or the other.
+    Twin(Twin),
+    /// The lesson asks at which step one sees what it will be.
+    Riddle,
+    /// To see how long it takes.
+    Benchmark,
+}
+
+/// One of two pictures of the same seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Twin {
+    /// The one that is sampled first.
+    First,
+    /// The one with another setting.
+    Second,
 }
 
 impl SampleRequest {
@@ -137,6 +164,8 @@ pub enum WorkerOutput {
         image_size: usize,
         /// Side of the first stage's pictures, in pixels.
         first_size: usize,
+        /// How much memory the engine has for itself, in bytes; what a GPU holds is not in it.
+        memory: f64,
     },
     /// How a request goes on.
     Sampling {

@@ -1,13 +1,34 @@
 //! What people read about engines and pictures: the only place that has words for it.
 
 use crate::edit::EditTask;
+use crate::novelty::Novelty;
 use crate::origin::Series;
 use crate::pool::{Activity, Fault, Kind, On, Ready, Reason};
-use crate::protocol::{BUILD, SampleRequest};
+use crate::protocol::{BUILD, Purpose, SampleRequest};
+use crate::riddle::Answer;
 
-/// What runs here, a line each, for bug reports: what `browser` says it is, and where the weights came from.
-pub fn report(ready: &Ready, weights: &str, processors: usize, browser: &str) -> String {
-    let Ready { on, step_ms, model, image_size, .. } = ready;
+/// What runs here.
+pub struct Running {
+    /// The engine.
+    pub ready: Ready,
+    /// Where the weights came from.
+    pub weights: String,
+    /// Their bytes, if they are still there.
+    pub bytes: Option<usize>,
+    /// Their SHA-256, once it is known.
+    pub digest: Option<String>,
+    /// What sampling was measured to take, once it was.
+    pub measured: Option<String>,
+    /// How many processors the browser says there are.
+    pub processors: usize,
+    /// What the browser says that it is.
+    pub browser: String,
+}
+
+/// What runs here, a line each, for bug reports.
+pub fn report(running: &Running) -> String {
+    let Running { ready, weights, bytes, digest, measured, processors, browser } = running;
+    let Ready { on, step_ms, model, image_size, memory, .. } = ready;
     let backend = match on {
         On::Gpu { .. } => "WebGPU, CubeCL kernels",
         On::Cpu(_) => "WebAssembly with SIMD, one thread a butterfly",
@@ -17,12 +38,65 @@ pub fn report(ready: &Ready, weights: &str, processors: usize, browser: &str) ->
         format!("device     {}", capitalised(&device(on))),
         format!("backend    {backend}"),
         format!("speed      {step_ms:.1} ms an evaluation of the networks, measured while warming up"),
+        format!("measured   {}", measured.as_deref().unwrap_or("not yet")),
+        format!("memory     {:.1} MB of the engine's own", memory / 1e6),
         format!("model      {model}, {image_size} × {image_size} pixels"),
         format!("weights    {weights}"),
+        format!(
+            "           {} bytes, SHA-256 {}",
+            bytes.map_or("?".into(), |bytes| bytes.to_string()),
+            digest.as_deref().unwrap_or("unknown")
+        ),
         format!("processors {processors}"),
         format!("browser    {browser}"),
     ]
     .join("\n")
+}
+
+/// How long something took.
+pub fn measured(request: &SampleRequest, total_ms: f64) -> String {
+    let SampleRequest { count, steps, sampler, .. } = request;
+    let seconds = total_ms / 1000.0;
+    format!("{count} butterflies in {seconds:.2} s, {:.2} s each: {steps} steps of {sampler}", seconds / *count as f64)
+}
+
+/// How far something has come.
+pub fn step_of(request: &SampleRequest, index: usize, of: usize) -> String {
+    let what = match request.purpose {
+        Purpose::Riddle => "one in secret".into(),
+        _ => named(request),
+    };
+    match request.purpose {
+        Purpose::Benchmark => format!("Measuring: step {index} of {of}"),
+        _ => format!("Hatching {what}: step {index} of {of}"),
+    }
+}
+
+/// How something is sampled: "12 steps of dpm-sde".
+pub fn settings(SampleRequest { steps, sampler, .. }: &SampleRequest) -> String {
+    format!("{steps} step{} of {sampler}", if *steps == 1 { "" } else { "s" })
+}
+
+/// What there is to say to the answer to a riddle.
+pub fn answer(Answer { seen, settled, of }: &Answer) -> String {
+    let compared = match seen.cmp(settled) {
+        std::cmp::Ordering::Less => "before the network had",
+        std::cmp::Ordering::Equal => "just when the network had",
+        std::cmp::Ordering::Greater => "after the network had",
+    };
+    format!(
+        "You saw it at step {seen} of {of}, {compared} settled: from step {settled} on its guess is nearer to the result than half of the way. Left is the result, right \
+         what it guessed at your step."
+    )
+}
+
+/// How new a picture is.
+pub fn novelty(Novelty { share, .. }: &Novelty) -> String {
+    let percent = (100.0 * share).round();
+    if percent < 1.0 {
+        return "Hardly new: a training picture is as near as real ones hardly ever are to each other".into();
+    }
+    format!("Farther from all training pictures than {percent:.0} % of these are from each other")
 }
 
 /// What was asked for.
@@ -77,7 +151,7 @@ pub fn label(name: &str, request: &SampleRequest) -> String {
         None => String::new(),
         Some(EditTask::ImageToImage { strength }) => format!(", from a picture at {:.0} %", 100.0 * strength),
         Some(EditTask::Inpainting) => ", filled in".into(),
-        Some(EditTask::Guess { sigma }) => format!(", guessed at {}", level(sigma)),
+        Some(EditTask::Guess { sigma, .. }) => format!(", guessed at {}", level(sigma)),
     };
     format!("{}{beginning}, {steps} steps of {sampler}", capitalised(name))
 }

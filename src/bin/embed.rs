@@ -7,7 +7,7 @@ mod exported {
     use chrysalis::embed;
     use chrysalis::origin::Series;
     use chrysalis::pool::DevicePreference;
-    use chrysalis::protocol::SampleRequest;
+    use chrysalis::protocol::{Purpose, SampleRequest};
     use js_sys::{Error, Function, Promise};
     use wasm_bindgen::prelude::*;
 
@@ -42,7 +42,15 @@ mod exported {
                 .parse()
                 .map_err(|_| Error::new(&format!("the seed '{seed}' is no whole number from 0 to {}", u64::MAX)))?;
             let sampler = sampler.parse().map_err(|error| Error::new(&format!("{error}")))?;
-            let request = SampleRequest { seed, count: 1, series: Series::Seeds, steps, sampler, edit: None };
+            let request = SampleRequest {
+                seed,
+                count: 1,
+                series: Series::Seeds,
+                steps,
+                sampler,
+                edit: None,
+                purpose: Purpose::Specimen,
+            };
             Ok(self.0.sample(number, request, on_step))
         }
 

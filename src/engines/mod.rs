@@ -62,6 +62,11 @@ impl Engines {
         &self.weights
     }
 
+    /// The bytes of the weights, once they have arrived.
+    pub fn weight_bytes(&self) -> Option<Rc<[u8]>> {
+        self.download.as_ref().and_then(Fetch::bytes)
+    }
+
     /// Gets the weights from elsewhere the next time that they are wanted.
     pub fn set_weights(&mut self, weights: Source) {
         self.weights = weights;

@@ -52,6 +52,13 @@ pub fn text(butterfly: &SampleRequest, weights: &str) -> Option<String> {
     })
 }
 
+/// What to let the controls stand at on another visit: the same without the seed. None where no address says it.
+pub fn controls(butterfly: &SampleRequest, weights: &str) -> Option<String> {
+    let params = UrlSearchParams::new_with_str(&text(butterfly, weights)?).ok()?;
+    params.delete("seed");
+    Some(String::from(params.to_string()))
+}
+
 /// Reads what a saved picture says about itself.
 pub fn parse(text: &str) -> Address {
     Address::parse(|name| UrlSearchParams::new_with_str(text).ok().and_then(|params| params.get(name)))

@@ -64,13 +64,36 @@ impl Display {
         pictures.first()
     }
 
+    /// The finished picture, the first if there are several; on the way to another seed the one that is shown.
+    pub fn result(&self) -> Option<&Shown> {
+        let index = if self.film.is_way() { self.at() } else { self.frames().checked_sub(1)? };
+        let (_, pictures) = self.film.frame(index, false)?;
+        pictures.first()
+    }
+
+    /// The finished picture, if it is one alone.
+    pub fn specimen(&self) -> Option<&Shown> {
+        let Finished { request, place } = self.finished.as_ref()?;
+        self.result().filter(|_| place.is_some() || request.count == 1)
+    }
+
+    /// What it is, as a file of it says.
+    pub fn text(&self) -> Option<String> {
+        self.finished.as_ref().and_then(|finished| self.said(finished))
+    }
+
+    /// What it is, for people.
+    pub fn label(&self) -> String {
+        self.finished.as_ref().map_or(String::new(), Finished::label)
+    }
+
     /// How many frames the slider goes over.
     pub fn frames(&self) -> usize {
         self.film.len()
     }
 
     /// Says what computes.
-    pub fn show_ready(&mut self, Ready { on, step_ms, model, image_size, first_size }: &Ready, greeting: &str) {
+    pub fn show_ready(&mut self, Ready { on, step_ms, model, image_size, first_size, .. }: &Ready, greeting: &str) {
         self.forward.set_sizes([*image_size as u32, *first_size as u32]);
         failure::clear();
         self.view.set_progress(Some(0.0));
@@ -116,11 +139,23 @@ impl Display {
     /// It has taken a step.
     pub fn add_step(&mut self, request: &SampleRequest, step: ShownStep) {
         self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
-        self.view.say(&format!("Hatching {}: step {} of {}", words::named(request), step.index, step.of));
+        self.view.say(&words::step_of(request, step.index, step.of));
         self.film.add(step);
         let last = self.frames().saturating_sub(1);
         self.add_to_strip(last);
         self.show_frame(last);
+    }
+
+    /// Something that is not shown large has taken a step.
+    pub fn show_step_of(&self, request: &SampleRequest, step: &ShownStep) {
+        self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
+        self.view.say(&words::step_of(request, step.index, step.of));
+    }
+
+    /// Something is finished, after so many milliseconds.
+    pub fn say_finished(&self, total_ms: f64) {
+        self.view.set_progress(Some(1.0));
+        self.view.announce(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
     }
 
     /// It is finished, after so many milliseconds.
@@ -138,8 +173,7 @@ impl Display {
         if let Some(first) = pictures.first() {
             self.show_anew(first);
         }
-        self.view.set_progress(Some(1.0));
-        self.view.announce(&format!("Hatched in {:.1} s.", total_ms / 1000.0));
+        self.say_finished(total_ms);
     }
 
     /// Shows a specimen of the cabinet as if it had just hatched.
@@ -217,8 +251,8 @@ impl Display {
     }
 
     /// What to ask for to learn what the network sees in it.
-    pub fn question(&self) -> Option<SampleRequest> {
-        self.forward.question(&self.view)
+    pub fn question(&self, without_skip: Option<usize>) -> Option<SampleRequest> {
+        self.forward.question(&self.view, without_skip)
     }
 
     /// The network was asked at a noise level what it sees.

@@ -4,7 +4,11 @@ use std::rc::Rc;
 
 use futures_channel::mpsc::UnboundedSender;
 
+use super::favourites::Wanted;
+use super::kept::{Favourite, Kept};
+use super::models::Offered;
 use super::studio::Stroke;
+use crate::novelty::Index;
 use crate::pool::Event;
 
 /// Something that happened.
@@ -17,6 +21,21 @@ pub enum PageEvent {
     Brought(Option<String>),
     /// The visitor has brought a weight file, by its name; with its bytes, or a sentence on why there are none.
     BroughtWeights(String, Result<Rc<[u8]>, String>),
+    /// The SHA-256 of the weight file is known.
+    Digest(String),
+    /// An index of training pictures is here, by where it is from.
+    Index(String, Box<Index>),
+    /// The models that the page offers are known.
+    Models(Vec<Offered>),
+    /// What was kept from earlier visits is here.
+    Kept {
+        /// Where it was kept.
+        kept: Rc<Kept>,
+        /// Favourites.
+        favourites: Vec<Favourite>,
+        /// How the controls stood, as in an address.
+        controls: Option<String>,
+    },
 }
 
 /// What a visitor can do.
@@ -52,6 +71,22 @@ pub enum Act {
     ChooseForwardLevel,
     /// Let go of it: what does the network see?
     AskNetwork,
+    /// Make what is shown a favourite, or no longer one.
+    Favour,
+    /// Do something with a favourite.
+    Favourite(Wanted),
+    /// Hear whether the browser kept something.
+    NoteKept(bool),
+    /// Hatch one seed twice, with a setting changed.
+    HatchTwins,
+    /// Hatch one that is not shown.
+    HatchSecret,
+    /// Look at its next step.
+    NextOfSecret,
+    /// Say that one sees what it will be.
+    SeeSecret,
+    /// See how long sampling takes.
+    Measure,
     /// Move the slider.
     ChooseSteps,
     /// Show the steps with or without the noise.

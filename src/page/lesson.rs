@@ -7,7 +7,7 @@ use super::view::{self, View};
 use crate::diffusion::Sampler;
 use crate::edit::{Edit, EditTask};
 use crate::origin::Series;
-use crate::protocol::{SampleRequest, Shown, ShownStep};
+use crate::protocol::{Purpose, SampleRequest, Shown, ShownStep};
 use crate::words;
 
 /// The noise levels of the slider's ends, for pictures from −1 to 1.
@@ -52,15 +52,16 @@ impl Forward {
         view.forward_guess.set_hidden(true);
     }
 
-    /// What to ask to learn what the network sees at that level.
-    pub fn question(&self, view: &View) -> Option<SampleRequest> {
+    /// What to ask to learn what the network sees at that level, be it without one of its skip connections.
+    pub fn question(&self, view: &View, without_skip: Option<usize>) -> Option<SampleRequest> {
         // Another model's picture may be of another size.
         let picture = self.picture.as_ref().filter(|picture| picture.width == self.sizes[0])?;
-        let task = EditTask::Guess { sigma: level(view) };
+        let task = EditTask::Guess { sigma: level(view), without_skip };
         // Only a picture that is no square is refused, and the model makes none.
         let edit = Edit::new(picture.width as usize, picture.rgba.clone(), task).ok()?;
         let (seed, series, sampler) = (self.seed, Series::Seeds, Sampler::default());
-        Some(SampleRequest { seed, count: 1, series, steps: 1, sampler, edit: Some(Arc::new(edit)) })
+        let edit = Some(Arc::new(edit));
+        Some(SampleRequest { seed, count: 1, series, steps: 1, sampler, edit, purpose: Purpose::Guess })
     }
 
     /// Shows what the network was given, and what it saw in it.

@@ -7,15 +7,19 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{EventTarget, HtmlInputElement};
 
+use super::favourites::{self, Favourites};
 use super::files;
 use super::inbox::{Act, Beginning, Inbox, PageEvent};
+use super::secret::Secret;
+use super::skips::Skips;
 use super::studio;
+use super::twins::Twins;
 use super::view::{self, View};
 use crate::engines::LARGEST;
 use crate::png;
 
 /// Puts what the visitor does into the inbox.
-pub fn listen(view: &View, inbox: &Inbox) {
+pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secret, skips: &Skips, inbox: &Inbox) {
     let on = |target: &EventTarget, kind: &'static str, act: Act| {
         let inbox = inbox.clone();
         let options = EventListenerOptions::enable_prevent_default();
@@ -42,6 +46,13 @@ pub fn listen(view: &View, inbox: &Inbox) {
     on(&view.scrub, "input", Act::Scrub);
     on(&view.forward_level, "input", Act::ChooseForwardLevel);
     on(&view.forward_level, "change", Act::AskNetwork);
+    on(&favourites.button, "click", Act::Favour);
+    on(&view.measure, "click", Act::Measure);
+    on(&twins.hatch, "click", Act::HatchTwins);
+    on(&secret.hatch, "click", Act::HatchSecret);
+    on(&secret.next, "click", Act::NextOfSecret);
+    on(&secret.seen, "click", Act::SeeSecret);
+    on(&skips.list, "change", Act::AskNetwork);
     on(&view.take, "click", Act::Take);
     on(&view.empty, "click", Act::Empty);
     on(&view.strength, "input", Act::ChooseStrength);
@@ -49,10 +60,17 @@ pub fn listen(view: &View, inbox: &Inbox) {
     on(&view.fill, "click", Act::HatchDrawing(Beginning::Fill));
     listen_to_drawing(view, inbox);
     listen_for_files(view, inbox);
-    let inbox = inbox.clone();
+    let picks = inbox.clone();
     EventListener::new(&view.specimens, "click", move |event| {
         if let Some(number) = view::specimen_of(event) {
-            inbox.send(Act::Pick(number));
+            picks.send(Act::Pick(number));
+        }
+    })
+    .forget();
+    let inbox = inbox.clone();
+    EventListener::new(&favourites.list, "click", move |event| {
+        if let Some(wanted) = favourites::wanted(event) {
+            inbox.send(Act::Favourite(wanted));
         }
     })
     .forget();

@@ -5,16 +5,25 @@
 
 mod address;
 mod app;
+mod bonnet;
+mod browser;
 mod display;
 mod failure;
+mod favourites;
 mod files;
 mod film;
 mod inbox;
+mod kept;
 mod lesson;
 mod listen;
+mod models;
+mod novelty;
 mod offline;
 mod save;
+mod secret;
+mod skips;
 mod studio;
+mod twins;
 mod view;
 
 use app::{App, Unusable};

@@ -21,6 +21,8 @@ pub fn keep(engine: Kind, weights: &str) {
         Kind::Gpu => "worker-gpu",
         Kind::Cpu => "worker-cpu",
     };
+    // With what lies beside it.
+    let weights = weights.strip_suffix("safetensors").unwrap_or(weights);
     let files = Array::of2(&engine.into(), &weights.into());
     spawn_local(async move {
         // Whatever is not kept now is fetched another time.

@@ -1,8 +1,7 @@
 //! The elements of the page, and what can be shown in them.
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::Reflect;
 use wasm_bindgen::{Clamped, JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     CanvasRenderingContext2d, Document, Element, Event, HtmlButtonElement, HtmlCanvasElement, HtmlElement,
     HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
@@ -10,7 +9,7 @@ use web_sys::{
 
 use crate::cabinet::{Cabinet, Specimen};
 use crate::origin::Series;
-use crate::protocol::{SampleRequest, Shown};
+use crate::protocol::{Purpose, SampleRequest, Shown};
 use crate::words;
 
 /// What the list of models has as the value of the visitor's own: no address of a file.
@@ -18,7 +17,7 @@ pub const OWN_MODEL: &str = "own:";
 
 /// All elements that change.
 pub struct View {
-    document: Document,
+    pub document: Document,
     pub picture: HtmlCanvasElement,
     pub caption: HtmlElement,
     pub controls: HtmlElement,
@@ -42,6 +41,7 @@ pub struct View {
     pub copy: HtmlButtonElement,
     pub report: HtmlElement,
     pub copy_report: HtmlButtonElement,
+    pub measure: HtmlButtonElement,
     pub relatives: HtmlButtonElement,
     pub to: HtmlInputElement,
     pub morph: HtmlButtonElement,
@@ -96,6 +96,7 @@ impl View {
             copy: get(&document, "copy")?,
             report: get(&document, "report")?,
             copy_report: get(&document, "copy-report")?,
+            measure: get(&document, "measure")?,
             relatives: get(&document, "relatives")?,
             to: get(&document, "to")?,
             morph: get(&document, "morph")?,
@@ -144,7 +145,7 @@ impl View {
         let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
         let sampler = self.sampler.value().parse().map_err(|error| format!("{error}."))?;
         let count = self.count.value().parse().unwrap_or(1);
-        Ok(SampleRequest { seed, count, series: Series::Seeds, steps, sampler, edit: None })
+        Ok(SampleRequest { seed, count, series: Series::Seeds, steps, sampler, edit: None, purpose: Purpose::Specimen })
     }
 
     /// The seed to go to from the one in the controls; the error is a sentence for people.
@@ -336,15 +337,6 @@ pub fn specimen_of(event: &Event) -> Option<u32> {
     target.closest("[data-specimen]").ok()??.get_attribute("data-specimen")?.parse().ok()
 }
 
-/// Puts text into the clipboard, if the browser lets it.
-pub async fn copy(text: &str) -> Result<(), JsValue> {
-    let window = web_sys::window().ok_or(JsValue::NULL)?;
-    let clipboard = Reflect::get(&window.navigator(), &"clipboard".into())?;
-    let write: Function = Reflect::get(&clipboard, &"writeText".into())?.dyn_into()?;
-    let promise: Promise = write.call1(&clipboard, &text.into())?.dyn_into()?;
-    JsFuture::from(promise).await.map(drop)
-}
-
 /// The seed in a field; the error is a sentence for people.
 fn seed(field: &HtmlInputElement) -> Result<u64, String> {
     let text = field.value();
@@ -379,16 +371,13 @@ pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
     }
 }
 
-/// Whether the visitor has asked for less motion or less data: then nothing begins by itself.
-pub fn prefers_calm() -> bool {
-    let Some(window) = web_sys::window() else { return true };
-    let field = |of: &JsValue, name: &str| Reflect::get(of, &name.into()).unwrap_or(JsValue::UNDEFINED);
-    let saves_data = field(&field(&window.navigator(), "connection"), "saveData").is_truthy();
-    let query = field(&window, "matchMedia").dyn_into::<Function>().ok();
-    let answer = query.and_then(|query| query.call1(&window, &"(prefers-reduced-motion: reduce)".into()).ok());
-    saves_data || answer.is_some_and(|answer| field(&answer, "matches").is_truthy())
+/// Empties a canvas.
+pub fn clear(canvas: &HtmlCanvasElement) {
+    // Which setting its width does.
+    canvas.set_width(canvas.width());
 }
 
-fn get<T: JsCast>(document: &Document, id: &str) -> Result<T, String> {
+/// The element of an id; the error is the id.
+pub fn get<T: JsCast>(document: &Document, id: &str) -> Result<T, String> {
     document.get_element_by_id(id).and_then(|element| element.dyn_into().ok()).ok_or_else(|| id.to_string())
 }

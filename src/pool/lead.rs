@@ -124,12 +124,12 @@ impl Pool {
                 self.set_timer(Awaited::Engines, LOADING_MS);
                 self.report(Update::Busy(Activity::WarmingUp(gpu)));
             }
-            EngineEvent::Said(WorkerOutput::Ready { gpu, step_ms, model, image_size, first_size }) => {
+            EngineEvent::Said(WorkerOutput::Ready { gpu, step_ms, model, image_size, first_size, memory }) => {
                 let on = match gpu {
                     Some(name) => On::Gpu { name, rival_crashed: None },
                     None => On::Cpu(self.reason.clone()),
                 };
-                self.measured(Ready { on, step_ms, model, image_size, first_size });
+                self.measured(Ready { on, step_ms, model, image_size, first_size, memory });
             }
             // The CPU was only wanted if it is faster.
             EngineEvent::Crashed(reason)

@@ -82,6 +82,8 @@ pub struct Ready {
     pub image_size: usize,
     /// Side of the first stage's pictures, in pixels.
     pub first_size: usize,
+    /// How much memory the engine has for itself, in bytes.
+    pub memory: f64,
 }
 
 /// What computes.

@@ -25,6 +25,13 @@ pub fn post(event: &WorkerOutput) {
     }
 }
 
+/// How large the worker's own memory is, in bytes.
+pub fn memory() -> f64 {
+    let buffer = Reflect::get(&wasm_bindgen::memory(), &"buffer".into());
+    let bytes = buffer.and_then(|buffer| Reflect::get(&buffer, &"byteLength".into()));
+    bytes.ok().and_then(|bytes| bytes.as_f64()).unwrap_or(0.0)
+}
+
 /// Milliseconds since the worker started.
 pub fn now_ms() -> f64 {
     Reflect::get(&js_sys::global(), &JsValue::from_str("performance"))

@@ -7,7 +7,7 @@ use chrysalis::diffusion::Sampler;
 use chrysalis::edit::{Edit, EditTask};
 use chrysalis::origin::Series;
 use chrysalis::pool::DevicePreference;
-use chrysalis::protocol::SampleRequest;
+use chrysalis::protocol::{Purpose, SampleRequest};
 use proptest::prelude::*;
 
 fn parse(pairs: &[(&str, &str)]) -> Address {
@@ -37,6 +37,7 @@ fn an_address_is_a_butterfly() {
         steps: 64,
         sampler: Sampler::Ddim { eta: 0.5 },
         edit: None,
+        purpose: Purpose::Specimen,
     };
     assert_eq!((address.request, address.hatch, address.fault), (wanted, true, None));
     let series = |pairs: &[(&str, &str)]| parse(&[&[("seed", "5"), ("series", "relatives")], pairs].concat()).request;
@@ -90,7 +91,7 @@ proptest! {
         series in prop::sample::select(vec![Series::Seeds, Series::Relatives, Series::Morph(0), Series::Morph(u64::MAX)]),
     ) {
         let series = if count == 1 { Series::Seeds } else { series };
-        let request = SampleRequest { seed, count, series, steps, sampler: sampler.parse().unwrap(), edit: None };
+        let request = SampleRequest { seed, count, series, steps, sampler: sampler.parse().unwrap(), edit: None, purpose: Purpose::Specimen };
         let parameters = Address::parameters(&request);
         let address = Address::parse(|name| parameters.iter().find(|(there, _)| *there == name)?.1.clone());
         prop_assert_eq!((address.request, address.hatch, address.fault), (request, true, None));

@@ -6,10 +6,18 @@ use chrysalis::cabinet::Cabinet;
 use chrysalis::diffusion::Sampler;
 use chrysalis::edit::{Edit, EditTask};
 use chrysalis::origin::Series;
-use chrysalis::protocol::{SampleRequest, Shown, ShownStep};
+use chrysalis::protocol::{Purpose, SampleRequest, Shown, ShownStep};
 
 fn request(seed: u64, count: usize) -> SampleRequest {
-    SampleRequest { seed, count, series: Series::Seeds, steps: 3, sampler: Sampler::Ddpm, edit: None }
+    SampleRequest {
+        seed,
+        count,
+        series: Series::Seeds,
+        steps: 3,
+        sampler: Sampler::Ddpm,
+        edit: None,
+        purpose: Purpose::Specimen,
+    }
 }
 
 fn shown(side: u32, value: u8) -> Shown {

@@ -11,7 +11,7 @@ use chrysalis::pool::{
     Update,
 };
 use chrysalis::protocol::{
-    self, Adapter, BUILD, ProbeResult, SampleRequest, SamplingOutput, Shown, ShownStep, WorkerInput,
+    self, Adapter, BUILD, ProbeResult, Purpose, SampleRequest, SamplingOutput, Shown, ShownStep, WorkerInput,
 };
 use proptest::prelude::*;
 
@@ -168,7 +168,7 @@ fn started() -> protocol::WorkerOutput {
 
 fn ready(kind: Kind, step_ms: f64) -> protocol::WorkerOutput {
     let gpu = (kind == Kind::Gpu).then(|| "G".into());
-    protocol::WorkerOutput::Ready { gpu, step_ms, model: "discs".into(), image_size: 16, first_size: 8 }
+    protocol::WorkerOutput::Ready { gpu, step_ms, model: "discs".into(), image_size: 16, first_size: 8, memory: 3e7 }
 }
 
 #[test]
@@ -220,7 +220,15 @@ fn finished(count: usize) -> SamplingOutput {
 }
 
 fn request(count: usize) -> SampleRequest {
-    SampleRequest { seed: 7, count, series: Series::Seeds, steps: 2, sampler: Sampler::Ddpm, edit: None }
+    SampleRequest {
+        seed: 7,
+        count,
+        series: Series::Seeds,
+        steps: 2,
+        sampler: Sampler::Ddpm,
+        edit: None,
+        purpose: Purpose::Specimen,
+    }
 }
 
 /// A world in which the engine is ready.

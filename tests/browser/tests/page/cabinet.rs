@@ -209,9 +209,20 @@ async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     browser.wait_hatched().await;
     assert!(browser.text("device").await.contains("Chrysalis butterflies, 128 × 128"));
     let butterfly = browser.picture().await;
+    let how_new = |text: &str| text.contains("training picture");
+    let of_butterfly = browser.wait_for("novelty", "how new it is", how_new).await;
+    browser.set("count", "4").await;
+    browser.click("hatch").await;
+    browser.wait_for("caption", "four", |text| text.starts_with("Numbers 7 to 10")).await;
+    browser.wait_hatched().await;
+    assert_eq!(browser.text("novelty").await, "", "of four pictures there is not one thing to say");
+    browser.pick("Number 7, 4 steps of dpm-sde").await;
+    assert_eq!(browser.text("novelty").await, of_butterfly);
+    browser.set("count", "1").await;
     browser.choose("weights/heliconius-128.safetensors").await;
     browser.wait_for("device", "the other model", |text| text.contains("Heliconius, 128 × 128")).await;
     browser.wait_hatched().await;
+    browser.wait_for("novelty", "how new the other is", how_new).await;
     assert!(browser.picture().await.largest_difference(&butterfly) > 30, "the same seed is another picture");
     let address = browser.driver.current_url().await.unwrap().to_string();
     for part in ["weights=weights%2Fheliconius-128.safetensors", "seed=7", "steps=4"] {
@@ -232,6 +243,11 @@ async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     ] {
         assert!(report.contains(line), "{line} is not in {report}");
     }
+    let list = "return Array.from(document.getElementById('model').options, option => option.text);";
+    let list: Vec<String> = browser.driver.execute(list, Vec::new()).await.unwrap().convert().unwrap();
+    assert_eq!(list, ["Butterflies: 760 spread specimens", "Heliconius: 1,200 wing sets"]);
+    let card = browser.driver.find(By::Id("card")).await.unwrap();
+    assert!(card.prop("href").await.unwrap().unwrap().ends_with("/weights/heliconius-128.md"));
     browser.screenshot("heliconius").await;
     browser.end().await;
 }

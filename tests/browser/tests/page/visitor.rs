@@ -41,6 +41,10 @@ pub enum Fault {
     OtherBuild,
     /// The butterflies' weights are on their way for ever.
     EndlessWeights,
+    /// The browser has no store.
+    NoStore,
+    /// The browser's store takes nothing.
+    FullStore,
 }
 
 impl Fault {
@@ -69,6 +73,11 @@ impl Fault {
                 "if (self.document) { const get = self.fetch.bind(self); self.fetch = (at, options) =>
                     !String(at).includes('butterflies') ? get(at, options) : new Promise((_, fail) =>
                         options.signal.addEventListener('abort', () => fail(options.signal.reason))); }"
+            }
+            Self::NoStore => "Object.defineProperty(self, 'indexedDB', { value: undefined });",
+            Self::FullStore => {
+                "if (self.IDBObjectStore) IDBObjectStore.prototype.put = () => {
+                    throw new DOMException('no room', 'QuotaExceededError'); };"
             }
             Self::Counted => COUNT,
             Self::CountedPage => MAIN_THREAD,

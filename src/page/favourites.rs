@@ -1,0 +1,168 @@
+//! Favourites, as the visitor sees them: [`super::kept`] keeps them from one visit to the next.
+
+use std::rc::Rc;
+
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{Document, Element, Event, HtmlButtonElement, HtmlCanvasElement, HtmlElement};
+
+use super::inbox::{Act, Inbox, PageEvent};
+use super::kept::{Favourite, Kept};
+use super::view::{self, get};
+use crate::protocol::Shown;
+
+/// All favourites, and where they are shown.
+pub struct Favourites {
+    /// Makes what is shown a favourite, or no longer one.
+    pub button: HtmlButtonElement,
+    /// Where they lie.
+    pub list: HtmlElement,
+    section: HtmlElement,
+    document: Document,
+    inbox: Inbox,
+    /// Where they are kept; none while it is being opened, and where there is no such place.
+    kept: Option<Rc<Kept>>,
+    all: Vec<Favourite>,
+}
+
+/// What the visitor wants with a favourite, counted from the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Hatch it again.
+    Hatch(usize),
+    /// It is none any more.
+    Forget(usize),
+}
+
+impl Favourites {
+    /// Finds its elements, and begins to open the store; the error is the name of the first element that is missing.
+    pub fn find(document: &Document, inbox: &Inbox) -> Result<Self, String> {
+        open(inbox.clone());
+        Ok(Self {
+            button: get(document, "favourite")?,
+            list: get(document, "favourites")?,
+            section: get(document, "favourites-section")?,
+            document: document.clone(),
+            inbox: inbox.clone(),
+            kept: None,
+            all: Vec::new(),
+        })
+    }
+
+    /// What was kept is here.
+    pub fn take(&mut self, kept: Rc<Kept>, favourites: Vec<Favourite>) {
+        // What became one meanwhile is the newer.
+        let already: Vec<String> = self.all.iter().map(|favourite| favourite.text.clone()).collect();
+        self.all.extend(favourites.into_iter().filter(|favourite| !already.contains(&favourite.text)));
+        self.kept = Some(kept);
+        self.show();
+    }
+
+    /// What a favourite is, as a saved picture says it.
+    pub fn text(&self, index: usize) -> Option<String> {
+        self.all.get(index).map(|favourite| favourite.text.clone())
+    }
+
+    /// Makes something a favourite, or, if it is one, no longer.
+    pub fn toggle(&mut self, text: String, label: String, picture: &Shown) {
+        match self.all.iter().position(|favourite| favourite.text == text) {
+            Some(index) => self.forget(index),
+            None => {
+                let favourite = Favourite { text, label, picture: picture.clone(), since: js_sys::Date::now() };
+                self.all.insert(0, favourite.clone());
+                self.show();
+                self.store(move |kept| async move { kept.keep(&favourite).await.is_ok() });
+            }
+        }
+    }
+
+    /// Makes one no longer one.
+    pub fn forget(&mut self, index: usize) {
+        if index < self.all.len() {
+            let Favourite { text, .. } = self.all.remove(index);
+            self.show();
+            self.store(move |kept| async move { kept.forget(&text).await.is_ok() });
+        }
+    }
+
+    /// Keeps how the controls stand, as in an address.
+    pub fn keep_controls(&self, text: String) {
+        if let Some(kept) = self.kept.clone() {
+            spawn_local(async move {
+                // Nobody has asked for it, so nobody is told.
+                let _ = kept.keep_controls(&text).await;
+            });
+        }
+    }
+
+    /// Names the button for what it would do to what is shown.
+    pub fn name_button(&self, shown: Option<&str>) {
+        let is_one = shown.is_some_and(|shown| self.all.iter().any(|favourite| favourite.text == shown));
+        let pressed = if is_one { "true" } else { "false" };
+        if self.button.get_attribute("aria-pressed").as_deref() != Some(pressed) {
+            // Refused only for invalid names.
+            let _ = self.button.set_attribute("aria-pressed", pressed);
+        }
+    }
+
+    fn store<F: Future<Output = bool> + 'static>(&self, change: impl FnOnce(Rc<Kept>) -> F + 'static) {
+        let (kept, inbox) = (self.kept.clone(), self.inbox.clone());
+        spawn_local(async move {
+            let done = match kept {
+                Some(kept) => change(kept).await,
+                None => false,
+            };
+            inbox.send(Act::NoteKept(done));
+        });
+    }
+
+    fn show(&self) {
+        self.section.set_hidden(self.all.is_empty());
+        self.list.set_text_content(None);
+        for (index, favourite) in self.all.iter().enumerate() {
+            // Elements are refused only for invalid names.
+            let _ = self.add(index, favourite);
+        }
+    }
+
+    fn add(&self, index: usize, Favourite { label, picture, .. }: &Favourite) -> Result<(), JsValue> {
+        let item = self.document.create_element("li")?;
+        let button = |attribute: &str, name: &str| {
+            let button = self.document.create_element("button")?;
+            button.set_attribute("type", "button")?;
+            button.set_attribute(attribute, &index.to_string())?;
+            button.set_attribute("aria-label", name)?;
+            item.append_child(&button)?;
+            Ok::<Element, JsValue>(button)
+        };
+        let hatch = button("data-favourite", label)?;
+        let canvas: HtmlCanvasElement = self.document.create_element("canvas")?.unchecked_into();
+        view::draw(&canvas, std::slice::from_ref(picture));
+        hatch.append_child(&canvas)?;
+        let name = self.document.create_element("span")?;
+        name.set_text_content(label.split(',').next());
+        hatch.append_child(&name)?;
+        let forget = button("data-forget", &format!("No favourite any more: {label}"))?;
+        forget.set_text_content(Some("×"));
+        self.list.append_child(&item)?;
+        Ok(())
+    }
+}
+
+/// What a click in the list is for.
+pub fn wanted(event: &Event) -> Option<Wanted> {
+    let target: Element = event.target()?.dyn_into().ok()?;
+    let index = |name: &str| target.closest(&format!("[{name}]")).ok()??.get_attribute(name)?.parse().ok();
+    index("data-favourite").map(Wanted::Hatch).or_else(|| index("data-forget").map(Wanted::Forget))
+}
+
+/// Opens the store, and reads it.
+fn open(inbox: Inbox) {
+    spawn_local(async move {
+        if let Ok(kept) = Kept::open().await {
+            let favourites = kept.favourites().await.unwrap_or_default();
+            let controls = kept.controls().await.ok().flatten();
+            inbox.send(PageEvent::Kept { kept: Rc::new(kept), favourites, controls });
+        }
+    });
+}

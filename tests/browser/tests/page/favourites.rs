@@ -1,0 +1,123 @@
+//! What a browser keeps from one visit to the next, and what happens where it keeps nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::visitor::{Browser, Fault, TIMEOUT, golden, golden_page, serve};
+
+const SEVENTH: &str = "Number 7, 8 steps of heun";
+
+impl Browser {
+    async fn favourites(&self) -> Vec<String> {
+        let script = "return Array.from(document.querySelectorAll('[data-favourite]'), b => b.ariaLabel);";
+        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+    }
+
+    async fn wait_favourites(&self, expected: &[&str]) {
+        let started = Instant::now();
+        while self.favourites().await != expected {
+            assert!(started.elapsed() < TIMEOUT, "{:?}", self.favourites().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn click_css(&self, css: &str) {
+        let script = format!("document.querySelector(\"{css}\").click();");
+        self.driver.execute(&script, Vec::new()).await.unwrap();
+    }
+
+    async fn is_pressed(&self) -> bool {
+        let script = "return document.getElementById('favourite').ariaPressed === 'true';";
+        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+    }
+
+    /// Until everything that was to be kept is.
+    async fn settle(&self) {
+        let script = "const done = arguments[0], open = indexedDB.open('chrysalis');
+            open.onsuccess = () => {
+                const all = open.result.transaction(['favourites', 'settings'], 'readwrite');
+                all.oncomplete = () => { open.result.close(); done(true); };
+                all.objectStore('favourites').count();
+            };";
+        self.driver.execute_async(script, Vec::new()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn favourites_and_controls_are_there_on_the_next_visit() {
+    let browser = Browser::start(false).await;
+    let page = golden_page(Fault::None);
+    assert!(browser.favourites().await.is_empty());
+    browser.hatch_at(&format!("{page}&seed=7")).await;
+    assert!(!browser.is_pressed().await);
+    browser.click("favourite").await;
+    browser.wait_favourites(&[SEVENTH]).await;
+    assert!(browser.is_pressed().await);
+    browser.set("seed", "8").await;
+    browser.click("hatch").await;
+    browser.wait_for("caption", "another one", |text| text == "Number 8, 8 steps of heun").await;
+    assert!(!browser.is_pressed().await, "this one is none yet");
+    browser.click("favourite").await;
+    browser.wait_favourites(&["Number 8, 8 steps of heun", SEVENTH]).await;
+    browser.settle().await;
+    browser.screenshot("favourites").await;
+
+    // Nothing of it is in the address of the next visit, and the controls stand as they stood.
+    let (start, _) = page.split_once('?').unwrap();
+    browser.open("about:blank").await;
+    browser.open(start).await;
+    browser.wait_favourites(&["Number 8, 8 steps of heun", SEVENTH]).await;
+    let controls = "return ['model', 'steps', 'sampler', 'seed'].map(id => document.getElementById(id).value).join();";
+    let controls: String = browser.driver.execute(controls, Vec::new()).await.unwrap().convert().unwrap();
+    assert_eq!(controls, "weights/tiny.safetensors,8,heun,7");
+
+    browser.click_css("[data-favourite='1']").await;
+    browser.wait_for("caption", "the favourite", |text| text == SEVENTH).await;
+    browser.wait_hatched().await;
+    assert!(browser.picture().await.largest_difference(&golden()) <= 1, "it hatches again");
+    assert!(browser.is_pressed().await);
+    browser.click("favourite").await;
+    browser.wait_favourites(&["Number 8, 8 steps of heun"]).await;
+    browser.click_css("[data-forget='0']").await;
+    browser.wait_favourites(&[]).await;
+    assert!(!browser.is_pressed().await);
+    browser.settle().await;
+    browser.open("about:blank").await;
+    browser.hatch_at(&format!("{page}&seed=7")).await;
+    browser.settle().await;
+    assert!(browser.favourites().await.is_empty(), "forgotten for good");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn an_address_says_more_than_the_last_visit() {
+    let browser = Browser::start(false).await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    browser.settle().await;
+    browser.open("about:blank").await;
+    browser.open(&format!("{}?steps=5", serve(Fault::None))).await;
+    browser.wait_for("status", "Ready", |text| text == "Ready.").await;
+    let controls = "return ['model', 'steps', 'sampler'].map(id => document.getElementById(id).value).join();";
+    let controls: String = browser.driver.execute(controls, Vec::new()).await.unwrap().convert().unwrap();
+    assert_eq!(controls, "weights/butterflies-128.safetensors,5,dpm-sde");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_browser_that_keeps_nothing_says_so_when_it_is_asked_to() {
+    for fault in [Fault::NoStore, Fault::FullStore] {
+        let browser = Browser::start(false).await;
+        browser.hatch_at(&format!("{}&seed=7", golden_page(fault))).await;
+        assert_eq!(browser.text("failure").await, "", "nobody has asked for anything to be kept");
+        browser.click("favourite").await;
+        browser.wait_favourites(&[SEVENTH]).await;
+        browser.wait_for("status", "why", |text| text.contains("favourites last as long as this page")).await;
+        browser.click_css("[data-favourite='0']").await;
+        browser.wait_hatched().await;
+        assert!(browser.picture().await.largest_difference(&golden()) <= 1);
+        assert_eq!(browser.text("failure").await, "");
+        browser.end().await;
+    }
+}

@@ -1,0 +1,170 @@
+//! The lesson's figures that hatch something of their own, and how fast that goes: none of it touches what is in the drawer.
+
+use sha2::{Digest, Sha256};
+
+use crate::visitor::{Browser, Fault, fixture, golden, golden_page};
+
+const SEVENTH: &str = "Number 7, 8 steps of heun";
+
+impl Browser {
+    /// The side of a canvas, and how many different bytes are on it.
+    async fn canvas(&self, id: &str) -> (u32, usize) {
+        let script = format!(
+            "const c = document.getElementById('{id}');
+             return [c.width, new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size];"
+        );
+        self.driver.execute(&script, Vec::new()).await.unwrap().convert().unwrap()
+    }
+
+    /// What is on a canvas, as the browser would save it.
+    async fn content(&self, id: &str) -> String {
+        let script = format!("return document.getElementById('{id}').toDataURL();");
+        self.driver.execute(&script, Vec::new()).await.unwrap().convert().unwrap()
+    }
+
+    async fn choose_knob(&self, value: &str) {
+        self.set("knob", value).await;
+        self.click("twins").await;
+    }
+
+    async fn expect_undisturbed(&self) {
+        assert_eq!(self.text("caption").await, SEVENTH);
+        assert!(self.picture().await.largest_difference(&golden()) <= 1);
+        let script = "return document.querySelectorAll('#specimens button').length;";
+        let specimens: usize = self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap();
+        assert_eq!(specimens, 1, "what the lesson hatches is not in the cabinet");
+        let address = self.driver.current_url().await.unwrap().to_string();
+        assert!(address.contains("seed=7") && address.contains("sampler=heun"), "{address}");
+        assert!(self.enabled("save").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn twins_differ_in_one_setting() {
+    let browser = Browser::start(false).await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    assert_eq!(browser.canvas("twin-first").await.1, 1, "nothing yet");
+    let timed = |text: &str, settings: &str| text.starts_with(settings) && text.ends_with(" s");
+    browser.choose_knob("steps").await;
+    browser.wait_for("twin-second-label", "a quarter", |text| timed(text, "2 steps of heun: ")).await;
+    assert!(timed(&browser.text("twin-first-label").await, "8 steps of heun: "));
+    let (first, second) = (browser.content("twin-first").await, browser.content("twin-second").await);
+    assert_eq!(first, browser.content("picture").await, "the one is what the drawer shows");
+    assert_ne!(first, second);
+    browser.expect_undisturbed().await;
+
+    browser.choose_knob("noise").await;
+    browser.wait_for("twin-second-label", "none", |text| timed(text, "8 steps of dpm: ")).await;
+    assert!(timed(&browser.text("twin-first-label").await, "8 steps of dpm-sde: "));
+    let (stochastic, solver) = (browser.content("twin-first").await, browser.content("twin-second").await);
+    assert!(stochastic != solver && stochastic != first);
+    browser.choose_knob("order").await;
+    browser.wait_for("twin-second-label", "the first order", |text| timed(text, "8 steps of ddim: ")).await;
+    assert_eq!(browser.content("twin-first").await, solver, "the same seed in the same way is the same picture");
+    browser.screenshot("twins").await;
+
+    // Cancelled between both, the second does not come by itself.
+    browser.set("steps", "64").await;
+    browser.choose_knob("steps").await;
+    browser.wait_for("status", "a step", |text| text.starts_with("Hatching number 7: step")).await;
+    browser.click("cancel").await;
+    browser.wait_for("status", "the end", |text| text == "Cancelled.").await;
+    browser.wait_for("twin-second-label", "no time", |text| text == "16 steps of heun").await;
+    assert!(browser.enabled("hatch").await);
+    browser.expect_undisturbed().await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_riddle_hides_what_it_will_be_until_it_is_answered() {
+    let browser = Browser::start(false).await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    assert!(!browser.enabled("riddle-next").await && !browser.enabled("riddle-seen").await);
+    browser.click("riddle").await;
+    browser.wait_for("riddle-place", "its first step", |text| text.starts_with("Step 1 of 11, σ")).await;
+    assert_eq!(browser.canvas("riddle-picture").await.0, 8, "a small picture under noise");
+    let noisy = browser.content("riddle-picture").await;
+    let guess = "return document.getElementById('riddle-guess').checkVisibility({ visibilityProperty: true });";
+    let sees = async || browser.driver.execute(guess, Vec::new()).await.unwrap().convert::<bool>().unwrap();
+    assert!(!sees().await, "what the network sees would tell it");
+    browser.click("riddle-next").await;
+    browser.wait_for("riddle-place", "the next", |text| text.starts_with("Step 2 of 11, σ")).await;
+    assert_ne!(browser.content("riddle-picture").await, noisy);
+    browser.expect_undisturbed().await;
+
+    browser.click("riddle-seen").await;
+    browser.wait_for("riddle-answer", "the answer", |text| text.starts_with("You saw it at step 2 of 11, ")).await;
+    assert_eq!(browser.canvas("riddle-picture").await.0, 16, "the result");
+    assert!(sees().await);
+    assert!(!browser.enabled("riddle-next").await && !browser.enabled("riddle-seen").await);
+    browser.screenshot("riddle").await;
+
+    browser.click("riddle").await;
+    browser.wait_for("riddle-place", "another one", |text| text.starts_with("Step 1 of 11, σ")).await;
+    assert!(!sees().await);
+    browser.expect_undisturbed().await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_skip_connection_can_be_switched_off() {
+    let browser = Browser::start(false).await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    browser.slide("forward-level", "0.5").await;
+    let choose = async |value: &str| {
+        let script = format!(
+            "const list = document.getElementById('skip'); list.value = '{value}';
+             list.dispatchEvent(new Event('change', {{ bubbles: true }}));"
+        );
+        browser.driver.execute(&script, Vec::new()).await.unwrap();
+    };
+    let wait = async |id: &str| {
+        let started = std::time::Instant::now();
+        while browser.canvas(id).await.1 == 1 {
+            assert!(started.elapsed() < crate::visitor::TIMEOUT, "nothing comes in #{id}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        browser.content(id).await
+    };
+    choose("0").await;
+    let outermost = wait("skip-cut").await;
+    let whole = browser.content("skip-whole").await;
+    assert_eq!(whole, browser.content("forward-guessed").await, "the same question as above");
+    assert_ne!(whole, outermost);
+    // What is shown is emptied before the next answer comes.
+    choose("").await;
+    let started = std::time::Instant::now();
+    while browser.canvas("skip-cut").await.1 != 1 {
+        assert!(started.elapsed() < crate::visitor::TIMEOUT);
+    }
+    choose("1").await;
+    let other = wait("skip-cut").await;
+    assert!(other != outermost && other != whole);
+    assert_eq!(browser.content("skip-whole").await, whole);
+    browser.expect_undisturbed().await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_report_says_what_runs_and_how_fast() {
+    let browser = Browser::start(false).await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    browser.driver.execute("document.querySelector('.bonnet').open = true;", Vec::new()).await.unwrap();
+    let bytes = fixture("tiny.safetensors");
+    let digest = format!("{} bytes, SHA-256 {:x}", bytes.len(), Sha256::digest(&bytes));
+    browser.wait_for("report", "the weights' digest", |text| text.contains(&digest)).await;
+    let report = browser.text("report").await;
+    let megabytes = |line: &str| line.strip_suffix(" MB of the engine's own")?.parse::<f64>().ok();
+    let memory = report.lines().find_map(|line| megabytes(line.strip_prefix("memory     ")?));
+    assert!(memory.is_some_and(|memory| (1.0..500.0).contains(&memory)), "{report}");
+    assert!(report.contains("measured   not yet"), "{report}");
+    browser.click("measure").await;
+    let measured = "measured   9 butterflies in ";
+    browser.wait_for("report", "how long it took", |text| text.contains(measured)).await;
+    browser.expect_undisturbed().await;
+    browser.end().await;
+}
