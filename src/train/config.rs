@@ -167,7 +167,7 @@ impl StageConfig {
                 image_size,
                 patch: enlarges,
                 enlarges,
-                layers: Layers { widths: vec![64, 96, 96], depth: 1, head_width: 0, embedding: 128 },
+                layers: Layers { widths: vec![64, 96, 96], depth: 2, head_width: 0, embedding: 128 },
             },
             ..Self::default()
         };

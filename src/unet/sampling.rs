@@ -8,8 +8,8 @@ use super::network::UNet;
 use super::trunk::{Operations, Place, Skip, Trunk, branch_factors};
 use crate::kernels::{self, Convolution, Epilogue, Packing};
 
-/// A [`UNet`] made ready for sampling: some 65 operations an evaluation for the first stage of the
-/// shipped cascade, and 37 for the second; a 3 × 3 convolution is three launches on a GPU.
+/// A [`UNet`] made ready for sampling: some 65 operations an evaluation for either stage of the
+/// shipped cascade; a 3 × 3 convolution is three launches on a GPU.
 #[derive(Debug, Clone)]
 pub struct SamplingNet {
     embed: PackedWeight,

@@ -37,7 +37,7 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
         Storage::F16 => "f16",
         Storage::F32 => "f32",
         Storage::Int8 => "int8 with a scale for each output channel",
-        Storage::Compact => "about 5 bits a number, entropy-coded, with a scale for each output channel",
+        Storage::Compact => "about 4 bits a number, entropy-coded, with a scale for each output channel",
     };
     let mut card = format!(
         "# {name}\n\n\

@@ -27,8 +27,8 @@ pub const DEVIATIONS: &str = "bands.deviations";
 /// Tensors of fewer numbers are never stored as int8: there is nothing to save.
 pub const SMALLEST_INT8: usize = 1024;
 /// Steps of [`Storage::Compact`] a standard deviation of a row. Weights are nearly Gaussian, so that s steps cost
-/// log₂ s + 2.05 bits a number and leave noise of 1/(s √12) of the weights: 4.6 bits and 5 % here.
-pub const COMPACT_STEPS: f32 = 5.8;
+/// log₂ s + 2.05 bits a number and leave noise of 1/(s √12) of the weights: 4.0 bits and 8 % here.
+pub const COMPACT_STEPS: f32 = 3.8;
 
 /// How the numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -42,8 +42,8 @@ pub enum Storage {
     F32,
     /// 8 bits a number and a scale for each output channel: a quarter of the size.
     Int8,
-    /// About 5 bits a number: coarser steps than int8's, a scale for each output channel, and entropy coding. A sixth of the
-    /// size, for pages.
+    /// About 4 bits a number: coarser steps than int8's, a scale for each output channel, and entropy coding. An eighth of
+    /// the size, for pages.
     Compact,
 }
 
