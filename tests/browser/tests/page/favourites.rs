@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::visitor::{Browser, Fault, TIMEOUT, golden, golden_page, serve};
+use crate::visitor::{Browser, Fault, GOLDEN, TIMEOUT, golden, golden_page, serve};
 
 const SEVENTH: &str = "Number 7, 8 steps of heun";
 
@@ -93,10 +93,12 @@ async fn favourites_and_controls_are_there_on_the_next_visit() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn an_address_says_more_than_the_last_visit() {
     let browser = Browser::start(false).await;
-    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    // What is kept is kept for a server.
+    let start = serve(Fault::None);
+    browser.hatch_at(&format!("{start}?{GOLDEN}")).await;
     browser.settle().await;
     browser.open("about:blank").await;
-    browser.open(&format!("{}?steps=5", serve(Fault::None))).await;
+    browser.open(&format!("{start}?steps=5")).await;
     browser.wait_for("status", "Ready", |text| text == "Ready.").await;
     let controls = "return ['model', 'steps', 'sampler'].map(id => document.getElementById(id).value).join();";
     let controls: String = browser.driver.execute(controls, Vec::new()).await.unwrap().convert().unwrap();
