@@ -33,7 +33,7 @@ pub const USUAL: SampleRequest = SampleRequest {
 /// The most steps that the page offers.
 const MOST_STEPS: usize = 64;
 /// How many butterflies the page offers at once: squares, which fill the picture.
-const COUNTS: [usize; 3] = [1, 4, 9];
+const COUNTS: [usize; 5] = [1, 4, 9, 16, 36];
 /// How many pictures relatives and the way to another seed are.
 pub const SERIES: usize = 9;
 
@@ -65,7 +65,9 @@ impl Address {
             match text.parse() {
                 Ok(count) if COUNTS.contains(&count) => address.request.count = count,
                 _ => {
-                    fault = Some(format!("The address asks for '{text}' butterflies, and the page hatches 1, 4 or 9."))
+                    fault = Some(format!(
+                        "The address asks for '{text}' butterflies, and the page hatches 1, 4, 9, 16 or 36."
+                    ))
                 }
             }
         }

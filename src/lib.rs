@@ -11,6 +11,7 @@
 //! - [`unet`]: the network, for training and for sampling.
 //! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
 //! - [`edit`]: pictures that sampling begins with, to make something of or to make a part of anew.
+//! - [`averages`]: averages over the fields of a picture.
 //! - [`novelty`]: how far a picture lies from its nearest training picture.
 //! - [`origin`]: which noise a picture begins with: a seed, or a way between two.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
@@ -33,6 +34,7 @@ pub mod adapter;
 #[cfg(target_family = "wasm")]
 pub mod adapter_probe;
 pub mod address;
+pub mod averages;
 pub mod cabinet;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;

@@ -8,6 +8,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::averages::averages;
+
 /// Fields of a row and of a column.
 pub const FIELDS: usize = 8;
 /// Averages of a picture: three channels of each field.
@@ -60,8 +62,8 @@ pub enum IndexError {
 }
 
 impl Index {
-    /// The index of some pictures' [`averages`], along so many directions, which stand on each other at right angles or need not:
-    /// distances are measured along them as they are.
+    /// The index of pictures as they are [`described`], along some directions: distances are measured along them as they are, be
+    /// they at right angles or of unit length or not.
     pub fn new(pictures: &[Vec<f64>], mean: &[f64], directions: &[Vec<f64>]) -> Self {
         let largest = |rows: &[Vec<f64>]| rows.iter().flatten().fold(1e-9_f64, |most, number| most.max(number.abs()));
         let whole = |rows: &[Vec<f64>], step: f64| -> Vec<Vec<i16>> {
@@ -126,7 +128,7 @@ impl Index {
         Ok(serde_json::to_vec(self)?)
     }
 
-    /// How new a picture with these [`averages`] is; none if they are not so many.
+    /// How new a picture is, as it is [`described`]; none if that is not of the right length.
     pub fn novelty(&self, averages: &[f64]) -> Option<Novelty> {
         if averages.len() != AVERAGES {
             return None;
@@ -160,20 +162,14 @@ impl Index {
     }
 }
 
-/// The averages of a picture's fields, row by row, each with its three channels, from 0 to 1. Pixels have `channels` bytes, of
-/// which three count. None for pictures with fewer pixels a side than fields, or of another number of bytes.
-pub fn averages(width: usize, height: usize, channels: usize, bytes: &[u8]) -> Option<Vec<f64>> {
-    if width < FIELDS || height < FIELDS || channels < 3 || bytes.len() != width * height * channels {
-        return None;
-    }
-    let (mut sums, mut counts) = (vec![0.0; AVERAGES], vec![0.0_f64; FIELDS * FIELDS]);
-    for (at, pixel) in bytes.chunks_exact(channels).enumerate() {
-        let field = (at / width * FIELDS / height) * FIELDS + at % width * FIELDS / width;
-        *counts.get_mut(field)? += 1.0;
-        sums.get_mut(3 * field..3 * field + 3)?.iter_mut().zip(pixel).for_each(|(sum, &byte)| *sum += f64::from(byte));
-    }
-    sums.chunks_exact_mut(3).zip(&counts).for_each(|(sum, count)| sum.iter_mut().for_each(|sum| *sum /= 255.0 * count));
-    Some(sums)
+/// What an index is asked about a picture: the averages of its fields, row by row, each with three channels, from 0 to 1. Pixels
+/// have `channels` bytes, of which three count. None for pictures with fewer pixels a side than fields, or of another number
+/// of bytes.
+pub fn described(bytes: &[u8], sides: [usize; 2], channels: usize) -> Option<Vec<f64>> {
+    let averages = averages(bytes, sides, channels, FIELDS).filter(|_| channels >= 3)?;
+    Some(
+        averages.chunks_exact(channels).flat_map(|field| field.iter().take(3)).map(|average| average / 255.0).collect(),
+    )
 }
 
 /// The averages of the mirror image.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::averages::averages;
 use crate::diffusion::Sampler;
 use crate::edit::Edit;
 use crate::origin::{Origin, Series};
@@ -265,19 +266,9 @@ impl Shown {
         if size == 0 || self.width != self.height || !self.width.is_multiple_of(size) {
             return self.clone();
         }
-        let factor = (self.width / size) as usize;
-        let (width, across) = (self.width as usize, size as usize);
-        let mut sums = vec![0_u32; 4 * across * across];
-        for (index, &byte) in self.rgba.iter().enumerate() {
-            let (pixel, channel) = (index / 4, index % 4);
-            let at = (pixel / width / factor) * across + pixel % width / factor;
-            if let Some(sum) = sums.get_mut(4 * at + channel) {
-                *sum += u32::from(byte);
-            }
-        }
-        let all = (factor * factor) as u32;
-        let rgba = sums.into_iter().map(|sum| ((sum + all / 2) / all) as u8).collect();
-        Self { width: size, height: size, rgba }
+        let sides = [self.width as usize, self.height as usize];
+        let Some(averages) = averages(&self.rgba, sides, 4, size as usize) else { return self.clone() };
+        Self { width: size, height: size, rgba: averages.into_iter().map(|average| average.round() as u8).collect() }
     }
 
     /// Every `factor`-th pixel of every `factor`-th row, for a picture that is shown small.

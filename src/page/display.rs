@@ -137,17 +137,15 @@ impl Display {
     }
 
     /// It has taken a step.
-    pub fn add_step(&mut self, request: &SampleRequest, step: ShownStep) {
-        self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
-        self.view.say(&words::step_of(request, step.index, step.of));
+    pub fn add_step(&mut self, step: ShownStep) {
         self.film.add(step);
         let last = self.frames().saturating_sub(1);
         self.add_to_strip(last);
         self.show_frame(last);
     }
 
-    /// Something that is not shown large has taken a step.
-    pub fn show_step_of(&self, request: &SampleRequest, step: &ShownStep) {
+    /// Something has taken a step.
+    pub fn say_step(&self, request: &SampleRequest, step: &ShownStep) {
         self.view.set_progress(Some(step.index as f64 / step.of.max(1) as f64));
         self.view.say(&words::step_of(request, step.index, step.of));
     }

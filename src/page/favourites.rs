@@ -2,14 +2,18 @@
 
 use std::rc::Rc;
 
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{Document, Element, Event, HtmlButtonElement, HtmlCanvasElement, HtmlElement};
+use web_sys::{Document, Event, HtmlButtonElement, HtmlElement};
 
 use super::inbox::{Act, Inbox, PageEvent};
 use super::kept::{Favourite, Kept};
 use super::view::{self, get};
 use crate::protocol::Shown;
+
+/// The marks of the buttons that hatch a favourite, and that make it none.
+const HATCH: &str = "data-favourite";
+const FORGET: &str = "data-forget";
 
 /// All favourites, and where they are shown.
 pub struct Favourites {
@@ -51,10 +55,13 @@ impl Favourites {
 
     /// What was kept is here.
     pub fn take(&mut self, kept: Rc<Kept>, favourites: Vec<Favourite>) {
-        // What became one meanwhile is the newer.
-        let already: Vec<String> = self.all.iter().map(|favourite| favourite.text.clone()).collect();
-        self.all.extend(favourites.into_iter().filter(|favourite| !already.contains(&favourite.text)));
         self.kept = Some(kept);
+        let meanwhile = std::mem::replace(&mut self.all, favourites);
+        for favourite in meanwhile.into_iter().rev() {
+            if self.place(&favourite.text).is_none() {
+                self.keep(favourite);
+            }
+        }
         self.show();
     }
 
@@ -65,15 +72,22 @@ impl Favourites {
 
     /// Makes something a favourite, or, if it is one, no longer.
     pub fn toggle(&mut self, text: String, label: String, picture: &Shown) {
-        match self.all.iter().position(|favourite| favourite.text == text) {
+        match self.place(&text) {
             Some(index) => self.forget(index),
             None => {
-                let favourite = Favourite { text, label, picture: picture.clone(), since: js_sys::Date::now() };
-                self.all.insert(0, favourite.clone());
+                self.keep(Favourite { text, label, picture: picture.clone(), since: js_sys::Date::now() });
                 self.show();
-                self.store(move |kept| async move { kept.keep(&favourite).await.is_ok() });
             }
         }
+    }
+
+    fn place(&self, text: &str) -> Option<usize> {
+        self.all.iter().position(|favourite| favourite.text == text)
+    }
+
+    fn keep(&mut self, favourite: Favourite) {
+        self.all.insert(0, favourite.clone());
+        self.store(move |kept| async move { kept.keep(&favourite).await.is_ok() });
     }
 
     /// Makes one no longer one.
@@ -97,7 +111,7 @@ impl Favourites {
 
     /// Names the button for what it would do to what is shown.
     pub fn name_button(&self, shown: Option<&str>) {
-        let is_one = shown.is_some_and(|shown| self.all.iter().any(|favourite| favourite.text == shown));
+        let is_one = shown.is_some_and(|shown| self.place(shown).is_some());
         let pressed = if is_one { "true" } else { "false" };
         if self.button.get_attribute("aria-pressed").as_deref() != Some(pressed) {
             // Refused only for invalid names.
@@ -126,24 +140,15 @@ impl Favourites {
     }
 
     fn add(&self, index: usize, Favourite { label, picture, .. }: &Favourite) -> Result<(), JsValue> {
-        let item = self.document.create_element("li")?;
-        let button = |attribute: &str, name: &str| {
-            let button = self.document.create_element("button")?;
-            button.set_attribute("type", "button")?;
-            button.set_attribute(attribute, &index.to_string())?;
-            button.set_attribute("aria-label", name)?;
-            item.append_child(&button)?;
-            Ok::<Element, JsValue>(button)
-        };
-        let hatch = button("data-favourite", label)?;
-        let canvas: HtmlCanvasElement = self.document.create_element("canvas")?.unchecked_into();
-        view::draw(&canvas, std::slice::from_ref(picture));
-        hatch.append_child(&canvas)?;
-        let name = self.document.create_element("span")?;
-        name.set_text_content(label.split(',').next());
-        hatch.append_child(&name)?;
-        let forget = button("data-forget", &format!("No favourite any more: {label}"))?;
+        let index = index.to_string();
+        let name = label.split(',').next().unwrap_or_default();
+        let item = view::boxed(&self.document, (HATCH, &index), name, label, picture)?;
+        let forget = self.document.create_element("button")?;
+        forget.set_attribute("type", "button")?;
+        forget.set_attribute(FORGET, &index)?;
+        forget.set_attribute("aria-label", &format!("No favourite any more: {label}"))?;
         forget.set_text_content(Some("×"));
+        item.append_child(&forget)?;
         self.list.append_child(&item)?;
         Ok(())
     }
@@ -151,9 +156,7 @@ impl Favourites {
 
 /// What a click in the list is for.
 pub fn wanted(event: &Event) -> Option<Wanted> {
-    let target: Element = event.target()?.dyn_into().ok()?;
-    let index = |name: &str| target.closest(&format!("[{name}]")).ok()??.get_attribute(name)?.parse().ok();
-    index("data-favourite").map(Wanted::Hatch).or_else(|| index("data-forget").map(Wanted::Forget))
+    view::marked(event, HATCH).map(Wanted::Hatch).or_else(|| view::marked(event, FORGET).map(Wanted::Forget))
 }
 
 /// Opens the store, and reads it.

@@ -62,7 +62,7 @@ pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secr
     listen_for_files(view, inbox);
     let picks = inbox.clone();
     EventListener::new(&view.specimens, "click", move |event| {
-        if let Some(number) = view::specimen_of(event) {
+        if let Some(number) = view::marked(event, view::SPECIMEN) {
             picks.send(Act::Pick(number));
         }
     })

@@ -36,8 +36,8 @@ impl Novelties {
             fetch(from, self.inbox.clone());
         }
         let (width, height) = (picture.width as usize, picture.height as usize);
-        let averages = novelty::averages(width, height, 4, &picture.rgba);
-        let novelty = self.index.as_ref().zip(averages).and_then(|(index, averages)| index.novelty(&averages));
+        let described = novelty::described(&picture.rgba, [width, height], 4);
+        let novelty = self.index.as_ref().zip(described).and_then(|(index, described)| index.novelty(&described));
         self.text.set_text_content(novelty.map(|novelty| words::novelty(&novelty)).as_deref());
     }
 

@@ -15,6 +15,9 @@ use crate::words;
 /// What the list of models has as the value of the visitor's own: no address of a file.
 pub const OWN_MODEL: &str = "own:";
 
+/// The mark of the buttons of specimens.
+pub const SPECIMEN: &str = "data-specimen";
+
 /// All elements that change.
 pub struct View {
     pub document: Document,
@@ -297,27 +300,47 @@ impl View {
     }
 
     fn add_specimen(&self, specimen: &Specimen) -> Result<(), JsValue> {
-        let item = self.document.create_element("li")?;
-        let button = self.document.create_element("button")?;
         let name = words::capitalised(&words::place(&specimen.request, specimen.place));
-        button.set_attribute("type", "button")?;
-        button.set_attribute("data-specimen", &specimen.number.to_string())?;
-        button.set_attribute("aria-label", &words::label(&name, &specimen.request))?;
-        let canvas: HtmlCanvasElement = self.document.create_element("canvas")?.unchecked_into();
-        draw(&canvas, std::slice::from_ref(&specimen.picture));
-        let label = self.document.create_element("span")?;
-        label.set_text_content(Some(&name));
-        button.append_child(&canvas)?;
-        button.append_child(&label)?;
-        item.append_child(&button)?;
+        let label = words::label(&name, &specimen.request);
+        let item = boxed(&self.document, (SPECIMEN, &specimen.number.to_string()), &name, &label, &specimen.picture)?;
         self.specimens.append_child(&item)?;
         Ok(())
     }
 
     /// Marks the specimen that is shown large.
     pub fn mark_specimen(&self, number: u32) {
-        mark(&self.specimens, &format!("[data-specimen='{number}']"));
+        mark(&self.specimens, &format!("[{SPECIMEN}='{number}']"));
     }
+}
+
+/// A picture in a box with its name, to be clicked at: an item of a list. The button in it has the attribute `mark`, by which
+/// clicks are told apart, and `label` says what it is to who does not see it.
+pub fn boxed(
+    document: &Document,
+    mark: (&str, &str),
+    name: &str,
+    label: &str,
+    picture: &Shown,
+) -> Result<Element, JsValue> {
+    let item = document.create_element("li")?;
+    let button = document.create_element("button")?;
+    button.set_attribute("type", "button")?;
+    button.set_attribute(mark.0, mark.1)?;
+    button.set_attribute("aria-label", label)?;
+    let canvas: HtmlCanvasElement = document.create_element("canvas")?.unchecked_into();
+    draw(&canvas, std::slice::from_ref(picture));
+    let text = document.create_element("span")?;
+    text.set_text_content(Some(name));
+    button.append_child(&canvas)?;
+    button.append_child(&text)?;
+    item.append_child(&button)?;
+    Ok(item)
+}
+
+/// The number in the attribute by which clicks are told apart, of what was clicked at.
+pub fn marked<N: std::str::FromStr>(event: &Event, mark: &str) -> Option<N> {
+    let target: Element = event.target()?.dyn_into().ok()?;
+    target.closest(&format!("[{mark}]")).ok()??.get_attribute(mark)?.parse().ok()
 }
 
 /// Marks the element of a list that a selector finds, and no other.
@@ -329,12 +352,6 @@ fn mark(list: &HtmlElement, selector: &str) {
     if let Ok(Some(item)) = list.query_selector(selector) {
         let _ = item.set_attribute("aria-current", "true");
     }
-}
-
-/// The number of the specimen that was clicked at.
-pub fn specimen_of(event: &Event) -> Option<u32> {
-    let target: Element = event.target()?.dyn_into().ok()?;
-    target.closest("[data-specimen]").ok()??.get_attribute("data-specimen")?.parse().ok()
 }
 
 /// The seed in a field; the error is a sentence for people.

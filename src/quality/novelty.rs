@@ -1,7 +1,7 @@
 //! The index by which a page tells how new a picture is, made of the pictures that a model learned from.
 
 use super::matrix::principal_components;
-use crate::novelty::{AVERAGES, Index, NUMBERS, averages};
+use crate::novelty::{self, AVERAGES, Index, NUMBERS};
 use crate::picture::Picture;
 
 /// The share of a direction's deviation that is divided by: none would leave distances to brightness alone, all would count
@@ -30,7 +30,7 @@ pub fn index(training: &[Picture]) -> Index {
 
 /// What an index is asked about a picture.
 pub fn described(picture: &Picture) -> Option<Vec<f64>> {
-    averages(picture.width(), picture.height(), 3, picture.rgb())
+    novelty::described(picture.rgb(), [picture.width(), picture.height()], 3)
 }
 
 /// How alike two lists of numbers rank the same things: Spearman's rank correlation, from −1 to 1; ties stand in order.

@@ -58,7 +58,7 @@ fn what_makes_no_sense_is_told_and_nothing_else_is_hatched() {
     for (name, value, sentence) in [
         ("steps", "0", "The address asks for '0' steps, and the page takes from 1 to 64."),
         ("steps", "65", "The address asks for '65' steps, and the page takes from 1 to 64."),
-        ("count", "2", "The address asks for '2' butterflies, and the page hatches 1, 4 or 9."),
+        ("count", "2", "The address asks for '2' butterflies, and the page hatches 1, 4, 9, 16 or 36."),
         ("seed", "-1", "The address asks for the seed '-1', which is no whole number."),
         (
             "seed",

@@ -1,6 +1,7 @@
 //! How new a picture is: what an index says of copies, mirror images, neighbours and strangers, and which indices are refused.
 
-use chrysalis::novelty::{AVERAGES, FIELDS, Index, averages};
+use chrysalis::averages::averages;
+use chrysalis::novelty::{self, AVERAGES, FIELDS, Index};
 use chrysalis::picture::Picture;
 use chrysalis::quality::novelty::{described, index, rank_correlation};
 use proptest::prelude::*;
@@ -30,16 +31,18 @@ fn discs() -> Vec<Picture> {
 fn averages_are_those_of_fields() {
     // Left half black, right half of a colour; four bytes a pixel, the last of which does not count.
     let bytes: Vec<u8> = (0..16 * 16).flat_map(|at| if at % 16 < 8 { [0, 0, 0, 9] } else { [255, 51, 0, 7] }).collect();
-    let found = averages(16, 16, 4, &bytes).unwrap();
+    let found = novelty::described(&bytes, [16, 16], 4).unwrap();
     assert_eq!(found.len(), AVERAGES);
     for (field, average) in found.chunks(3).enumerate() {
         let expected = if field % FIELDS < FIELDS / 2 { [0.0; 3] } else { [1.0, 0.2, 0.0] };
         assert!(average.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{field}: {average:?}");
     }
-    assert_eq!(averages(7, 16, 3, &[0; 7 * 16 * 3]), None, "fewer pixels than fields");
-    assert_eq!(averages(16, 16, 4, &[0; 100]), None);
+    assert_eq!(novelty::described(&[0; 7 * 16 * 3], [7, 16], 3), None, "fewer pixels than fields");
+    assert_eq!(novelty::described(&[0; 100], [16, 16], 4), None);
+    assert_eq!(novelty::described(&[0; 16 * 16], [16, 16], 1), None, "grey");
     // A side that eight does not divide has fields of several sizes.
-    assert_eq!(averages(13, 9, 3, &[255; 13 * 9 * 3]), Some(vec![1.0; AVERAGES]));
+    assert_eq!(novelty::described(&[255; 13 * 9 * 3], [13, 9], 3), Some(vec![1.0; AVERAGES]));
+    assert_eq!(averages(&[1, 2, 3, 7, 8, 9], [3, 2], 1, 2), Some(vec![1.5, 3.0, 7.5, 9.0]));
 }
 
 #[test]

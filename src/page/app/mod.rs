@@ -219,11 +219,12 @@ impl App {
     }
 
     fn show_step(&mut self, request: &SampleRequest, step: ShownStep) {
-        if !matches!(request.purpose, Purpose::Specimen | Purpose::Guess) {
-            self.display.show_step_of(request, &step);
+        // A question is answered at once.
+        if request.purpose != Purpose::Guess {
+            self.display.say_step(request, &step);
         }
         match request.purpose {
-            Purpose::Specimen => self.display.add_step(request, step),
+            Purpose::Specimen => self.display.add_step(step),
             Purpose::Guess => {
                 let without_skip = request.edit.as_deref().and_then(Edit::without_skip);
                 if let (None, Some(sigma)) = (without_skip, request.guessed_at()) {

@@ -1,23 +1,12 @@
 //! What has hatched stays at hand: relatives, ways between seeds, steps, and the lesson's own figure.
 
-use std::time::{Duration, Instant};
-
 use thirtyfour::prelude::*;
 
-use crate::visitor::{Browser, Fault, Picture, TIMEOUT, golden, golden_page, serve};
+use crate::visitor::{Browser, Fault, Picture, golden, golden_page, serve};
 
 const SIDE: u32 = 16;
 
 impl Browser {
-    /// Chooses a model of the list.
-    pub async fn choose(&self, weights: &str) {
-        let script = format!(
-            "const list = document.getElementById('model'); list.value = '{weights}';
-             list.dispatchEvent(new Event('change', {{ bubbles: true }}));"
-        );
-        self.driver.execute(&script, Vec::new()).await.unwrap();
-    }
-
     /// Moves a slider as a visitor does.
     pub async fn slide(&self, id: &str, value: &str) {
         let script = format!(
@@ -28,16 +17,11 @@ impl Browser {
     }
 
     async fn labels(&self) -> Vec<String> {
-        let script = "return Array.from(document.querySelectorAll('#specimens button'), b => b.ariaLabel);";
-        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+        self.ask("return Array.from(document.querySelectorAll('#specimens button'), b => b.ariaLabel);").await
     }
 
     async fn wait_specimens(&self, count: usize) {
-        let started = Instant::now();
-        while self.labels().await.len() != count {
-            assert!(started.elapsed() < TIMEOUT, "{:?}", self.labels().await);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.wait_until(&format!("document.querySelectorAll('#specimens button').length === {count}")).await;
     }
 
     async fn pick(&self, label: &str) {
@@ -78,6 +62,25 @@ impl Browser {
         let guess = self.driver.find(By::Id("forward-guess")).await.unwrap();
         guess.wait_until().displayed().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_drawer_is_filled_with_thirty_six() {
+    let browser = Browser::start(false).await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    browser.set("count", "36").await;
+    browser.click("hatch").await;
+    browser.wait_for("caption", "all of them", |text| text == "Numbers 7 to 42, 8 steps of heun").await;
+    browser.wait_hatched().await;
+    assert_eq!(browser.picture().await.0.dimensions(), (6 * SIDE, 6 * SIDE));
+    assert!(browser.square(0, 0).await.largest_difference(&golden()) <= 1);
+    browser.wait_specimens(36).await;
+    let last = browser.square(5, 5).await;
+    browser.pick("Number 42, 8 steps of heun").await;
+    assert_eq!(browser.picture().await, last);
+    assert!(browser.driver.current_url().await.unwrap().query().unwrap().contains("seed=42"));
+    browser.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,7 +198,7 @@ async fn another_model_can_be_chosen_while_the_first_is_on_its_way() {
     browser
         .wait_for("status", "the download", |text| text.starts_with("Fetching") || text.starts_with("Loading"))
         .await;
-    browser.choose("weights/heliconius-128.safetensors").await;
+    browser.choose("model", "weights/heliconius-128.safetensors").await;
     browser.wait_for("device", "the other model", |text| text.contains("Heliconius, 128 × 128")).await;
     assert_eq!(browser.text("failure").await, "", "what was given up has not failed");
     browser.end().await;
@@ -219,7 +222,7 @@ async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     browser.pick("Number 7, 4 steps of dpm-sde").await;
     assert_eq!(browser.text("novelty").await, of_butterfly);
     browser.set("count", "1").await;
-    browser.choose("weights/heliconius-128.safetensors").await;
+    browser.choose("model", "weights/heliconius-128.safetensors").await;
     browser.wait_for("device", "the other model", |text| text.contains("Heliconius, 128 × 128")).await;
     browser.wait_hatched().await;
     browser.wait_for("novelty", "how new the other is", how_new).await;

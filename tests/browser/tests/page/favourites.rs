@@ -1,33 +1,32 @@
 //! What a browser keeps from one visit to the next, and what happens where it keeps nothing.
 
-use std::time::{Duration, Instant};
+use crate::visitor::{Browser, Fault, GOLDEN, golden, golden_page, serve};
 
-use crate::visitor::{Browser, Fault, GOLDEN, TIMEOUT, golden, golden_page, serve};
-
+/// What all favourites are, to who does not see them.
+const FAVOURITES: &str = "Array.from(document.querySelectorAll('[data-favourite]'), button => button.ariaLabel)";
 const SEVENTH: &str = "Number 7, 8 steps of heun";
 
 impl Browser {
     async fn favourites(&self) -> Vec<String> {
-        let script = "return Array.from(document.querySelectorAll('[data-favourite]'), b => b.ariaLabel);";
-        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+        self.ask(&format!("return {FAVOURITES};")).await
     }
 
     async fn wait_favourites(&self, expected: &[&str]) {
-        let started = Instant::now();
-        while self.favourites().await != expected {
-            assert!(started.elapsed() < TIMEOUT, "{:?}", self.favourites().await);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let expected = serde_json::to_string(expected).unwrap();
+        self.wait_until(&format!("JSON.stringify({FAVOURITES}) === JSON.stringify({expected})")).await;
     }
 
     async fn click_css(&self, css: &str) {
-        let script = format!("document.querySelector(\"{css}\").click();");
-        self.driver.execute(&script, Vec::new()).await.unwrap();
+        self.driver.execute(&format!("document.querySelector(\"{css}\").click();"), Vec::new()).await.unwrap();
     }
 
     async fn is_pressed(&self) -> bool {
-        let script = "return document.getElementById('favourite').ariaPressed === 'true';";
-        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+        self.ask("return document.getElementById('favourite').ariaPressed === 'true';").await
+    }
+
+    /// How some of the controls stand.
+    async fn controls(&self) -> String {
+        self.ask("return ['model', 'steps', 'sampler'].map(id => document.getElementById(id).value).join();").await
     }
 
     /// Until everything that was to be kept is.
@@ -67,9 +66,7 @@ async fn favourites_and_controls_are_there_on_the_next_visit() {
     browser.open("about:blank").await;
     browser.open(start).await;
     browser.wait_favourites(&["Number 8, 8 steps of heun", SEVENTH]).await;
-    let controls = "return ['model', 'steps', 'sampler', 'seed'].map(id => document.getElementById(id).value).join();";
-    let controls: String = browser.driver.execute(controls, Vec::new()).await.unwrap().convert().unwrap();
-    assert_eq!(controls, "weights/tiny.safetensors,8,heun,7");
+    assert_eq!(browser.controls().await, "weights/tiny.safetensors,8,heun");
 
     browser.click_css("[data-favourite='1']").await;
     browser.wait_for("caption", "the favourite", |text| text == SEVENTH).await;
@@ -100,9 +97,7 @@ async fn an_address_says_more_than_the_last_visit() {
     browser.open("about:blank").await;
     browser.open(&format!("{start}?steps=5")).await;
     browser.wait_for("status", "Ready", |text| text == "Ready.").await;
-    let controls = "return ['model', 'steps', 'sampler'].map(id => document.getElementById(id).value).join();";
-    let controls: String = browser.driver.execute(controls, Vec::new()).await.unwrap().convert().unwrap();
-    assert_eq!(controls, "weights/butterflies-128.safetensors,5,dpm-sde");
+    assert_eq!(browser.controls().await, "weights/butterflies-128.safetensors,5,dpm-sde");
     browser.end().await;
 }
 

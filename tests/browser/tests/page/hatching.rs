@@ -427,7 +427,7 @@ async fn a_visitor_can_open_a_weight_file_of_their_own() {
     bring(&fixture("tiny.safetensors")[..100_000]).await;
     browser.wait_for("failure", "what is wrong with it", |text| text.contains("Your weight file cannot be used")).await;
     // The way out: another model.
-    browser.choose("weights/butterflies-128.safetensors").await;
+    browser.choose("model", "weights/butterflies-128.safetensors").await;
     browser.wait_for("device", "the shipped model", |text| text.contains("128 × 128")).await;
     browser.wait_for("status", "Ready", |text| text == "Ready." || text.starts_with("Hatch")).await;
     assert_eq!(browser.text("failure").await, "");

@@ -7,19 +7,23 @@ use crate::visitor::{Browser, Fault, fixture, golden, golden_page};
 const SEVENTH: &str = "Number 7, 8 steps of heun";
 
 impl Browser {
-    /// The side of a canvas, and how many different bytes are on it.
-    async fn canvas(&self, id: &str) -> (u32, usize) {
-        let script = format!(
-            "const c = document.getElementById('{id}');
-             return [c.width, new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size];"
+    /// The side of a canvas.
+    async fn side(&self, id: &str) -> u32 {
+        self.ask(&format!("return document.getElementById('{id}').width;")).await
+    }
+
+    /// Waits until there is something on a canvas, or nothing.
+    async fn wait_drawn(&self, id: &str, drawn: bool) {
+        let bytes = format!(
+            "(of => of.getContext('2d').getImageData(0, 0, of.width, of.height).data)(document.getElementById('{id}'))"
         );
-        self.driver.execute(&script, Vec::new()).await.unwrap().convert().unwrap()
+        self.wait_until(&format!("{bytes}.some(byte => byte > 0) === {drawn}")).await;
     }
 
     /// What is on a canvas, as the browser would save it.
     async fn content(&self, id: &str) -> String {
         let script = format!("return document.getElementById('{id}').toDataURL();");
-        self.driver.execute(&script, Vec::new()).await.unwrap().convert().unwrap()
+        self.ask(&script).await
     }
 
     async fn choose_knob(&self, value: &str) {
@@ -31,7 +35,7 @@ impl Browser {
         assert_eq!(self.text("caption").await, SEVENTH);
         assert!(self.picture().await.largest_difference(&golden()) <= 1);
         let script = "return document.querySelectorAll('#specimens button').length;";
-        let specimens: usize = self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap();
+        let specimens: usize = self.ask(script).await;
         assert_eq!(specimens, 1, "what the lesson hatches is not in the cabinet");
         let address = self.driver.current_url().await.unwrap().to_string();
         assert!(address.contains("seed=7") && address.contains("sampler=heun"), "{address}");
@@ -44,7 +48,7 @@ impl Browser {
 async fn twins_differ_in_one_setting() {
     let browser = Browser::start(false).await;
     browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
-    assert_eq!(browser.canvas("twin-first").await.1, 1, "nothing yet");
+    browser.wait_drawn("twin-first", false).await;
     let timed = |text: &str, settings: &str| text.starts_with(settings) && text.ends_with(" s");
     browser.choose_knob("steps").await;
     browser.wait_for("twin-second-label", "a quarter", |text| timed(text, "2 steps of heun: ")).await;
@@ -84,10 +88,10 @@ async fn a_riddle_hides_what_it_will_be_until_it_is_answered() {
     assert!(!browser.enabled("riddle-next").await && !browser.enabled("riddle-seen").await);
     browser.click("riddle").await;
     browser.wait_for("riddle-place", "its first step", |text| text.starts_with("Step 1 of 11, σ")).await;
-    assert_eq!(browser.canvas("riddle-picture").await.0, 8, "a small picture under noise");
+    assert_eq!(browser.side("riddle-picture").await, 8, "a small picture under noise");
     let noisy = browser.content("riddle-picture").await;
     let guess = "return document.getElementById('riddle-guess').checkVisibility({ visibilityProperty: true });";
-    let sees = async || browser.driver.execute(guess, Vec::new()).await.unwrap().convert::<bool>().unwrap();
+    let sees = async || browser.ask::<bool>(guess).await;
     assert!(!sees().await, "what the network sees would tell it");
     browser.click("riddle-next").await;
     browser.wait_for("riddle-place", "the next", |text| text.starts_with("Step 2 of 11, σ")).await;
@@ -96,7 +100,7 @@ async fn a_riddle_hides_what_it_will_be_until_it_is_answered() {
 
     browser.click("riddle-seen").await;
     browser.wait_for("riddle-answer", "the answer", |text| text.starts_with("You saw it at step 2 of 11, ")).await;
-    assert_eq!(browser.canvas("riddle-picture").await.0, 16, "the result");
+    assert_eq!(browser.side("riddle-picture").await, 16, "the result");
     assert!(sees().await);
     assert!(!browser.enabled("riddle-next").await && !browser.enabled("riddle-seen").await);
     browser.screenshot("riddle").await;
@@ -114,34 +118,18 @@ async fn a_skip_connection_can_be_switched_off() {
     let browser = Browser::start(false).await;
     browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
     browser.slide("forward-level", "0.5").await;
-    let choose = async |value: &str| {
-        let script = format!(
-            "const list = document.getElementById('skip'); list.value = '{value}';
-             list.dispatchEvent(new Event('change', {{ bubbles: true }}));"
-        );
-        browser.driver.execute(&script, Vec::new()).await.unwrap();
-    };
-    let wait = async |id: &str| {
-        let started = std::time::Instant::now();
-        while browser.canvas(id).await.1 == 1 {
-            assert!(started.elapsed() < crate::visitor::TIMEOUT, "nothing comes in #{id}");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        browser.content(id).await
-    };
-    choose("0").await;
-    let outermost = wait("skip-cut").await;
+    browser.choose("skip", "0").await;
+    browser.wait_drawn("skip-cut", true).await;
+    let outermost = browser.content("skip-cut").await;
     let whole = browser.content("skip-whole").await;
     assert_eq!(whole, browser.content("forward-guessed").await, "the same question as above");
     assert_ne!(whole, outermost);
     // What is shown is emptied before the next answer comes.
-    choose("").await;
-    let started = std::time::Instant::now();
-    while browser.canvas("skip-cut").await.1 != 1 {
-        assert!(started.elapsed() < crate::visitor::TIMEOUT);
-    }
-    choose("1").await;
-    let other = wait("skip-cut").await;
+    browser.choose("skip", "").await;
+    browser.wait_drawn("skip-cut", false).await;
+    browser.choose("skip", "1").await;
+    browser.wait_drawn("skip-cut", true).await;
+    let other = browser.content("skip-cut").await;
     assert!(other != outermost && other != whole);
     assert_eq!(browser.content("skip-whole").await, whole);
     browser.expect_undisturbed().await;

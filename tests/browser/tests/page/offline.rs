@@ -55,16 +55,6 @@ fn entitled(title: &str) -> TempDir {
 }
 
 impl Browser {
-    /// Waits until an asynchronous expression of the page is true.
-    pub async fn wait_until(&self, expression: &str) {
-        let script = format!("const done = arguments[0]; (async () => {expression})().then(done, () => done(false));");
-        let started = Instant::now();
-        while !self.driver.execute_async(&script, Vec::new()).await.unwrap().convert::<bool>().unwrap() {
-            assert!(started.elapsed() < TIMEOUT, "never: {expression}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     async fn reload_until_entitled(&self, title: &str) {
         self.driver.refresh().await.unwrap();
         let started = Instant::now();

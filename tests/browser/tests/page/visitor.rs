@@ -245,6 +245,21 @@ impl Browser {
         }
     }
 
+    /// Waits until an asynchronous expression of the page is true.
+    pub async fn wait_until(&self, expression: &str) {
+        let script = format!("const done = arguments[0]; (async () => {expression})().then(done, () => done(false));");
+        let started = Instant::now();
+        while !self.driver.execute_async(&script, Vec::new()).await.unwrap().convert::<bool>().unwrap() {
+            assert!(started.elapsed() < TIMEOUT, "never: {expression}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What a script returns.
+    pub async fn ask<T: serde::de::DeserializeOwned>(&self, script: &str) -> T {
+        self.driver.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+    }
+
     pub async fn wait_hatched(&self) -> String {
         self.wait_for("status", "Hatched", |text| text.starts_with("Hatched")).await
     }
@@ -284,6 +299,15 @@ impl Browser {
         if let Some(folder) = std::env::var_os("SCREENSHOTS") {
             self.driver.screenshot(&Path::new(&folder).join(format!("{name}.png"))).await.unwrap();
         }
+    }
+
+    /// Chooses from a list.
+    pub async fn choose(&self, id: &str, value: &str) {
+        let script = format!(
+            "const list = document.getElementById('{id}'); list.value = '{value}';
+             list.dispatchEvent(new Event('change', {{ bubbles: true }}));"
+        );
+        self.driver.execute(&script, Vec::new()).await.unwrap();
     }
 
     pub async fn set(&self, id: &str, value: &str) {
