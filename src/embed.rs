@@ -16,7 +16,7 @@ use crate::protocol::{SampleRequest, Shown, ShownStep};
 use crate::words;
 
 /// Something that happens to a [`SamplingClient`].
-enum Input {
+enum ClientInput {
     Event(Event),
     Sample(Job),
     Cancel(u32),
@@ -33,7 +33,7 @@ struct Job {
 
 /// One model on the best device, which samples what it is asked for, one request after the other.
 pub struct SamplingClient {
-    inputs: UnboundedSender<Input>,
+    inputs: UnboundedSender<ClientInput>,
 }
 
 impl SamplingClient {
@@ -44,7 +44,7 @@ impl SamplingClient {
         let sender = inputs.clone();
         let hear = Rc::new(move |event| {
             // Fails only when nobody reads any more.
-            let _ = sender.unbounded_send(Input::Event(event));
+            let _ = sender.unbounded_send(ClientInput::Event(event));
         });
         let sampling = SamplingLoop {
             engines: Engines::new(hear, folder, Source::Address(weights), allowed),
@@ -61,14 +61,14 @@ impl SamplingClient {
         Promise::new(&mut |resolve, reject| {
             let job = Job { number, request: request.clone(), on_step: on_step.clone(), resolve, reject };
             // Fails only when nobody reads any more.
-            let _ = self.inputs.unbounded_send(Input::Sample(job));
+            let _ = self.inputs.unbounded_send(ClientInput::Sample(job));
         })
     }
 
     /// Gives a request up: its promise is rejected.
     pub fn cancel(&self, number: u32) {
         // Fails only when nobody reads any more.
-        let _ = self.inputs.unbounded_send(Input::Cancel(number));
+        let _ = self.inputs.unbounded_send(ClientInput::Cancel(number));
     }
 }
 
@@ -80,12 +80,12 @@ struct SamplingLoop {
 }
 
 impl SamplingLoop {
-    async fn run(mut self, mut inputs: UnboundedReceiver<Input>) {
+    async fn run(mut self, mut inputs: UnboundedReceiver<ClientInput>) {
         while let Ok(input) = inputs.recv().await {
             match input {
-                Input::Event(event) => self.hear(event),
-                Input::Sample(job) => self.waiting.push_back(job),
-                Input::Cancel(number) => self.cancel(number),
+                ClientInput::Event(event) => self.hear(event),
+                ClientInput::Sample(job) => self.waiting.push_back(job),
+                ClientInput::Cancel(number) => self.cancel(number),
             }
             self.go_on();
         }

@@ -17,7 +17,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::StageConfig;
-use super::gradients::{self, Weights};
+use super::gradients::{self, TrainedWeights};
 use super::trainer::{Report, Trainer, gaussian, read};
 use crate::data::Dataset;
 use crate::diffusion::{NoiseDensity, NoisyBatch, PURE_NOISE, StageShape, with_condition};
@@ -157,7 +157,7 @@ pub struct Look {
 #[derive(Clone)]
 pub struct Adversary {
     /// Its weights.
-    pub weights: Weights<Discriminator>,
+    pub weights: TrainedWeights<Discriminator>,
     settings: Adversarial,
 }
 
@@ -169,7 +169,7 @@ impl Adversary {
         let widths: Vec<usize> = widths.iter().flat_map(|&width| std::iter::repeat_n(width, *depth)).collect();
         let device = unet.head_gain().device();
         let discriminator = Discriminator::of(unet, &widths, seed, &device).materialize();
-        Some(Self { weights: Weights::new(discriminator), settings })
+        Some(Self { weights: TrainedWeights::new(discriminator), settings })
     }
 
     /// One step: the stage makes detail in one evaluation; the discriminator learns to tell it from the real detail of

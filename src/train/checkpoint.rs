@@ -8,7 +8,7 @@ use burn::store::{ModuleRecord, RecordError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::gradients::Weights;
+use super::gradients::TrainedWeights;
 use super::trainer::Trainer;
 use crate::files::{self, FileError};
 
@@ -114,8 +114,12 @@ fn write(folder: &Path, trainer: &Trainer, state: &State) -> Result<PathBuf, Che
     Ok(place)
 }
 
-fn write_weights<M: Module>(place: &Path, names: [&str; 4], weights: &Weights<M>) -> Result<(), CheckpointError> {
-    let Weights { model, average, moments: [first, second] } = weights;
+fn write_weights<M: Module>(
+    place: &Path,
+    names: [&str; 4],
+    weights: &TrainedWeights<M>,
+) -> Result<(), CheckpointError> {
+    let TrainedWeights { model, average, moments: [first, second] } = weights;
     for (name, module) in names.into_iter().zip([model, average, first, second]) {
         let path = place.join(name);
         module
@@ -128,7 +132,11 @@ fn write_weights<M: Module>(place: &Path, names: [&str; 4], weights: &Weights<M>
 }
 
 /// Weights out of a checkpoint, put into others of the same shape.
-fn read_weights<M: Module>(place: &Path, names: [&str; 4], into: Weights<M>) -> Result<Weights<M>, CheckpointError> {
+fn read_weights<M: Module>(
+    place: &Path,
+    names: [&str; 4],
+    into: TrainedWeights<M>,
+) -> Result<TrainedWeights<M>, CheckpointError> {
     let put = |name: &str, module: M| {
         let path = place.join(name);
         let damaged = |error: RecordError| CheckpointError::Damaged { path: path.clone(), reason: error.to_string() };
@@ -136,7 +144,7 @@ fn read_weights<M: Module>(place: &Path, names: [&str; 4], into: Weights<M>) -> 
     };
     let [model, average, first, second] = names;
     let [of_first, of_second] = into.moments;
-    Ok(Weights {
+    Ok(TrainedWeights {
         model: put(model, into.model)?,
         average: put(average, into.average)?,
         moments: [put(first, of_first)?, put(second, of_second)?],

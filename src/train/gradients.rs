@@ -60,7 +60,7 @@ impl ModuleVisitor for Squares {
 
 /// Weights with what training keeps beside them, all of one shape.
 #[derive(Clone)]
-pub struct Weights<M> {
+pub struct TrainedWeights<M> {
     /// The weights.
     pub model: M,
     /// Their moving average.
@@ -69,7 +69,7 @@ pub struct Weights<M> {
     pub moments: [M; 2],
 }
 
-impl<M: Module> Weights<M> {
+impl<M: Module> TrainedWeights<M> {
     /// Fresh moments and average for some weights.
     pub fn new(model: M) -> Self {
         let average = model.valid();
@@ -82,7 +82,7 @@ impl<M: Module> Weights<M> {
         let [first, second] = self.moments;
         let old = [&self.average, &first, &second].map(by_parameter);
         let fresh = [GradientsParams::new(), GradientsParams::new(), GradientsParams::new()];
-        let mut step = Step { update, gradients, old, fresh };
+        let mut step = WeightUpdate { update, gradients, old, fresh };
         let model = self.model.map(&mut step);
         let [average, of_first, of_second] = step.fresh;
         Self {
@@ -117,14 +117,14 @@ impl ModuleVisitor for ByParameter {
 }
 
 /// Changes every weight, and gathers what becomes of the rest: average, first and second moment.
-struct Step {
+struct WeightUpdate {
     update: Update,
     gradients: GradientsParams,
     old: [GradientsParams; 3],
     fresh: [GradientsParams; 3],
 }
 
-impl ModuleMapper for Step {
+impl ModuleMapper for WeightUpdate {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let id = param.id;
         let Some(gradient) = self.gradients.remove::<D>(id) else { return param };

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::adversary::Adversary;
 use super::config::{StageConfig, TrainConfig};
-use super::gradients::{self, Weights};
+use super::gradients::{self, TrainedWeights};
 use super::measure;
 use crate::data::{BatchPlan, Dataset, LABELS};
 use crate::diffusion::{Enlargement, Preconditioning, Stage, reduce, with_condition};
@@ -21,7 +21,7 @@ const EPSILON: f64 = 1e-8;
 
 /// A stage in training: its network's weights, their moving average, and the optimiser's moments.
 pub struct Trainer {
-    pub(super) weights: Weights<UNet>,
+    pub(super) weights: TrainedWeights<UNet>,
     /// What the stage is tuned against, if it is.
     pub(super) adversary: Option<Adversary>,
     pub(super) step: u64,
@@ -80,7 +80,7 @@ impl Trainer {
         let model = told_of_changes(UNet::new(&stage.shape.unet(), config.seed, &main)?, &plan, &main).materialize();
         Ok(Self {
             adversary: Adversary::of(stage, &model, config.seed),
-            weights: Weights::new(model),
+            weights: TrainedWeights::new(model),
             arithmetic: config.precision.on(&devices[0]),
             on_cpu: on_cpu(&devices[0]),
             step: 0,
@@ -113,7 +113,7 @@ impl Trainer {
         let unet = told_of_changes(unet.to_device(&main), &self.plan, &main).materialize();
         let model = unet.train().set_require_grad(true).renormalised();
         self.adversary = Adversary::of(&self.stage, &model, self.config.seed);
-        self.weights = Weights::new(model);
+        self.weights = TrainedWeights::new(model);
         self.continued = true;
         self
     }

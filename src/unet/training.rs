@@ -71,21 +71,21 @@ impl Operations for Training {
     type Modulation = Block;
     type Value = Tensor<4>;
 
-    fn convolve(&mut self, x: Tensor<4>, kernel: &ConvolutionWeight) -> Tensor<4> {
-        kernel.forward(x, self.arithmetic.short_products)
+    fn convolve(&mut self, x: Tensor<4>, weight: &ConvolutionWeight) -> Tensor<4> {
+        weight.forward(x, self.arithmetic.short_products)
     }
 
-    fn convolve_modulated(&mut self, x: Tensor<4>, kernel: &ConvolutionWeight, block: &Block) -> Tensor<4> {
+    fn convolve_modulated(&mut self, x: Tensor<4>, weight: &ConvolutionWeight, block: &Block) -> Tensor<4> {
         let modulation = block.modulate(self.embedding.clone());
         let (modulation, more) = match &mut self.dropout {
             Some(dropout) => dropout.silence(modulation),
             None => (modulation, 1.0),
         };
-        training::modulate(self.convolve(x, kernel), modulation, more / ACTIVATION_SIZE)
+        training::modulate(self.convolve(x, weight), modulation, more / ACTIVATION_SIZE)
     }
 
-    fn convolve_onto(&mut self, x: Tensor<4>, kernel: &ConvolutionWeight, main: Tensor<4>) -> Tensor<4> {
-        training::blend(main, self.convolve(x, kernel), branch_factors())
+    fn convolve_onto(&mut self, x: Tensor<4>, weight: &ConvolutionWeight, main: Tensor<4>) -> Tensor<4> {
+        training::blend(main, self.convolve(x, weight), branch_factors())
     }
 
     fn activate(&mut self, x: Tensor<4>) -> Tensor<4> {

@@ -8,7 +8,7 @@ use super::gemm::{PANEL, Rows, multiply, packed_columns};
 use super::math::{load, silu, store as put};
 use super::parallel::{Shared, filled, for_each, threads};
 use super::width::arch;
-use super::winograd::{Grid, Input, Kernel, Matrix, Output, Taps, gather, transform};
+use super::winograd::{Grid, InputTransform, KernelTransform, Matrix, OutputTransform, Taps, gather, transform};
 use crate::kernels::spec::{LARGEST_ACTIVATION, Packing, Tile, padded};
 
 /// What follows the convolution, with the numbers that it needs.
@@ -59,7 +59,7 @@ struct Pack<'a, const IN: usize> {
 
 impl<const IN: usize> WithSimd for Pack<'_, IN>
 where
-    Kernel: Matrix<3, IN>,
+    KernelTransform: Matrix<3, IN>,
 {
     type Output = ();
 
@@ -75,7 +75,7 @@ where
                 for (tap, numbers) in gathered.iter().enumerate() {
                     values[tap / 3][tap % 3] = simd.mul_f32s(factor, load(simd, numbers, lane));
                 }
-                let transformed: [[S::f32s; IN]; IN] = transform::<Kernel, _, _, _>(simd, values);
+                let transformed: [[S::f32s; IN]; IN] = transform::<KernelTransform, _, _, _>(simd, values);
                 for y in 0..IN {
                     for x in 0..IN {
                         let at = (y * IN + x) * rows * columns + (panel * rows + input) * PANEL + lane;
@@ -196,8 +196,8 @@ struct Tiles<'a, const IN: usize, const OUT: usize>(Work<'a>);
 
 impl<const IN: usize, const OUT: usize> WithSimd for Tiles<'_, IN, OUT>
 where
-    Input: Matrix<IN, IN>,
-    Output: Matrix<IN, OUT>,
+    InputTransform: Matrix<IN, IN>,
+    OutputTransform: Matrix<IN, OUT>,
 {
     type Output = ();
 
@@ -213,7 +213,7 @@ where
             let place = grid.place(first + index);
             for channel in (0..inputs).step_by(S::F32_LANES) {
                 let values: [[S::f32s; IN]; IN] =
-                    transform::<Input, _, _, _>(simd, gather::<_, IN>(simd, x, dims, place, 1, channel));
+                    transform::<InputTransform, _, _, _>(simd, gather::<_, IN>(simd, x, dims, place, 1, channel));
                 for y in 0..IN {
                     for x_at in 0..IN {
                         let at = ((y * IN + x_at) * count + index) * inputs;
@@ -243,7 +243,7 @@ where
                         values[y][x_at] = load(simd, &products[at..at + packed_outputs], channel);
                     }
                 }
-                let values: [[S::f32s; OUT]; OUT] = transform::<Output, _, _, _>(simd, values);
+                let values: [[S::f32s; OUT]; OUT] = transform::<OutputTransform, _, _, _>(simd, values);
                 for y in 0..OUT {
                     for x_at in 0..OUT {
                         if top + y < rows && left + x_at < columns {

@@ -7,7 +7,7 @@ use super::math::{load, store};
 use super::parallel::{Shared, for_each};
 use super::width::arch;
 use super::winograd::back::{KernelGradient, OutputGradient};
-use super::winograd::{Grid, Input, gather, transform};
+use super::winograd::{Grid, InputTransform, gather, transform};
 use crate::kernels::spec::Tile;
 
 /// Outputs of a tile, and inputs.
@@ -91,7 +91,7 @@ impl WithSimd for Transform<'_> {
         let inputs = dims[3];
         for channel in (0..inputs).step_by(S::F32_LANES) {
             let tile: [[S::f32s; IN]; IN] =
-                transform::<Input, _, _, _>(simd, gather::<_, IN>(simd, values, dims, at, 1, channel));
+                transform::<InputTransform, _, _, _>(simd, gather::<_, IN>(simd, values, dims, at, 1, channel));
             for y in 0..IN {
                 for x in 0..IN {
                     let to = ((y * IN + x) * count + index) * inputs + channel;

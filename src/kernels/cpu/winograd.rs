@@ -157,9 +157,9 @@ pub fn transform<M: Matrix<FROM, TO>, S: Simd, const FROM: usize, const TO: usiz
 }
 
 /// `Bᵀ`: from inputs to frequencies.
-pub struct Input;
+pub struct InputTransform;
 
-impl Matrix<6, 6> for Input {
+impl Matrix<6, 6> for InputTransform {
     #[inline(always)]
     fn times<S: Simd>(simd: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
         let (even, odd) = (times(simd, -4.0, d[2], d[4]), times(simd, -4.0, d[1], d[3]));
@@ -175,7 +175,7 @@ impl Matrix<6, 6> for Input {
     }
 }
 
-impl Matrix<4, 4> for Input {
+impl Matrix<4, 4> for InputTransform {
     #[inline(always)]
     fn times<S: Simd>(simd: S, d: [S::f32s; 4]) -> [S::f32s; 4] {
         [sub(simd, d[0], d[2]), add(simd, d[1], d[2]), sub(simd, d[2], d[1]), sub(simd, d[1], d[3])]
@@ -183,9 +183,9 @@ impl Matrix<4, 4> for Input {
 }
 
 /// `Aᵀ`: from frequencies to outputs.
-pub struct Output;
+pub struct OutputTransform;
 
-impl Matrix<6, 4> for Output {
+impl Matrix<6, 4> for OutputTransform {
     #[inline(always)]
     fn times<S: Simd>(simd: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
         let (sum, difference) = (add(simd, m[1], m[2]), sub(simd, m[1], m[2]));
@@ -199,7 +199,7 @@ impl Matrix<6, 4> for Output {
     }
 }
 
-impl Matrix<4, 2> for Output {
+impl Matrix<4, 2> for OutputTransform {
     #[inline(always)]
     fn times<S: Simd>(simd: S, m: [S::f32s; 4]) -> [S::f32s; 2] {
         [add(simd, m[0], add(simd, m[1], m[2])), sub(simd, sub(simd, m[1], m[2]), m[3])]
@@ -207,9 +207,9 @@ impl Matrix<4, 2> for Output {
 }
 
 /// `G`: from a kernel's taps to frequencies.
-pub struct Kernel;
+pub struct KernelTransform;
 
-impl Matrix<3, 6> for Kernel {
+impl Matrix<3, 6> for KernelTransform {
     #[inline(always)]
     fn times<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; 6] {
         let outer = scale(simd, -1.0 / 6.0, add(simd, a, c));
@@ -225,7 +225,7 @@ impl Matrix<3, 6> for Kernel {
     }
 }
 
-impl Matrix<3, 4> for Kernel {
+impl Matrix<3, 4> for KernelTransform {
     #[inline(always)]
     fn times<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; 4] {
         let outer = scale(simd, 0.5, add(simd, a, c));
@@ -234,7 +234,7 @@ impl Matrix<3, 4> for Kernel {
 }
 
 /// A kernel of 1 × 1 is its only tap.
-impl Matrix<3, 1> for Kernel {
+impl Matrix<3, 1> for KernelTransform {
     #[inline(always)]
     fn times<S: Simd>(_: S, [a, ..]: [S::f32s; 3]) -> [S::f32s; 1] {
         [a]

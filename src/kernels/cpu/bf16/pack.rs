@@ -191,7 +191,7 @@ pub fn turned(x: &[f32], grid: Grid, channels: usize) -> Turned {
             behind.fill(0);
         }
         for_each(grid.places() / STEP, |step| {
-            let rows = Step::new(x, grid, channels, step);
+            let rows = PositionRows::new(x, grid, channels, step);
             for first in (0..wide).step_by(TILE) {
                 let tile = rows.tile(first);
                 for column in 0..TILE {
@@ -213,7 +213,7 @@ pub fn pairs(x: &[f32], grid: Grid, channels: usize) -> Buffer {
     let (steps, tiles) = (grid.places() / STEP, channels.next_multiple_of(BLOCK) / TILE);
     Buffer::filled(tiles / 2 * steps * STEP_NUMBERS, |_, pairs| {
         for_each(steps, |step| {
-            let rows = Step::new(x, grid, channels, step);
+            let rows = PositionRows::new(x, grid, channels, step);
             for tile in 0..tiles {
                 let at = ((tile / 2 * steps + step) * 2 + tile % 2) * TILE * TILE;
                 // SAFETY: as above.
@@ -225,11 +225,11 @@ pub fn pairs(x: &[f32], grid: Grid, channels: usize) -> Buffer {
 }
 
 /// The positions of a step's places.
-struct Step<'a> {
+struct PositionRows<'a> {
     rows: [&'a [f32]; STEP],
 }
 
-impl<'a> Step<'a> {
+impl<'a> PositionRows<'a> {
     fn new(x: &'a [f32], grid: Grid, channels: usize, step: usize) -> Self {
         let row = |index| match grid.position(step * STEP + index) {
             Some(position) => &x[position * channels..(position + 1) * channels],
