@@ -1,6 +1,7 @@
 //! From a file's bytes to a square of pixels.
 
 use std::io::Cursor;
+use std::panic::UnwindSafe;
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
@@ -39,8 +40,15 @@ pub struct Square {
 /// Decodes PNG, JPEG or WebP, turns it upright, lays it on white, squares and scales it to `size` × `size` pixels, and to
 /// twice as many a side if `finer` is wanted. A decoder that panics over a picture costs that picture alone.
 pub fn square(bytes: &[u8], size: usize, squaring: Squaring, finer: bool) -> Result<Square, String> {
-    std::panic::catch_unwind(|| decode_to_square(bytes, size, squaring, finer))
-        .unwrap_or_else(|_| Err("the decoder failed over it".into()))
+    surviving(|| decode_to_square(bytes, size, squaring, finer))
+}
+
+/// What `decode` gives, and an error if it panics: decoders are others' code, and they are fed with anything.
+///
+/// # Errors
+/// With what `decode` says, or that it failed.
+pub fn surviving<T>(decode: impl FnOnce() -> Result<T, String> + UnwindSafe) -> Result<T, String> {
+    std::panic::catch_unwind(decode).unwrap_or_else(|_| Err("the decoder failed over it".into()))
 }
 
 /// Decodes a square picture together with its opacity, and scales it to `size` × `size` pixels: RGBA bytes, row by row.
@@ -48,7 +56,7 @@ pub fn square(bytes: &[u8], size: usize, squaring: Squaring, finer: bool) -> Res
 /// # Errors
 /// When it cannot be read, or is not square; why, in words.
 pub fn square_with_opacity(bytes: &[u8], size: usize) -> Result<Vec<u8>, String> {
-    std::panic::catch_unwind(|| {
+    surviving(|| {
         let image = decode(bytes)?;
         let (width, height) = (image.width(), image.height());
         if width != height {
@@ -59,7 +67,6 @@ pub fn square_with_opacity(bytes: &[u8], size: usize) -> Result<Vec<u8>, String>
             .into_rgba8()
             .into_raw())
     })
-    .unwrap_or_else(|_| Err("the decoder failed over it".into()))
 }
 
 fn decode_to_square(bytes: &[u8], size: usize, squaring: Squaring, finer: bool) -> Result<Square, String> {

@@ -20,8 +20,10 @@ const CONVERTED: &str = "refs/convert/parquet";
 /// A file in a snapshot's folder that names its files, a line each. Only what was fetched whole has it.
 const MANIFEST: &str = ".chrysalis-files";
 
-/// How long the hub may send nothing.
+/// How long the hub may send nothing, unless [`TIMEOUT`] says another number of seconds.
 const SILENCE: Duration = Duration::from_secs(60);
+/// The variable by which the hub's own programs are told that.
+const TIMEOUT: &str = "HF_HUB_DOWNLOAD_TIMEOUT";
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 /// The most bytes and files of a dataset: far more than a small model learns from.
@@ -62,6 +64,7 @@ pub fn fetch(name: &str) -> Result<Found, DataError> {
 fn watched(name: &str) -> Result<Found, Failure> {
     let (send, receive) = channel();
     let watch = Watch::default();
+    let patience = patience()?;
     let (name, seen) = (name.to_string(), watch.clone());
     std::thread::spawn(move || {
         let _ = send.send(from_hub(&name, &seen));
@@ -79,14 +82,23 @@ fn watched(name: &str) -> Result<Found, Failure> {
         if signs != last.0 {
             last = (signs, Instant::now());
         }
-        if last.1.elapsed() > SILENCE {
-            let reason = format!("it sent nothing for {} seconds", SILENCE.as_secs());
+        if last.1.elapsed() > patience {
+            let reason = format!("it sent nothing for {} seconds; {TIMEOUT} allows it more", patience.as_secs());
             return Err(if watch.began.load(Ordering::Relaxed) {
                 Failure::Broken(reason)
             } else {
                 Failure::Unreached(reason)
             });
         }
+    }
+}
+
+/// How long to wait for a sign of life.
+fn patience() -> Result<Duration, Failure> {
+    let Ok(told) = std::env::var(TIMEOUT) else { return Ok(SILENCE) };
+    match told.trim().parse() {
+        Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Failure::Broken(format!("{TIMEOUT} is {told:?}, and not a number of seconds"))),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::noise::{Noise, Purpose};
 use crate::picture::{Picture, batch_from_rgb, planes_from_rgb};
 
 pub use change::{Change, LABELS};
-pub use decode::{Square, Squaring, square, square_with_opacity};
+pub use decode::{Square, Squaring, square, square_with_opacity, surviving};
 
 /// The dataset this project is named for: about 1,000 specimens of the Smithsonian, CC0.
 pub const DEFAULT_SOURCE: &str = "huggan/smithsonian_butterflies_subset";

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use chrysalis::data::{BatchPlan, DataError, Dataset, Squaring};
+use chrysalis::data::{BatchPlan, DataError, Dataset, Squaring, surviving};
 use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType};
@@ -213,6 +213,13 @@ fn a_picture_that_would_fill_the_memory_is_refused_before_it_does() {
 }
 
 #[cfg(unix)]
+#[test]
+fn a_decoder_that_panics_costs_its_picture_alone() {
+    let decode = |bytes: &'static [u8]| surviving(|| Ok(bytes[1]));
+    assert_eq!(decode(&[1, 2]), Ok(2));
+    assert_eq!(decode(&[1]), Err("the decoder failed over it".into()));
+}
+
 #[test]
 fn entries_that_cannot_be_read_are_left_out_and_named() {
     let folder = folder_of_discs(3, 32);

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::support::{disc, write_small_toml};
 
@@ -17,6 +18,10 @@ enum Sends {
     Half,
     /// All of it, under a hash of the server's choice.
     Named(&'static str),
+    /// Not even an answer, for a minute.
+    Silence,
+    /// That it has so many bytes.
+    Claim(u64),
 }
 
 /// Serves one dataset with these files, for as long as the test runs; gives its address.
@@ -57,18 +62,25 @@ fn serve(files: Vec<(&'static str, Sends)>) -> String {
                 // "Range: bytes=START-END", with or without an end.
                 let range =
                     head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(String::from))?;
+                let claimed = match sends {
+                    Sends::Silence => {
+                        std::thread::sleep(Duration::from_secs(60));
+                        return None;
+                    }
+                    Sends::Claim(length) => length,
+                    _ => bytes.len() as u64,
+                };
                 let (from, to) = range.split_once('-')?;
                 let from: usize = from.parse().ok()?;
                 let to = to.parse().map_or(bytes.len(), |last: usize| last + 1);
                 let wanted = bytes.get(from..to)?;
                 let body = match (wanted.len(), sends) {
-                    (1, _) | (_, Sends::All | Sends::Named(_)) => wanted,
-                    (length, Sends::Half) => &wanted[..length / 2],
+                    (length, Sends::Half) if length > 1 => &wanted[..length / 2],
+                    _ => wanted,
                 };
                 let headers = format!(
-                    "ETag: \"{hash}\"\r\nX-Repo-Commit: abc\r\nContent-Range: bytes {from}-{}/{}\r\n",
-                    to - 1,
-                    bytes.len()
+                    "ETag: \"{hash}\"\r\nX-Repo-Commit: abc\r\nContent-Range: bytes {from}-{}/{claimed}\r\n",
+                    to - 1
                 );
                 reply(&mut stream, "206 Partial Content", &headers, wanted.len(), body);
                 Some(())
@@ -85,6 +97,7 @@ fn train(folder: &Path, endpoint: &str, out: &str) -> (Output, String) {
         .current_dir(folder)
         .env("HF_ENDPOINT", endpoint)
         .env("HF_HOME", folder.join("cache"))
+        .env("HF_HUB_DOWNLOAD_TIMEOUT", "2")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -116,6 +129,27 @@ fn a_download_that_breaks_off_is_an_error_and_half_of_it_serves_nobody() {
     let whole = serve(vec![("a.png", Sends::All), ("b.png", Sends::All)]);
     let (output, said) = train(folder.path(), &whole, "a");
     assert!(output.status.success() && said.contains("2 pictures"), "{said}");
+}
+
+#[test]
+fn a_hub_that_falls_silent_is_not_waited_for_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = serve(vec![("a.png", Sends::All), ("b.png", Sends::Silence)]);
+    let before = Instant::now();
+    let (output, said) = train(folder.path(), &endpoint, "a");
+    assert!(!output.status.success() && said.contains("sent nothing for 2 seconds"), "{said}");
+    assert!(said.contains("HF_HUB_DOWNLOAD_TIMEOUT") && before.elapsed() < Duration::from_secs(30), "{said}");
+}
+
+#[test]
+fn a_dataset_of_terabytes_is_not_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = serve(vec![("a.png", Sends::All), ("b.png", Sends::Claim(1 << 40))]);
+    let (output, said) = train(folder.path(), &endpoint, "a");
+    assert!(
+        !output.status.success() && said.contains("b.png, file 2 of 2: the dataset is larger than 50 GB"),
+        "{said}"
+    );
 }
 
 #[test]
