@@ -1,5 +1,6 @@
 //! The table that `make bench` prints and writes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -16,6 +17,9 @@ pub struct Report {
     native: String,
     pytorch: String,
     download: String,
+    /// Of each file, raw, with gzip and with brotli.
+    sizes: BTreeMap<String, [usize; 3]>,
+    visit: String,
     browser: String,
     steps: Vec<(String, u64, f64)>,
     notes: Vec<String>,
@@ -27,6 +31,8 @@ impl Report {
             native: String::new(),
             pytorch: String::new(),
             download: String::new(),
+            sizes: BTreeMap::new(),
+            visit: String::new(),
             browser: String::new(),
             steps: Vec::new(),
             notes: Vec::new(),
@@ -80,39 +86,38 @@ impl Report {
             .filter(|path| path.is_file())
             .collect();
         files.sort();
-        // What only one of the two paths fetches.
-        let mut sums = [[0usize; 2]; 2];
         for path in files {
             let bytes = std::fs::read(&path)?;
             let name = path.strip_prefix(dist).unwrap_or(&path).display().to_string();
             let (brotli, gzip) = (brotli_size(&bytes)?, gzip_size(&bytes)?);
             let _ = writeln!(self.download, "| {name} | {} | {gzip} | {brotli} |", bytes.len());
-            for (path, other) in [(0, "worker-cpu"), (1, "worker-gpu")] {
-                if !name.starts_with(other) {
-                    sums[path][0] += gzip;
-                    sums[path][1] += brotli;
-                }
-            }
-        }
-        for (path, [gzip, brotli]) in ["GPU", "CPU"].iter().zip(sums) {
-            let _ = writeln!(self.download, "| **first visit, {path} path** | | **{gzip}** | **{brotli}** |");
+            self.sizes.insert(name, [bytes.len(), gzip, brotli]);
         }
         Ok(())
     }
 
-    /// From navigation to the first butterfly.
+    /// From navigation to the first butterfly, after [`Report::download`].
     pub fn browser(&mut self, visit: &Value) {
-        self.notes.push(format!(
-            "From navigation to the first finished butterfly (18 steps of dpm) on localhost: {:.1} s ({}).",
-            visit["seconds"].as_f64().unwrap_or(f64::NAN),
-            visit["device"].as_str().unwrap_or("")
-        ));
-        self.notes.push(match visit["longestTaskMs"].as_f64() {
-            Some(0.0) => "The main thread had no task of 50 ms or more on the way there.".into(),
-            longest => {
-                format!("The main thread's longest task on the way there: {:.0} ms.", longest.unwrap_or(f64::NAN))
-            }
-        });
+        let number = |field: &str| visit[field].as_f64().unwrap_or(f64::NAN);
+        let requests: Vec<&str> =
+            visit["requests"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let files: BTreeSet<&str> = requests.iter().copied().collect();
+        let sizes = files.iter().filter_map(|file| self.sizes.get(*file));
+        let [raw, gzip, brotli] = sizes.fold([0; 3], |sums, sizes| [0, 1, 2].map(|at| sums[at] + sizes[at]));
+        let _ = writeln!(self.visit, "| device | {} |", visit["device"].as_str().unwrap_or(""));
+        for (what, value) in [
+            ("first contentful paint", format!("{:.0} ms", number("firstPaintMs"))),
+            ("largest contentful paint", format!("{:.0} ms", number("largestPaintMs"))),
+            ("the page takes orders", format!("{:.0} ms", number("interactiveMs"))),
+            ("the first butterfly is finished", format!("{:.1} s", number("seconds"))),
+            ("main thread: longest task of 50 ms or more", format!("{:.0} ms", number("longestTaskMs"))),
+            ("main thread: blocked beyond 50 ms a task, in all", format!("{:.0} ms", number("blockingMs"))),
+            ("cumulative layout shift", format!("{:.3}", number("shift"))),
+            ("requests", format!("{}, for {} files", requests.len(), files.len())),
+            ("bytes of these files, raw, gzip, brotli", format!("{raw}, {gzip}, {brotli}")),
+        ] {
+            let _ = writeln!(self.visit, "| {what} | {value} |");
+        }
     }
 
     /// One engine's step in the browser.
@@ -186,6 +191,11 @@ impl Report {
             "### Training against PyTorch\n\nImages a second of training steps at batch 32, with the layers of the default cascade.\n"
         );
         let _ = writeln!(text, "| network | with | training |\n|---|---|---|\n{}", self.pytorch);
+        let _ = writeln!(
+            text,
+            "### A first visit\n\nOn localhost, with the page's own settings, until the first butterfly is finished.\n"
+        );
+        let _ = writeln!(text, "| what | measured |\n|---|---|\n{}", self.visit);
         let _ = writeln!(text, "### The download\n\nBytes, gzip at level 9 and brotli at level 11.\n");
         let _ = writeln!(text, "| file | raw | gzip | brotli |\n|---|---|---|---|\n{}", self.download);
         let _ = writeln!(text, "### In short\n");

@@ -6,9 +6,10 @@
 //! names ONNX Runtime Web's `dist`.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use chrysalis_browser::{COUNT, SOFTWARE_WEBGPU_FLAGS, Session, root};
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
@@ -25,10 +26,11 @@ async fn main() -> anyhow::Result<()> {
     };
     let subject = Path::new(subject);
     let onnxruntime = std::env::var_os("ONNXRUNTIME_WEB").map(PathBuf::from);
-    let address = serve(subject.to_path_buf(), onnxruntime.clone())?;
+    let requests = Requests::default();
+    let address = serve(subject.to_path_buf(), onnxruntime.clone(), Arc::clone(&requests))?;
     let weights = format!("{address}/page/{weights}");
     if filter.is_none() {
-        tell(&json!({ "visit": first_visit(&address).await? }));
+        tell(&json!({ "visit": first_visit(&address, &requests).await? }));
         tell(&json!({ "pool": run(&address, "pool", json!({ "steps": 6, "weights": weights })).await? }));
     }
     let expected = std::fs::read(subject.join("expected.json")).context("the subject has no expected.json")?;
@@ -86,14 +88,14 @@ fn largest_difference(output: &Value, expected: &[f64]) -> f64 {
     off.fold(0.0, |worst: f64, off| if off.is_nan() || off > worst { off } else { worst })
 }
 
-/// From navigation to the first finished butterfly, as a visitor of the page meets it.
-async fn first_visit(address: &str) -> anyhow::Result<Value> {
+/// From navigation to the first finished butterfly, as a visitor of the page meets it, with what Lighthouse would measure
+/// on the way.
+async fn first_visit(address: &str, requests: &Requests) -> anyhow::Result<Value> {
     let browser = start().await?;
+    requests.lock().map_err(|_| anyhow!("the server is gone"))?.clear();
     let start = Instant::now();
-    browser.driver.goto(format!("{address}/page/index.html?seed=7&steps=18&sampler=dpm")).await?;
-    let observe = "window.longest = 0; new PerformanceObserver(list => { for (const entry of list.getEntries())
-        window.longest = Math.max(window.longest, entry.duration); }).observe({type: 'longtask', buffered: true});";
-    browser.driver.execute(observe, Vec::new()).await?;
+    browser.driver.goto(format!("{address}/page/index.html")).await?;
+    browser.driver.execute(VITALS, Vec::new()).await?;
     let status = browser.driver.find(By::Id("status")).await?;
     while !status.text().await?.starts_with("Hatched") {
         if start.elapsed() > Duration::from_secs(300) {
@@ -103,10 +105,32 @@ async fn first_visit(address: &str) -> anyhow::Result<Value> {
     }
     let seconds = start.elapsed().as_secs_f64();
     let device = browser.driver.find(By::Id("device")).await?.text().await?;
-    let longest: f64 = browser.driver.execute("return window.longest;", Vec::new()).await?.convert()?;
+    let mut vitals = browser.driver.execute("return window.vitals;", Vec::new()).await?.json().clone();
+    vitals["seconds"] = seconds.into();
+    vitals["device"] = device.into();
+    // What is kept for visits without a network is asked for after that, and is of no weight for the first butterfly.
+    vitals["requests"] = requests.lock().map_err(|_| anyhow!("the server is gone"))?.clone().into();
     browser.end().await;
-    Ok(json!({ "seconds": seconds, "device": device, "longestTaskMs": longest }))
+    Ok(vitals)
 }
+
+/// Milliseconds since navigation, and the shift as a score: first and largest paint, when the page takes orders, the
+/// longest task of the main thread and what tasks block beyond 50 ms, and how much the layout shifts.
+const VITALS: &str = "
+    const vitals = window.vitals = { longestTaskMs: 0, blockingMs: 0, shift: 0 };
+    const watch = (type, see) => new PerformanceObserver(list => list.getEntries().forEach(see)).observe({ type, buffered: true });
+    watch('longtask', ({ duration }) => {
+        vitals.longestTaskMs = Math.max(vitals.longestTaskMs, duration);
+        vitals.blockingMs += Math.max(0, duration - 50);
+    });
+    watch('paint', ({ name, startTime }) => { if (name === 'first-contentful-paint') vitals.firstPaintMs = startTime; });
+    watch('largest-contentful-paint', ({ startTime }) => { vitals.largestPaintMs = startTime; });
+    watch('layout-shift', ({ value, hadRecentInput }) => { if (!hadRecentInput) vitals.shift += value; });
+    const cancel = document.getElementById('cancel'), hatch = document.getElementById('hatch');
+    const look = () => {
+        if (cancel.disabled && hatch.disabled) setTimeout(look, 5); else vitals.interactiveMs = performance.now();
+    };
+    look();";
 
 /// One benchmark in a browser of its own, so that none inherits another's caches or memory.
 async fn run(address: &str, name: &str, options: Value) -> anyhow::Result<Value> {
@@ -132,14 +156,17 @@ async fn start() -> anyhow::Result<Session> {
     Ok(session)
 }
 
+/// Paths below the page that were asked for.
+type Requests = Arc<Mutex<Vec<String>>>;
+
 /// Serves /page/ (the built page, its workers counted), /bench/ (this comparison) and /ort/ (ONNX Runtime Web).
-fn serve(subject: PathBuf, onnxruntime: Option<PathBuf>) -> anyhow::Result<String> {
+fn serve(subject: PathBuf, onnxruntime: Option<PathBuf>, requests: Requests) -> anyhow::Result<String> {
     let dist = root().join("dist");
     chrysalis_browser::serve(move |path| match path.split_once('/')? {
         ("page", file) if file.ends_with("_loader.js") => {
-            Some([COUNT.as_bytes(), &std::fs::read(dist.join(file)).ok()?].concat())
+            noted(&requests, file, Some([COUNT.as_bytes(), &std::fs::read(dist.join(file)).ok()?].concat()))
         }
-        ("page", file) => std::fs::read(dist.join(file)).ok(),
+        ("page", file) => noted(&requests, file, std::fs::read(dist.join(file)).ok()),
         ("bench", "index.html") => {
             Some(b"<!doctype html><title>Comparison</title><script src=compare.js></script>".to_vec())
         }
@@ -150,4 +177,14 @@ fn serve(subject: PathBuf, onnxruntime: Option<PathBuf>) -> anyhow::Result<Strin
         ("ort", file) => std::fs::read(onnxruntime.as_ref()?.join(file)).ok(),
         _ => None,
     })
+}
+
+/// Takes note of a file that is there.
+fn noted(requests: &Requests, file: &str, body: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    if body.is_some()
+        && let Ok(mut requests) = requests.lock()
+    {
+        requests.push(file.into());
+    }
+    body
 }
