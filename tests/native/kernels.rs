@@ -330,3 +330,52 @@ fn the_network_for_sampling_is_the_network_that_was_trained() {
         }
     }
 }
+
+/// What `scripts/miri.sh` interprets: all kernels of the CPU, at shapes that leave remainders and are soon done.
+#[test]
+fn small_shapes_of_all_kernels_of_the_cpu() {
+    let device = Device::flex();
+    let check = |what: &str, found: Tensor<4>, expected: Tensor<4>| {
+        let off = off(found, expected);
+        assert!(off < 2e-5, "{what} is off by {off}");
+    };
+    let x = numbers(1, [2, 4, 6, 8], &device);
+    for (side, outputs) in [(1, 5), (3, 5)] {
+        let weight = numbers(2, [outputs, 8, side, side], &device);
+        let storage = Packing { outputs, inputs: 8, side, rows: 4, scale: 0.3 };
+        let (gain, spec) = (Tensor::ones([1], &device), Convolution { side, outputs, epilogue: Epilogue::Activate });
+        let expected = reference::pack(weight.clone(), gain.clone(), storage);
+        let expected = reference::convolve(x.clone(), expected, x.clone(), spec);
+        check("a convolution", convolve(x.clone(), pack(weight, gain, storage), x.clone(), spec), expected);
+    }
+    check("a norm", normalise(x.clone(), 4), reference::normalise(x.clone(), 4));
+    check("halving", halve(x.clone()), reference::halve(x.clone()));
+    let factors = Join { main: 0.8, skip: 1.3 };
+    let skip = numbers(2, [2, 8, 12, 4], &device);
+    check("joining", join(x.clone(), skip.clone(), factors), reference::join(x.clone(), skip, factors));
+    let (mixed, heads) = (numbers(3, [1, 2, 3, 24], &device), Attention { width: 4 });
+    check("attention", attend(mixed.clone(), heads), reference::attend(mixed, heads));
+    let (picture, spec) = (numbers(4, [1, 3, 4, 6], &device), Patches { side: 2 });
+    let scales = Tensor::from_data([[[[0.4, 0.3, 1.7, 0.0]]]], &device);
+    let patches = patchify(picture.clone(), scales.clone(), spec);
+    check("patches", patches.clone(), reference::patchify(picture.clone(), scales.clone(), spec));
+    let back = reference::unpatchify(patches.clone(), picture.clone(), scales.clone(), spec);
+    check("pictures", unpatchify(patches, picture, scales, spec), back);
+
+    let device = Device::flex().autodiff();
+    let x = short(numbers(1, [2, 4, 6, 7], &device));
+    for side in [1, 3] {
+        let weight = short(numbers(2, [5, 7, side, side], &device));
+        let plain: Operation<'_, 4> = &|x, weight| reference::convolve_plain(x, weight);
+        same_with_gradients("a convolution", [&|x, w| training::convolve(x, w, false), plain], &x, &weight);
+    }
+    let one = Tensor::<1>::ones([1], &device);
+    same_with_gradients("SiLU", [&|x, _| training::activate(x, 1.7), &|x, _| silu(x).mul_scalar(1.7)], &x, &one);
+    same_with_gradients("a norm", [&|x, _| training::normalise(x, 7), &|x, _| reference::normalise(x, 7)], &x, &one);
+    same_with_gradients("halving", [&|x, _| training::halve(x), &|x, _| reference::halve(x)], &x, &one);
+    let triple = |x: Tensor<4>| Tensor::cat(vec![x.clone() * 0.3, x.clone(), x], 3);
+    let heads = Attention { width: 7 };
+    let ways: [Operation<'_, 1>; 2] =
+        [&|x, _| training::attend(triple(x), 7), &|x, _| reference::attend(triple(x), heads)];
+    same_with_gradients("attention", ways, &numbers(5, [1, 2, 3, 7], &device), &one);
+}
