@@ -73,15 +73,15 @@ impl Address {
         }
         if let Some(text) = get("series") {
             match text.parse() {
-                // One picture alone is of no series, and a series has as many as the page makes of one.
                 Ok(series) => {
                     let request = &mut address.request;
-                    match get("count") {
-                        None => {
-                            (request.series, request.count) = (series, if series == Series::Seeds { 1 } else { SERIES })
-                        }
-                        Some(_) if request.count == 1 => {}
-                        Some(_) => request.series = series,
+                    match (get("count"), series) {
+                        (None, Series::Seeds | Series::Between { .. }) => (request.series, request.count) = (series, 1),
+                        // As many as the page makes of one.
+                        (None, _) => (request.series, request.count) = (series, SERIES),
+                        // One picture alone leads nowhere.
+                        (Some(_), Series::Morph(_) | Series::Relatives) if request.count == 1 => {}
+                        (Some(_), _) => request.series = series,
                     }
                 }
                 Err(error) => fault = Some(format!("In the address, {error}.")),

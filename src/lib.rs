@@ -11,6 +11,7 @@
 //! - [`unet`]: the network, for training and for sampling.
 //! - [`kernels`]: what sampling and training do most, by hand, for GPUs and for CPUs.
 //! - [`edit`]: pictures that sampling begins with, to make something of or to make a part of anew.
+//! - [`activations`]: what a network's blocks compute, made visible.
 //! - [`averages`]: averages over the fields of a picture.
 //! - [`novelty`]: how far a picture lies from its nearest training picture.
 //! - [`origin`]: which noise a picture begins with: a seed, or a way between two.
@@ -29,6 +30,7 @@
 //! The features `gpu` and `cpu`, both on by default, are everything that computes. The page is built without them and
 //! stays small, and each of its workers with one.
 
+pub mod activations;
 #[cfg(target_family = "wasm")]
 pub mod adapter;
 #[cfg(target_family = "wasm")]
@@ -72,7 +74,6 @@ pub mod terminal;
 pub mod train;
 #[cfg(feature = "engine")]
 pub mod unet;
-#[cfg(feature = "engine")]
 pub mod weights;
 #[cfg(target_family = "wasm")]
 mod words;

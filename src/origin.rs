@@ -37,6 +37,13 @@ pub enum Series {
     Seeds,
     /// They lead to another seed, the last of them, in equal parts of the way.
     Morph(u64),
+    /// Each has the next seed, so far on its way to another one, and these are next to each other too.
+    Between {
+        /// The other seed of the first picture.
+        to: u64,
+        /// How far it is along, in hundredths.
+        percent: u8,
+    },
     /// Each is the first one with ever more of another seed's noise.
     Relatives,
 }
@@ -52,6 +59,11 @@ impl Series {
         let origin = |index: usize| {
             let share = index as f64 / last.max(1) as f64;
             match self {
+                Self::Between { to, percent } => {
+                    let [seed, to] = [seed, to].map(|seed| seed.wrapping_add(index as u64));
+                    let share = f64::from(percent.min(100)) / 100.0;
+                    Origin { seed, towards: Some(Towards { seed: to, share }) }
+                }
                 _ if index == 0 => seed.into(),
                 Self::Seeds => seed.wrapping_add(index as u64).into(),
                 Self::Morph(to) if index == last => to.into(),
@@ -69,6 +81,7 @@ impl fmt::Display for Series {
         match self {
             Self::Seeds => write!(formatter, "seeds"),
             Self::Morph(to) => write!(formatter, "morph:{to}"),
+            Self::Between { to, percent } => write!(formatter, "between:{to}:{percent}"),
             Self::Relatives => write!(formatter, "relatives"),
         }
     }
@@ -76,7 +89,7 @@ impl fmt::Display for Series {
 
 /// Why text is no [`Series`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("there is no series '{0}': there are seeds, morph:SEED and relatives")]
+#[error("there is no series '{0}': there are seeds, morph:SEED, between:SEED:PERCENT and relatives")]
 pub struct UnknownSeries(String);
 
 impl FromStr for Series {
@@ -88,6 +101,11 @@ impl FromStr for Series {
             None if text == "seeds" => Ok(Self::Seeds),
             None if text == "relatives" => Ok(Self::Relatives),
             Some(("morph", to)) => to.parse().map(Self::Morph).map_err(|_| unknown()),
+            Some(("between", place)) => {
+                let (to, percent) = place.split_once(':').ok_or_else(unknown)?;
+                let (to, percent) = (to.parse().map_err(|_| unknown())?, percent.parse().map_err(|_| unknown())?);
+                if percent > 100 { Err(unknown()) } else { Ok(Self::Between { to, percent }) }
+            }
             _ => Err(unknown()),
         }
     }

@@ -68,6 +68,8 @@ pub struct SampleTask {
     pub sampler: Sampler,
     /// The picture that it begins with, if not with noise alone.
     pub edit: Option<Edit>,
+    /// Whether a guess comes with what the blocks of the first stage's network put out meanwhile.
+    pub activations: bool,
 }
 
 /// What a visitor wants sampled.
@@ -96,11 +98,16 @@ pub enum Purpose {
     #[default]
     Specimen,
     /// The lesson asks what the network sees at one noise level.
-    Guess,
+    Guess {
+        /// And what its blocks put out meanwhile.
+        activations: bool,
+    },
     /// The lesson shows the same seed twice, with one setting changed: the one or the other.
     Twin(Twin),
     /// The lesson asks at which step one sees what it will be.
     Riddle,
+    /// To see where a way between two seeds leads while it is gone along.
+    Preview,
     /// To see how long it takes.
     Benchmark,
 }
@@ -130,6 +137,10 @@ impl SampleRequest {
     pub fn again(&self, place: usize) -> Self {
         match self.series {
             Series::Seeds => Self { seed: self.seed.wrapping_add(place as u64), count: 1, ..self.clone() },
+            Series::Between { to, percent } => {
+                let [seed, to] = [self.seed, to].map(|seed| seed.wrapping_add(place as u64));
+                Self { seed, count: 1, series: Series::Between { to, percent }, ..self.clone() }
+            }
             Series::Morph(_) | Series::Relatives => self.clone(),
         }
     }
@@ -159,6 +170,8 @@ pub enum WorkerOutput {
         gpu: Option<String>,
         /// How long an evaluation of the networks takes, in milliseconds.
         step_ms: f64,
+        /// How many kernels it makes a GPU run.
+        launches: Option<u32>,
         /// The model's name.
         model: String,
         /// Side of its pictures, in pixels.
@@ -227,13 +240,16 @@ pub struct ShownStep {
     pub noisy: Vec<Shown>,
     /// The clean pictures that the network sees in them.
     pub clean: Vec<Shown>,
+    /// What the network's blocks put out of the first of them, if that was asked: those on the way down, the middle one and those
+    /// on the way up.
+    pub activations: Vec<Shown>,
 }
 
 impl ShownStep {
     /// The step of one of its pictures alone.
     pub fn of_picture(&self, place: usize) -> Self {
         let alone = |pictures: &[Shown]| pictures.get(place).cloned().into_iter().collect();
-        Self { noisy: alone(&self.noisy), clean: alone(&self.clean), ..*self }
+        Self { noisy: alone(&self.noisy), clean: alone(&self.clean), activations: Vec::new(), ..*self }
     }
 
     /// The step with its pictures reduced until those of all steps together take no more than about `most` bytes.

@@ -1,10 +1,13 @@
 //! What people read about engines and pictures: the only place that has words for it.
 
+use std::cmp::Ordering;
+
+use crate::activations;
 use crate::edit::EditTask;
 use crate::novelty::Novelty;
 use crate::origin::Series;
 use crate::pool::{Activity, Fault, Kind, On, Ready, Reason};
-use crate::protocol::{BUILD, Purpose, SampleRequest};
+use crate::protocol::{BUILD, Purpose, SampleRequest, Shown};
 use crate::riddle::Answer;
 
 /// What runs here.
@@ -28,7 +31,8 @@ pub struct Running {
 /// What runs here, a line each, for bug reports.
 pub fn report(running: &Running) -> String {
     let Running { ready, weights, bytes, digest, measured, processors, browser } = running;
-    let Ready { on, step_ms, model, image_size, memory, .. } = ready;
+    let Ready { on, step_ms, launches, model, image_size, memory, .. } = ready;
+    let launches = launches.map_or(String::new(), |launches| format!(", {launches} launches"));
     let backend = match on {
         On::Gpu { .. } => "WebGPU, CubeCL kernels",
         On::Cpu(_) => "WebAssembly with SIMD, one thread a butterfly",
@@ -37,7 +41,7 @@ pub fn report(running: &Running) -> String {
         format!("Chrysalis  {} (build {BUILD})", env!("CARGO_PKG_VERSION")),
         format!("device     {}", capitalised(&device(on))),
         format!("backend    {backend}"),
-        format!("speed      {step_ms:.1} ms an evaluation of the networks, measured while warming up"),
+        format!("speed      {step_ms:.1} ms an evaluation of the networks{launches}, measured while warming up"),
         format!("measured   {}", measured.as_deref().unwrap_or("not yet")),
         format!("memory     {:.1} MB of the engine's own", memory / 1e6),
         format!("model      {model}, {image_size} × {image_size} pixels"),
@@ -103,9 +107,16 @@ pub fn novelty(Novelty { share, .. }: &Novelty) -> String {
 pub fn named(request: &SampleRequest) -> String {
     let SampleRequest { seed, count, .. } = *request;
     match request.series {
+        Series::Between { to, percent } if count == 1 => {
+            format!("{percent} % of the way from number {seed} to number {to}")
+        }
         _ if count == 1 => format!("number {seed}"),
         Series::Seeds => format!("numbers {seed} to {}", seed.wrapping_add(count as u64 - 1)),
         Series::Morph(to) => format!("from number {seed} to number {to}"),
+        Series::Between { to, percent } => {
+            let [last, last_to] = [seed, to].map(|first| first.wrapping_add(count as u64 - 1));
+            format!("{percent} % of the ways from numbers {seed} to {last} to numbers {to} to {last_to}")
+        }
         Series::Relatives => format!("number {seed} and its {} relatives", count - 1),
     }
 }
@@ -115,6 +126,7 @@ pub fn place(request: &SampleRequest, place: usize) -> String {
     let SampleRequest { seed, count, .. } = *request;
     match request.series {
         Series::Seeds => format!("number {}", seed.wrapping_add(place as u64)),
+        Series::Between { .. } => named(&request.again(place)),
         _ if place == 0 => format!("number {seed}"),
         Series::Morph(to) if place + 1 == count => format!("number {to}"),
         Series::Morph(to) => format!("{seed} to {to}, {place} of {}", count - 1),
@@ -129,6 +141,10 @@ pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usi
         (Series::Seeds, Some(place)) => format!("butterfly-{}", seed.wrapping_add(place as u64)),
         (Series::Seeds, None) if count == 1 => format!("butterfly-{seed}"),
         (Series::Seeds, None) => format!("butterflies-{seed}-and-{}", count - 1),
+        (Series::Between { to, percent }, place) => {
+            let [seed, to] = [seed, to].map(|first| first.wrapping_add(place.unwrap_or(0) as u64));
+            format!("butterfly-{seed}-to-{to}-at-{percent}")
+        }
         (Series::Morph(to), Some(place)) => format!("butterfly-{seed}-to-{to}-{place}-of-{}", count - 1),
         (Series::Morph(to), None) => format!("butterfly-{seed}-to-{to}"),
         (Series::Relatives, Some(place)) => format!("butterfly-{seed}-relative-{place}"),
@@ -159,6 +175,17 @@ pub fn label(name: &str, request: &SampleRequest) -> String {
 /// What became of the picture that was begun with, if there was one.
 fn task(request: &SampleRequest) -> Option<EditTask> {
     request.edit.as_ref().map(|edit| edit.task())
+}
+
+/// Which block of a network it is, of so many in all, and what it works on, as its sheet of activations shows.
+pub fn block(block: usize, of: usize, sheet: &Shown) -> String {
+    let way = match block.cmp(&(of / 2)) {
+        Ordering::Less => "Down",
+        Ordering::Equal => "Middle",
+        Ordering::Greater => "Up",
+    };
+    let [rows, columns] = activations::places(sheet);
+    format!("{way}, {rows} × {columns}")
 }
 
 /// A noise level.

@@ -29,8 +29,9 @@ struct Arguments {
     /// The first seed; the others follow it
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What the pictures after the first are: seeds (those that follow), morph:SEED (the way to another seed's picture, which
-    /// is the last) or relatives (the first one with ever more of other noise)
+    /// What the pictures are: seeds (those that follow the first), morph:SEED (the way to another seed's picture, which is the
+    /// last), between:SEED:PERCENT (so far on that way, and so on with the seeds that follow both) or relatives (the first one
+    /// with ever more of other noise)
     #[arg(long, default_value_t)]
     series: Series,
     /// How many pictures
@@ -98,6 +99,10 @@ impl Arguments {
         match self.series {
             Series::Seeds => format!("{:08}.png", self.seed + index),
             Series::Morph(to) => format!("{:08}-to-{to:08}-{index:03}.png", self.seed),
+            Series::Between { to, percent } => {
+                let [seed, to] = [self.seed, to].map(|seed| seed.wrapping_add(index));
+                format!("{seed:08}-to-{to:08}-at-{percent:03}.png")
+            }
             Series::Relatives => format!("{:08}-relative-{index:03}.png", self.seed),
         }
     }

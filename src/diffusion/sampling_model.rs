@@ -134,8 +134,16 @@ impl Conditioned<'_> {
     }
 }
 
-impl Denoiser for Conditioned<'_> {
-    fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
+impl Conditioned<'_> {
+    /// What the network's blocks put out on the way to the guess that [`Denoiser::denoise`] gives: those on the way down, the
+    /// middle one and those on the way up, each `[n, rows, columns, channels]`.
+    pub fn activations(&self, x: &Tensor<4>, sigma: f64) -> Vec<Tensor<4>> {
+        let Entered { patched, waves, .. } = self.enter(x, sigma);
+        self.stage.net.activations(patched, waves)
+    }
+
+    /// Everything before the network.
+    fn enter(&self, x: &Tensor<4>, sigma: f64) -> Entered {
         let SamplingStage { net, shape, preconditioning, scales, .. } = self.stage;
         let matrices = Matrices::at(preconditioning, shape, sigma);
         let mut numbers = Numbers::default();
@@ -150,8 +158,6 @@ impl Denoiser for Conditioned<'_> {
             kernels::pack(weight, self.stage.one.clone(), packing)
         };
         let patches = Patches { side: shape.patch };
-        let convolution = |outputs, epilogue| Convolution { side: 1, outputs, epilogue };
-
         let noisy = kernels::patchify(x.clone(), scales.clone(), patches);
         let patched = match &self.condition {
             Some(condition) => kernels::join(noisy.clone(), condition.clone(), Join { main: 1.0, skip: 1.0 }),
@@ -159,23 +165,43 @@ impl Denoiser for Conditioned<'_> {
         };
         let weight = packed(&matrices.input, input);
         let patched =
-            kernels::convolve(patched.clone(), weight, patched, convolution(matrices.input.outputs, Epilogue::Plain));
-        let y = net.forward(patched, waves.of(&numbers), self.without_skip);
-        let passed = kernels::convolve(
-            noisy.clone(),
-            packed(&matrices.skip, skip),
+            kernels::convolve(patched.clone(), weight, patched, linear(matrices.input.outputs, Epilogue::Plain));
+        Entered {
+            patched,
+            waves: waves.of(&numbers),
             noisy,
-            convolution(matrices.skip.outputs, Epilogue::Plain),
-        );
-        let epilogue = Epilogue::Blend { main: 1.0 };
-        let y = kernels::convolve(
-            y,
-            packed(&matrices.output, output),
-            passed,
-            convolution(matrices.output.outputs, epilogue),
-        );
-        kernels::unpatchify(y, x, scales.clone(), patches)
+            skip: (packed(&matrices.skip, skip), matrices.skip.outputs),
+            output: (packed(&matrices.output, output), matrices.output.outputs),
+        }
     }
+}
+
+impl Denoiser for Conditioned<'_> {
+    fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
+        let SamplingStage { net, shape, scales, .. } = self.stage;
+        let Entered { patched, waves, noisy, skip: (skip, skipped), output: (output, outputs) } = self.enter(&x, sigma);
+        let y = net.forward(patched, waves, self.without_skip);
+        let passed = kernels::convolve(noisy.clone(), skip, noisy, linear(skipped, Epilogue::Plain));
+        let y = kernels::convolve(y, output, passed, linear(outputs, Epilogue::Blend { main: 1.0 }));
+        kernels::unpatchify(y, x, scales.clone(), Patches { side: shape.patch })
+    }
+}
+
+/// What goes into the network, and what is needed after it.
+struct Entered {
+    /// In bands, as the network takes it.
+    patched: Tensor<4>,
+    waves: Tensor<4>,
+    /// In patches.
+    noisy: Tensor<4>,
+    /// The matrix for what passes the network by, and the one for what leaves it, each with the number of its outputs.
+    skip: (Tensor<3>, usize),
+    output: (Tensor<3>, usize),
+}
+
+/// A matrix for every patch.
+fn linear(outputs: usize, epilogue: Epilogue) -> Convolution {
+    Convolution { side: 1, outputs, epilogue }
 }
 
 /// All that a step has to tell the device, which goes there at once.

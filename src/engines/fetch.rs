@@ -1,4 +1,4 @@
-//! Getting the weights, from a server with progress or from the visitor: once, for all engines.
+//! Getting the weights, from a server with progress or from the visitor, and undoing their coding: once, for all engines.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, ReadableStreamDefaultReader, RequestInit, Response};
 
 use crate::pool::Download;
+use crate::weights::inflated;
 
 /// The largest weight file that is taken.
 pub const LARGEST: usize = 512 << 20;
@@ -32,7 +33,22 @@ pub enum Source {
 /// A download, under way or done; it ends with this.
 pub struct Fetch {
     controller: Option<AbortController>,
-    bytes: Rc<RefCell<Option<Rc<[u8]>>>>,
+    file: Rc<RefCell<Option<File>>>,
+}
+
+/// A weight file that has arrived.
+struct File {
+    /// As it came.
+    bytes: Rc<[u8]>,
+    /// With its coding undone, for all engines.
+    inflated: Vec<u8>,
+}
+
+impl File {
+    fn new(bytes: Rc<[u8]>) -> Result<Self, Download> {
+        let inflated = inflated(&bytes).map_err(|error| Download::Unusable(error.to_string()))?;
+        Ok(Self { bytes, inflated })
+    }
 }
 
 impl Fetch {
@@ -41,15 +57,19 @@ impl Fetch {
         let address = match source {
             Source::Address(address) => address,
             Source::Own { bytes, .. } => {
-                hear(Download::Complete);
-                return Self { controller: None, bytes: Rc::new(RefCell::new(Some(Rc::clone(bytes)))) };
+                let (file, end) = match File::new(Rc::clone(bytes)) {
+                    Ok(file) => (Some(file), Download::Complete),
+                    Err(end) => (None, end),
+                };
+                hear(end);
+                return Self { controller: None, file: Rc::new(RefCell::new(file)) };
             }
         };
-        let bytes: Rc<RefCell<Option<Rc<[u8]>>>> = Rc::new(RefCell::new(None));
+        let file = Rc::new(RefCell::new(None));
         let controller = AbortController::new().ok();
         let (address, stop) = (address.to_string(), controller.clone());
         // What is aborted fails, and would be taken for what was begun in its place: it is not heard of any more.
-        let into = Rc::downgrade(&bytes);
+        let into = Rc::downgrade(&file);
         let wanted = into.clone();
         let hear = move |download| {
             if wanted.strong_count() > 0 {
@@ -57,22 +77,28 @@ impl Fetch {
             }
         };
         spawn_local(async move {
-            match fetch(&address, stop.as_ref(), &hear).await {
-                Ok(all) => {
+            let fetched = fetch(&address, stop.as_ref(), &hear).await.map_err(Download::Failed);
+            match fetched.and_then(|all| File::new(all.into())) {
+                Ok(file) => {
                     if let Some(into) = into.upgrade() {
-                        *into.borrow_mut() = Some(all.into());
+                        *into.borrow_mut() = Some(file);
                     }
                     hear(Download::Complete);
                 }
-                Err(reason) => hear(Download::Failed(reason)),
+                Err(end) => hear(end),
             }
         });
-        Self { controller, bytes }
+        Self { controller, file }
     }
 
-    /// The file, once it is whole.
+    /// The file as it came, once it is whole and sound.
     pub fn bytes(&self) -> Option<Rc<[u8]>> {
-        self.bytes.borrow().clone()
+        self.file.borrow().as_ref().map(|file| Rc::clone(&file.bytes))
+    }
+
+    /// The file with its coding undone, once it is whole and sound.
+    pub fn inflated(&self) -> Option<Vec<u8>> {
+        self.file.borrow().as_ref().map(|file| file.inflated.clone())
     }
 }
 

@@ -94,9 +94,9 @@ impl Engines {
             Effect::Start(id, kind) => self.start(id, kind),
             Effect::End(id) => drop(self.threads.remove(&id)),
             Effect::SendWeights(id) => {
-                let weights = self.download.as_ref().and_then(Fetch::bytes);
+                let weights = self.download.as_ref().and_then(Fetch::inflated);
                 if let (Some(weights), Some(thread)) = (weights, self.threads.get(&id)) {
-                    thread.send(&WorkerInput::Load { weights: weights.to_vec() });
+                    thread.send(&WorkerInput::Load { weights });
                 }
             }
             Effect::Send(id, request) => {

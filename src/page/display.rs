@@ -150,6 +150,12 @@ impl Display {
         self.view.say(&words::step_of(request, step.index, step.of));
     }
 
+    /// About what would hatch, before it is asked for.
+    pub fn preview(&self, request: &SampleRequest, pictures: &[Shown]) {
+        view::draw(&self.view.picture, pictures);
+        self.view.caption.set_text_content(Some(&words::capitalised(&words::named(request))));
+    }
+
     /// Something is finished, after so many milliseconds.
     pub fn say_finished(&self, total_ms: f64) {
         self.view.set_progress(Some(1.0));
@@ -249,8 +255,8 @@ impl Display {
     }
 
     /// What to ask for to learn what the network sees in it.
-    pub fn question(&self, without_skip: Option<usize>) -> Option<SampleRequest> {
-        self.forward.question(&self.view, without_skip)
+    pub fn question(&self, without_skip: Option<usize>, activations: bool) -> Option<SampleRequest> {
+        self.forward.question(&self.view, without_skip, activations)
     }
 
     /// The network was asked at a noise level what it sees.

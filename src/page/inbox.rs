@@ -63,6 +63,9 @@ pub enum Act {
     HatchRelatives,
     /// Hatch the way from it to another seed.
     Morph,
+    /// Drag along that way, or let go somewhere on it.
+    GoBetween,
+    HatchBetween,
     /// Pick up a specimen, by its number in the cabinet.
     Pick(u32),
     /// Look at a step, or at a place on the way to another seed.

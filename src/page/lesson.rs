@@ -52,8 +52,9 @@ impl Forward {
         view.forward_guess.set_hidden(true);
     }
 
-    /// What to ask to learn what the network sees at that level, be it without one of its skip connections.
-    pub fn question(&self, view: &View, without_skip: Option<usize>) -> Option<SampleRequest> {
+    /// What to ask to learn what the network sees at that level, be it without one of its skip connections, and what its blocks
+    /// put out if `activations` are wanted too.
+    pub fn question(&self, view: &View, without_skip: Option<usize>, activations: bool) -> Option<SampleRequest> {
         // Another model's picture may be of another size.
         let picture = self.picture.as_ref().filter(|picture| picture.width == self.sizes[0])?;
         let task = EditTask::Guess { sigma: level(view), without_skip };
@@ -61,7 +62,7 @@ impl Forward {
         let edit = Edit::new(picture.width as usize, picture.rgba.clone(), task).ok()?;
         let (seed, series, sampler) = (self.seed, Series::Seeds, Sampler::default());
         let edit = Some(Arc::new(edit));
-        Some(SampleRequest { seed, count: 1, series, steps: 1, sampler, edit, purpose: Purpose::Guess })
+        Some(SampleRequest { seed, count: 1, series, steps: 1, sampler, edit, purpose: Purpose::Guess { activations } })
     }
 
     /// Shows what the network was given, and what it saw in it.

@@ -10,8 +10,8 @@ use web_sys::{EventTarget, HtmlInputElement};
 use super::favourites::{self, Favourites};
 use super::files;
 use super::inbox::{Act, Beginning, Inbox, PageEvent};
+use super::network::Network;
 use super::secret::Secret;
-use super::skips::Skips;
 use super::studio;
 use super::twins::Twins;
 use super::view::{self, View};
@@ -19,7 +19,7 @@ use crate::engines::LARGEST;
 use crate::png;
 
 /// Puts what the visitor does into the inbox.
-pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secret, skips: &Skips, inbox: &Inbox) {
+pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secret, network: &Network, inbox: &Inbox) {
     let on = |target: &EventTarget, kind: &'static str, act: Act| {
         let inbox = inbox.clone();
         let options = EventListenerOptions::enable_prevent_default();
@@ -43,6 +43,8 @@ pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secr
     on(&view.copy_report, "click", Act::CopyReport);
     on(&view.relatives, "click", Act::HatchRelatives);
     on(&view.morph, "click", Act::Morph);
+    on(&view.between, "input", Act::GoBetween);
+    on(&view.between, "change", Act::HatchBetween);
     on(&view.scrub, "input", Act::Scrub);
     on(&view.forward_level, "input", Act::ChooseForwardLevel);
     on(&view.forward_level, "change", Act::AskNetwork);
@@ -52,7 +54,8 @@ pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secr
     on(&secret.hatch, "click", Act::HatchSecret);
     on(&secret.next, "click", Act::NextOfSecret);
     on(&secret.seen, "click", Act::SeeSecret);
-    on(&skips.list, "change", Act::AskNetwork);
+    on(&network.list, "change", Act::AskNetwork);
+    on(&network.inside, "toggle", Act::AskNetwork);
     on(&view.take, "click", Act::Take);
     on(&view.empty, "click", Act::Empty);
     on(&view.strength, "input", Act::ChooseStrength);

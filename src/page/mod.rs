@@ -5,6 +5,7 @@
 
 mod address;
 mod app;
+mod between;
 mod bonnet;
 mod browser;
 mod display;
@@ -17,11 +18,11 @@ mod kept;
 mod lesson;
 mod listen;
 mod models;
+mod network;
 mod novelty;
 mod offline;
 mod save;
 mod secret;
-mod skips;
 mod studio;
 mod twins;
 mod view;

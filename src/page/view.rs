@@ -48,6 +48,8 @@ pub struct View {
     pub relatives: HtmlButtonElement,
     pub to: HtmlInputElement,
     pub morph: HtmlButtonElement,
+    pub between: HtmlInputElement,
+    pub between_shown: HtmlElement,
     pub specimens: HtmlElement,
     pub forward_picture: HtmlCanvasElement,
     pub forward_level: HtmlInputElement,
@@ -103,6 +105,8 @@ impl View {
             relatives: get(&document, "relatives")?,
             to: get(&document, "to")?,
             morph: get(&document, "morph")?,
+            between: get(&document, "between")?,
+            between_shown: get(&document, "between-shown")?,
             specimens: get(&document, "specimens")?,
             forward_picture: get(&document, "forward-picture")?,
             forward_level: get(&document, "forward-level")?,
@@ -162,6 +166,11 @@ impl View {
         match request.series {
             Series::Seeds => self.count.set_value(&request.count.to_string()),
             Series::Morph(to) => self.to.set_value(&to.to_string()),
+            Series::Between { to, percent } => {
+                self.to.set_value(&to.to_string());
+                self.between.set_value(&percent.to_string());
+                self.show_between();
+            }
             Series::Relatives => {}
         }
         self.steps.set_value(&request.steps.to_string());
@@ -200,7 +209,17 @@ impl View {
         self.strength.value().parse().map_or(0.5, |percent: f64| percent / 100.0)
     }
 
+    /// How far to go to the other seed, in hundredths of the way.
+    pub fn between(&self) -> u8 {
+        self.between.value().parse().unwrap_or(0)
+    }
+
     /// Shows what the slider of that stands at.
+    pub fn show_between(&self) {
+        self.between_shown.set_text_content(Some(&format!("{} %", self.between.value())));
+    }
+
+    /// Shows what the slider of the strength stands at.
     pub fn show_strength(&self) {
         self.strength_shown.set_text_content(Some(&format!("{} %", self.strength.value())));
     }

@@ -63,6 +63,8 @@ pub enum Download {
     Complete,
     /// It will not come; why, as a sentence.
     Failed(String),
+    /// All of it is here, and it is no sound weight file; why.
+    Unusable(String),
 }
 
 /// What is heard of an engine.

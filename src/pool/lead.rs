@@ -2,7 +2,7 @@
 
 use super::{
     Activity, Awaited, DevicePreference, Download, Effect, Engine, EngineEvent, Fault, Kind, LOADING_MS, On,
-    PROBING_MS, Pool, Ready, Reason, STALLED_MS, STARTING_MS, State, Update, Weights, Workers,
+    PROBING_MS, Pool, Ready, Reason, STALLED_MS, STARTING_MS, State, Update, WeightsState, Workers,
 };
 use crate::protocol::{self, ProbeResult, SampleRequest, WorkerOutput};
 
@@ -53,15 +53,15 @@ impl Pool {
     fn wait_for_start(&mut self, kind: Kind) {
         self.report(Update::Busy(Activity::FetchingEngine(kind)));
         self.set_timer(Awaited::Engines, STARTING_MS);
-        if self.weights == Weights::Unasked {
-            self.weights = Weights::Coming;
+        if self.weights == WeightsState::Unasked {
+            self.weights = WeightsState::Coming;
             self.effects.push(Effect::Download);
             self.set_timer(Awaited::Download, STALLED_MS);
         }
     }
 
     pub(super) fn handle_download(&mut self, download: Download) {
-        if self.weights != Weights::Coming {
+        if self.weights != WeightsState::Coming {
             return;
         }
         match download {
@@ -71,19 +71,20 @@ impl Pool {
             }
             Download::Complete => {
                 self.clear_timer(Awaited::Download);
-                self.weights = Weights::Here;
+                self.weights = WeightsState::Here;
                 if let Some(Engine { id, started: true, .. }) = self.loading() {
                     self.send_weights(id);
                 }
             }
             Download::Failed(reason) => self.do_without_download(Fault::Download(reason)),
+            Download::Unusable(reason) => self.do_without_download(Fault::Weights(reason)),
         }
     }
 
     /// The weights will not come. Without them no device is of use.
     pub(super) fn do_without_download(&mut self, fault: Fault) {
         self.clear_timer(Awaited::Download);
-        self.weights = Weights::Unasked;
+        self.weights = WeightsState::Unasked;
         self.effects.push(Effect::EndDownload);
         self.fail(fault);
     }
@@ -116,7 +117,7 @@ impl Pool {
                 }
                 // Until the weights are here it is the download that is waited for.
                 match self.weights {
-                    Weights::Here => self.send_weights(id),
+                    WeightsState::Here => self.send_weights(id),
                     _ => self.clear_timer(Awaited::Engines),
                 }
             }
@@ -124,12 +125,20 @@ impl Pool {
                 self.set_timer(Awaited::Engines, LOADING_MS);
                 self.report(Update::Busy(Activity::WarmingUp(gpu)));
             }
-            EngineEvent::Said(WorkerOutput::Ready { gpu, step_ms, model, image_size, first_size, memory }) => {
+            EngineEvent::Said(WorkerOutput::Ready {
+                gpu,
+                step_ms,
+                launches,
+                model,
+                image_size,
+                first_size,
+                memory,
+            }) => {
                 let on = match gpu {
                     Some(name) => On::Gpu { name, rival_crashed: None },
                     None => On::Cpu(self.reason.clone()),
                 };
-                self.measured(Ready { on, step_ms, model, image_size, first_size, memory });
+                self.measured(Ready { on, step_ms, launches, model, image_size, first_size, memory });
             }
             // The CPU was only wanted if it is faster.
             EngineEvent::Crashed(reason)
@@ -148,7 +157,7 @@ impl Pool {
             }
             // A damaged file is so for every device, and is fetched again if the visitor asks again.
             EngineEvent::Said(WorkerOutput::Failed { fault: protocol::Fault::Weights(reason) }) => {
-                self.weights = Weights::Unasked;
+                self.weights = WeightsState::Unasked;
                 self.fail(Fault::Weights(reason));
             }
             EngineEvent::Said(WorkerOutput::Failed { fault: protocol::Fault::Misunderstood(what) }) => {

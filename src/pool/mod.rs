@@ -46,7 +46,7 @@ pub struct Pool {
     allowed: DevicePreference,
     /// Why it is the CPU, if it is.
     reason: Reason,
-    weights: Weights,
+    weights: WeightsState,
     /// How many processors the browser says there are.
     processors: usize,
     /// Whether helpers have failed, and are not to be tried again.
@@ -116,7 +116,7 @@ struct Helper {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weights {
+enum WeightsState {
     Unasked,
     Coming,
     Here,
@@ -129,7 +129,7 @@ impl Pool {
             state: State::New,
             allowed,
             reason: Reason::Asked,
-            weights: Weights::Unasked,
+            weights: WeightsState::Unasked,
             processors,
             alone: false,
             restarted: false,
@@ -228,7 +228,7 @@ impl Pool {
             return;
         }
         self.clear_timer(Awaited::Download);
-        self.weights = Weights::Unasked;
+        self.weights = WeightsState::Unasked;
         self.effects.push(Effect::EndDownload);
         let withdrawn = self.is_sampling();
         self.end_all();
@@ -258,7 +258,7 @@ impl Pool {
     /// Whoever was waited for has been silent for too long. A GPU can be for good.
     fn time_out(&mut self, waiting: Awaited) {
         if waiting == Awaited::Download {
-            if self.weights == Weights::Coming {
+            if self.weights == WeightsState::Coming {
                 self.do_without_download(Fault::Stalled);
             }
             return;

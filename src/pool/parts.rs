@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::protocol::{SampleRequest, SampleTask, Shown, ShownStep};
+use crate::protocol::{Purpose, SampleRequest, SampleTask, Shown, ShownStep};
 
 /// How it ended.
 #[derive(Debug, Clone)]
@@ -30,11 +30,12 @@ impl Parts {
         let shares = engines.clamp(1, origins.len().max(1));
         let SampleRequest { steps, sampler, .. } = *request;
         let edit = request.edit.as_deref();
+        let activations = matches!(request.purpose, Purpose::Guess { activations: true });
         let tasks: Vec<SampleTask> = (0..shares)
             .map(|share| {
                 let [first, next] = [share, share + 1].map(|share| origins.len() * share / shares);
                 let origins = origins.get(first..next).unwrap_or(&[]).to_vec();
-                SampleTask { origins, steps, sampler, edit: edit.cloned() }
+                SampleTask { origins, steps, sampler, edit: edit.cloned(), activations }
             })
             .collect();
         (Self(tasks.iter().map(|_| Part::default()).collect()), tasks)

@@ -76,6 +76,8 @@ pub struct Ready {
     pub on: On,
     /// How long an evaluation of the networks takes, in milliseconds.
     pub step_ms: f64,
+    /// How many kernels it makes a GPU run, where they can be counted.
+    pub launches: Option<u32>,
     /// The model's name.
     pub model: String,
     /// Side of its pictures, in pixels.

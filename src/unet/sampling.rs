@@ -52,9 +52,20 @@ impl SamplingNet {
     /// those of [`SamplingNet::waves`], `[1, 1, 1, embedding]`. What comes across the skip connection `without_skip`, counted from
     /// the outermost, counts as zero.
     pub fn forward(&self, x: Tensor<4>, waves: Tensor<4>, without_skip: Option<usize>) -> Tensor<4> {
+        self.trunk.forward_watched(&mut self.at(waves), x, without_skip, |_| {})
+    }
+
+    /// What each block puts out of the same input, on the way down, in the middle and on the way up:
+    /// `[batch, rows, columns, channels]`.
+    pub fn activations(&self, x: Tensor<4>, waves: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut activations = Vec::new();
+        self.trunk.forward_watched(&mut self.at(waves), x, None, |activation| activations.push(activation.clone()));
+        activations
+    }
+
+    fn at(&self, waves: Tensor<4>) -> Sampling {
         let embedding = self.embed.run_with(waves.clone(), waves, Epilogue::Activate);
-        let modulation = self.modulation.run(embedding);
-        self.trunk.forward_without(&mut Sampling { modulation }, x, without_skip)
+        Sampling { modulation: self.modulation.run(embedding) }
     }
 
     /// What the network is told about the noise level, as so many numbers.

@@ -136,18 +136,26 @@ impl<K, M> Trunk<K, M> {
         K: Borrow<O::Weight>,
         M: Borrow<O::Modulation>,
     {
-        self.forward_without(o, x, None)
+        self.forward_watched(o, x, None, |_| {})
     }
 
     /// The same with a skip connection cut, counted from the outermost: that of the first block on the way down, and the last on
-    /// the way up.
-    pub fn forward_without<O: Operations>(&self, o: &mut O, x: O::Value, without_skip: Option<usize>) -> O::Value
+    /// the way up. `watch` is shown what each block puts out, in turn: down, in the middle, and up.
+    pub fn forward_watched<O: Operations>(
+        &self,
+        o: &mut O,
+        x: O::Value,
+        without_skip: Option<usize>,
+        mut watch: impl FnMut(&O::Value),
+    ) -> O::Value
     where
         K: Borrow<O::Weight>,
         M: Borrow<O::Modulation>,
     {
         let (mut x, mut skips) = self.encode(o, x);
+        skips.iter().for_each(&mut watch);
         x = self.middle.forward(o, x);
+        watch(&x);
         for (level, blocks) in self.up.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
                 // Each block also sees what its counterpart on the way down put out; the first of a level finds it
@@ -157,6 +165,7 @@ impl<K, M> Trunk<K, M> {
                     x = o.join(x, Skip { value, doubles, cut });
                 }
                 x = block.forward(o, x);
+                watch(&x);
             }
         }
         o.convolve(x, self.head.borrow())

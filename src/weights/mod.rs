@@ -7,21 +7,18 @@
 //!
 //! A tensor's name begins with the number of its stage, from zero. Beside a stage's network there are its bands: mean,
 //! rotation and standard deviations. A tensor is stored as f32, as f16, or as int8 with one scale a row (`NAME` and
-//! `NAME.scale`). In memory it is always f32.
+//! `NAME.scale`), which a compact file codes on top. In memory it is always f32.
 //!
 //! This module alone knows the file's bytes, and trusts none of them: every length is checked before anything is
 //! allocated for it, and every error names the field.
 
-mod card;
-mod decode;
-mod description;
-mod encode;
-mod probe;
-mod rounding;
+mod container;
+#[cfg(feature = "engine")]
+mod model;
 
-pub use card::{CardFacts, is_model_card, model_card};
-pub use decode::{Weights, WeightsError, decode, is_weight_file};
-pub use description::{DataCard, Description, LAYOUT, StageDescription};
-pub use encode::{EncodeError, Storage, encode};
-pub use probe::{Probe, ProbeError};
-pub use rounding::rounded;
+pub use container::{ContainerError, inflated, is_weight_file};
+#[cfg(feature = "engine")]
+pub use model::{
+    CardFacts, DataCard, Description, EncodeError, LAYOUT, Probe, ProbeError, StageDescription, Storage, Weights,
+    WeightsError, decode, encode, is_model_card, model_card, rounded,
+};

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 
+use super::launches::Launches;
 use super::{engine, scope};
 use crate::diffusion::SamplingModel;
 use crate::protocol::WorkerOutput;
@@ -30,6 +31,8 @@ pub struct LoadedModel {
     pub gpu: Option<String>,
     /// How long it takes to ask the networks of all stages once, in milliseconds.
     pub step_ms: f64,
+    /// How many kernels that makes a GPU run.
+    pub launches: Option<u32>,
 }
 
 /// Why there is nothing to sample with.
@@ -95,9 +98,11 @@ impl Opened {
             engine::warm_up(&model, &device).await.map_err(unusable)?;
             scope::give_way().await;
         }
+        let watched = gpu.as_ref().and_then(|_| Launches::watch());
         let before = scope::now_ms();
         check().await?;
         let step_ms = scope::now_ms() - before;
-        Ok(LoadedModel { model, description, device, gpu, step_ms })
+        let launches = watched.map(|launches| launches.count());
+        Ok(LoadedModel { model, description, device, gpu, step_ms, launches })
     }
 }

@@ -9,7 +9,9 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::device::{Failure, Kind, LoadedModel, Opened};
 use super::scope;
+use crate::activations;
 use crate::diffusion::{Cascade, CascadeStep, Edited, NoiseLevels, Plan, Sampler, SamplingModel, SamplingStage};
+use crate::edit::Edit;
 use crate::picture::Picture;
 use crate::protocol::{self, Fault, SampleTask, SamplingOutput, Shown, WorkerOutput};
 
@@ -58,6 +60,7 @@ pub async fn load(engine: Rc<RefCell<WorkerState>>, weights: Vec<u8>, kind: Kind
             scope::post(&WorkerOutput::Ready {
                 gpu: loaded.gpu.clone(),
                 step_ms: loaded.step_ms,
+                launches: loaded.launches,
                 model: description.name.clone(),
                 image_size: description.image_size(),
                 first_size: loaded.model.stages().first().map_or(0, SamplingStage::image_size),
@@ -109,7 +112,7 @@ async fn try_sample(
     report: impl Fn(protocol::ShownStep),
     still_wanted: impl Fn() -> bool,
 ) -> Result<SamplingOutput, String> {
-    let SampleTask { origins, steps, sampler, edit } = task;
+    let SampleTask { origins, steps, sampler, edit, activations } = task;
     if !(1..=MOST_STEPS).contains(&steps) {
         return Err(format!("a butterfly takes from 1 to {MOST_STEPS} steps, not {steps}"));
     }
@@ -118,16 +121,22 @@ async fn try_sample(
     }
     let before = scope::now_ms();
     let plan = Plan { sampler, levels: NoiseLevels::default(), steps };
+    let watched_at = edit.as_ref().and_then(Edit::guessed_at).filter(|_| activations);
     let edited = edit.map(|edit| Edited::new(&edit, &loaded.model, &loaded.device)).transpose();
     let edited = edited.map_err(|error| error.to_string())?;
     let mut last = None;
     let cascade = Cascade::from_origins(&loaded.model, plan, origins, edited, &loaded.device);
     for CascadeStep { finished, step, .. } in cascade {
+        // A guess is of the picture that its one step shows as given.
+        let activations = match loaded.model.stages().first().zip(watched_at) {
+            Some((first, sigma)) => shown_activations(first.denoiser(None).activations(&step.x, sigma)).await?,
+            None => Vec::new(),
+        };
         let (noisy, clean) = shown(step.x, step.denoised).await?;
         if finished {
             last = Some(noisy.clone());
         }
-        report(protocol::ShownStep { index: step.index, of: step.of, sigma: step.sigma, noisy, clean });
+        report(protocol::ShownStep { index: step.index, of: step.of, sigma: step.sigma, noisy, clean, activations });
         scope::give_way().await;
         if !still_wanted() {
             return Ok(SamplingOutput::Cancelled);
@@ -148,6 +157,19 @@ async fn shown(noisy: Tensor<4>, clean: Tensor<4>) -> Result<(Vec<Shown>, Vec<Sh
     };
     let (noisy, clean) = pictures.split_at(pictures.len() / 2);
     Ok((noisy.iter().map(shown).collect(), clean.iter().map(shown).collect()))
+}
+
+/// Reads activations back, as pictures.
+async fn shown_activations(activations: Vec<Tensor<4>>) -> Result<Vec<Shown>, String> {
+    let lost = |error: &dyn std::fmt::Display| format!("its activations were lost: {error}");
+    let mut all = Vec::new();
+    for activation in activations {
+        let [_, rows, columns, channels] = activation.dims();
+        let data = activation.into_data_async().await.map_err(|error| lost(&error))?;
+        let values = data.convert::<f32>().try_into_vec::<f32>().map_err(|error| lost(&error))?;
+        all.push(activations::sheet(&values, [rows, columns, channels]));
+    }
+    Ok(all)
 }
 
 /// Samples a picture that nobody sees: everything that sampling needs is compiled then.

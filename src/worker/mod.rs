@@ -4,6 +4,7 @@
 
 mod device;
 mod engine;
+mod launches;
 mod scope;
 
 use std::cell::RefCell;

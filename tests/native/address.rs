@@ -48,6 +48,13 @@ fn an_address_is_a_butterfly() {
     );
     assert_eq!(series(&[("count", "4")]).count, 4);
     assert_eq!(series(&[("count", "1")]).series, Series::Seeds, "one picture alone is of no series");
+    let between = parse(&[("seed", "5"), ("series", "between:9:40")]).request;
+    assert_eq!(
+        (between.count, between.series),
+        (1, Series::Between { to: 9, percent: 40 }),
+        "but may lie between two seeds"
+    );
+    assert!(parse(&[("seed", "5"), ("series", "between:9:101")]).fault.is_some());
     let address = parse(&[("device", "cpu"), ("weights", "weights/other.safetensors")]);
     assert_eq!(address.device, DevicePreference::Cpu);
     assert_eq!(address.weights.as_deref(), Some("weights/other.safetensors"));
@@ -88,9 +95,12 @@ proptest! {
     fn the_address_of_a_butterfly_asks_for_it(
         seed in any::<u64>(), count in prop::sample::select(vec![1usize, 4, 9]), steps in 1..=64usize,
         sampler in prop::sample::select(vec!["ddpm", "ddim", "ddim:0.25", "heun", "heun:0.1", "dpm", "dpm-sde"]),
-        series in prop::sample::select(vec![Series::Seeds, Series::Relatives, Series::Morph(0), Series::Morph(u64::MAX)]),
+        series in prop::sample::select(vec![
+            Series::Seeds, Series::Relatives, Series::Morph(0), Series::Morph(u64::MAX), Series::Between { to: 3, percent: 70 },
+        ]),
     ) {
-        let series = if count == 1 { Series::Seeds } else { series };
+        let alone = matches!(series, Series::Seeds | Series::Between { .. });
+        let series = if count == 1 && !alone { Series::Seeds } else { series };
         let request = SampleRequest { seed, count, series, steps, sampler: sampler.parse().unwrap(), edit: None, purpose: Purpose::Specimen };
         let parameters = Address::parameters(&request);
         let address = Address::parse(|name| parameters.iter().find(|(there, _)| *there == name)?.1.clone());

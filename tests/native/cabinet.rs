@@ -33,6 +33,7 @@ fn steps(count: usize, side: u32) -> Vec<ShownStep> {
             sigma: 1.0 / index as f64,
             noisy: pictures(10 * index as u8),
             clean: pictures(100 + 10 * index as u8),
+            activations: Vec::new(),
         })
         .collect()
 }

@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use chrysalis::activations::{places, sheet};
 use chrysalis::diffusion::{Cascade, Denoiser, Edited, NoiseLevels, Plan, Sampler, SamplingModel, reduce};
 use chrysalis::edit::{Edit, EditError, EditTask};
+use chrysalis::kernels::training::Arithmetic;
 use chrysalis::noise::BatchNoise;
 use chrysalis::picture::{Picture, batch_from_rgb};
+use chrysalis::unet::Setting;
 use chrysalis::weights;
 use proptest::prelude::*;
 
@@ -145,6 +148,55 @@ fn a_guess_is_one_evaluation_of_the_first_stage_at_any_level() {
             assert!(most < 1e-4 * (1.0 + sigma as f32), "σ {sigma}: {most}");
         }
     }
+}
+
+#[test]
+fn activations_are_those_of_the_network_as_it_was_trained() {
+    let device = Device::flex();
+    let model = small_model(&device);
+    let (stage, sampling) = (&model.stages[0], model.for_sampling(&device));
+    let first = &sampling.stages()[0];
+    let (side, sigma) = (first.image_size(), 0.7);
+    let x = BatchNoise::of_stage(&[7.into()], 0, [3, side, side], &device).draw() * sigma;
+    let found = first.denoiser(None).activations(&x, sigma);
+    // Two levels of one block, down and up, and the one between them.
+    let layers = &stage.shape.layers;
+    let blocks = layers.widths.len() * layers.depth;
+    assert_eq!(found.len(), 2 * blocks + 1);
+    for (up, down) in found.iter().rev().zip(&found[..blocks]) {
+        assert_eq!(up.dims(), down.dims(), "a way up that mirrors the way down");
+    }
+    let preconditioning = &stage.preconditioning;
+    let factors: Vec<f32> = preconditioning.at(sigma).iter().map(|band| band.input as f32).collect();
+    let factors = Tensor::<1>::from_data(factors.as_slice(), &device).reshape([1, 1, 1, factors.len()]);
+    let input = preconditioning.bands.from_pictures(x) * factors;
+    let features = stage.unet.features(input, &[preconditioning.label(sigma)], Setting::plain(Arithmetic::FULL));
+    assert_eq!(features.len(), blocks);
+    for (feature, activation) in features.iter().zip(&found) {
+        let off = (feature.clone() - activation.clone()).abs().max().into_scalar::<f32>();
+        assert!(off < 1e-3, "off by {off}");
+    }
+}
+
+#[test]
+fn a_sheet_shows_the_sixteen_channels_that_differ_most() {
+    // 2 × 3 places of 20 channels: channel c differs from place to place by c times the place's number.
+    let [rows, columns, channels] = [2, 3, 20];
+    let values: Vec<f32> =
+        (0..rows * columns).flat_map(|place| (0..channels).map(move |channel| (channel * place) as f32)).collect();
+    let shown = sheet(&values, [rows, columns, channels]);
+    assert_eq!((shown.width, shown.height, places(&shown)), (15, 11, [2, 3]));
+    let pixel = |x: usize, y: usize| <[u8; 4]>::try_from(&shown.rgba[4 * (y * 15 + x)..][..4]).unwrap();
+    // Channels 4 to 19, each from dark to light by the same greys: 0 to 5 are 2.5 ± 2.5, with a deviation of 1.71.
+    let greys = [0, 1, 2, 3, 4, 5].map(|place| (127.5 + 51.0 * (f64::from(place) - 2.5) / 1.7078).round() as u8);
+    for (left, top) in [(0, 0), (4, 0), (12, 9)] {
+        let found = [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)].map(|(x, y)| pixel(left + x, top + y));
+        assert_eq!(found, greys.map(|grey| [grey, grey, grey, 255]));
+    }
+    assert_eq!((pixel(3, 0), pixel(0, 2)), ([0; 4], [0; 4]), "gaps");
+    // What never differs is grey, and few channels leave room.
+    let flat = sheet(&[7.0; 4], [2, 2, 1]);
+    assert_eq!((flat.rgba[..4].to_vec(), flat.rgba[12..16].to_vec()), (vec![128, 128, 128, 255], vec![0; 4]));
 }
 
 #[test]

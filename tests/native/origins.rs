@@ -37,6 +37,9 @@ fn a_way_begins_and_ends_at_its_seeds_to_the_bit() {
     assert_eq!(Series::Seeds.origins(u64::MAX, 2), [u64::MAX.into(), 0.into()]);
     assert_eq!(Series::Morph(8).origins(3, 1), [3.into()]);
     assert_eq!(Series::Relatives.origins(3, 0), []);
+    let place = |percent| Series::Between { to: 8, percent };
+    assert_eq!(place(25).origins(3, 2), [between(3, 8, 0.25), between(4, 9, 0.25)]);
+    assert_eq!([0, 100].map(|end| noise(place(end).origins(3, 1)[0])), [noise(3.into()), noise(8.into())]);
 }
 
 #[test]
@@ -95,8 +98,8 @@ fn a_morph_leads_from_one_picture_to_the_other_without_a_jump() {
 
 proptest! {
     #[test]
-    fn series_survive_being_written_down(to in any::<u64>()) {
-        for series in [Series::Seeds, Series::Relatives, Series::Morph(to)] {
+    fn series_survive_being_written_down(to in any::<u64>(), percent in 0..=100u8) {
+        for series in [Series::Seeds, Series::Relatives, Series::Morph(to), Series::Between { to, percent }] {
             prop_assert_eq!(series.to_string().parse::<Series>(), Ok(series));
         }
     }
@@ -104,7 +107,7 @@ proptest! {
     #[test]
     fn what_is_no_series_is_named(text in "[a-z:0-9 ]{0,12}") {
         match text.parse::<Series>() {
-            Ok(series) => prop_assert!(["seeds", "relatives"].contains(&text.as_str()) || text.starts_with("morph:"), "{series}"),
+            Ok(series) => prop_assert!(["seeds", "relatives"].contains(&text.as_str()) || text.starts_with("morph:") || text.starts_with("between:"), "{series}"),
             Err(error) => {
                 let named = format!("'{text}'");
                 prop_assert!(error.to_string().contains(&named));

@@ -168,15 +168,29 @@ fn started() -> protocol::WorkerOutput {
 
 fn ready(kind: Kind, step_ms: f64) -> protocol::WorkerOutput {
     let gpu = (kind == Kind::Gpu).then(|| "G".into());
-    protocol::WorkerOutput::Ready { gpu, step_ms, model: "discs".into(), image_size: 16, first_size: 8, memory: 3e7 }
+    protocol::WorkerOutput::Ready {
+        gpu,
+        step_ms,
+        launches: None,
+        model: "discs".into(),
+        image_size: 16,
+        first_size: 8,
+        memory: 3e7,
+    }
 }
 
 #[test]
 fn the_pictures_of_all_steps_stay_within_bounds() {
     let shown =
         |side: u32| Shown { width: side, height: side, rgba: (0..4 * side * side).map(|i| (i / 4) as u8).collect() };
-    let step =
-        |side: u32, of| ShownStep { index: 1, of, sigma: 1.0, noisy: vec![shown(side); 2], clean: vec![shown(side)] };
+    let step = |side: u32, of| ShownStep {
+        index: 1,
+        of,
+        sigma: 1.0,
+        noisy: vec![shown(side); 2],
+        clean: vec![shown(side)],
+        activations: Vec::new(),
+    };
     let small = step(16, 10);
     assert_eq!(small.clone().within(3 * 16 * 16 * 4 * 10), small, "what fits stays as it is");
     let bytes =
@@ -212,7 +226,14 @@ fn pictures(count: usize) -> Vec<Shown> {
 }
 
 fn step(count: usize) -> SamplingOutput {
-    SamplingOutput::Step(ShownStep { index: 1, of: 2, sigma: 1.0, noisy: pictures(count), clean: pictures(count) })
+    SamplingOutput::Step(ShownStep {
+        index: 1,
+        of: 2,
+        sigma: 1.0,
+        noisy: pictures(count),
+        clean: pictures(count),
+        activations: Vec::new(),
+    })
 }
 
 fn finished(count: usize) -> SamplingOutput {
@@ -471,6 +492,7 @@ fn event(world: &World, kind: u8, engine: u8, value: u8) -> Event {
         5 => Event::Probed(ProbeResult::NoGpu(text())),
         6 => Event::Download(Download::Progress { bytes: f64::from(value), of: None }),
         7 | 8 => Event::Download(Download::Complete),
+        9 if value % 2 == 0 => Event::Download(Download::Unusable(text())),
         9 => Event::Download(Download::Failed(text())),
         10..=12 => said(started()),
         13 => said(protocol::WorkerOutput::WarmingUp { gpu: None }),

@@ -13,7 +13,14 @@ fn riddle(guesses: &[u8]) -> Riddle {
     for (index, &value) in guesses.iter().enumerate() {
         let side = if index + 1 == guesses.len() { 4 } else { 2 };
         let (noisy, clean) = (vec![shown(side, value / 10)], vec![shown(side, value)]);
-        riddle.add(ShownStep { index: index + 1, of: guesses.len(), sigma: 10.0 / (index + 1) as f64, noisy, clean });
+        riddle.add(ShownStep {
+            index: index + 1,
+            of: guesses.len(),
+            sigma: 10.0 / (index + 1) as f64,
+            noisy,
+            clean,
+            activations: Vec::new(),
+        });
     }
     riddle
 }

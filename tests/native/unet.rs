@@ -201,7 +201,7 @@ fn skip_connections_are_counted_from_the_outermost() {
     let trunk = unet.trunk().map(|_, _, _| layers.next().unwrap(), |_| ());
     let joined = |without_skip| {
         let mut names = Names::default();
-        trunk.forward_without(&mut names, usize::MAX, without_skip);
+        trunk.forward_watched(&mut names, usize::MAX, without_skip, |_| {});
         names.joined
     };
     let whole = joined(None);

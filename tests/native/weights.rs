@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use chrysalis::diffusion::Model;
 use chrysalis::noise::BatchNoise;
 use chrysalis::weights::{
-    CardFacts, DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage, WeightsError, decode,
-    encode, model_card, rounded,
+    CardFacts, ContainerError, DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage,
+    WeightsError, decode, encode, inflated, model_card, rounded,
 };
 use proptest::prelude::*;
 
@@ -96,6 +96,40 @@ fn a_model_survives_the_file_in_every_storage() {
 }
 
 #[test]
+fn a_file_with_its_coding_undone_is_the_same_model() {
+    let device = Device::flex();
+    for storage in [Storage::F32, Storage::F16, Storage::Int8, Storage::Compact] {
+        let file = file(storage);
+        let plain = inflated(&file).unwrap();
+        if storage == Storage::Compact {
+            let largest = self::file(Storage::Int8).len();
+            assert!(plain.len() > file.len() && plain.len() < largest + largest / 10, "{} bytes", plain.len());
+        }
+        let [read, again] = [&file, &plain].map(|bytes| decode(bytes, &device).unwrap());
+        assert_eq!(read.description, again.description);
+        assert_eq!(denoised(&read.model).into_data(), denoised(&again.model).into_data(), "{storage:?}");
+        // Nothing is left to undo.
+        assert_eq!(inflated(&plain).unwrap().len(), plain.len());
+    }
+    // What a page can say before it asks a device.
+    let compact = file(Storage::Compact);
+    assert!(matches!(inflated(&compact[..100]), Err(ContainerError::HeaderLength { .. })));
+    assert!(matches!(inflated(&compact[..compact.len() - 1]), Err(ContainerError::Length(_))));
+    let header = u64::from_le_bytes(compact[..8].try_into().unwrap()) as usize + 8;
+    let mut garbled = compact;
+    garbled[header..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(7));
+    let error = inflated(&garbled).unwrap_err().to_string();
+    assert!(error.contains("cannot be decoded") && error.contains("fetch or export it again"), "{error}");
+    // Of many dimensions, but not those of the network.
+    let other = with_header(&inflated(&file(Storage::Compact)).unwrap(), |header| {
+        let tensors = header.as_object_mut().unwrap().values_mut();
+        let shape = &mut tensors.into_iter().find(|tensor| tensor["dtype"] == "I8").unwrap()["shape"];
+        *shape = serde_json::json!([1, shape[0]]);
+    });
+    assert!(matches!(fails(&other), WeightsError::TensorShape { .. }), "{}", fails(&other));
+}
+
+#[test]
 fn training_rounds_weights_as_the_file_does() {
     let device = Device::flex();
     let model = small_model(&device);
@@ -138,27 +172,31 @@ fn cut_off_files_are_named_at_every_length() {
     let whole = file(Storage::F16);
     let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize + 8;
     for length in [0, 1, 7] {
-        assert!(matches!(fails(&whole[..length]), WeightsError::TooShort { .. }));
+        assert!(matches!(fails(&whole[..length]), WeightsError::Container(ContainerError::TooShort { .. })));
     }
     for length in [8, 100, header - 1] {
-        assert!(matches!(fails(&whole[..length]), WeightsError::HeaderLength { .. }));
+        assert!(matches!(fails(&whole[..length]), WeightsError::Container(ContainerError::HeaderLength { .. })));
     }
     for length in [header, header + 1, whole.len() - 1] {
-        assert!(matches!(fails(&whole[..length]), WeightsError::Length(_)), "{}", fails(&whole[..length]));
+        assert!(
+            matches!(fails(&whole[..length]), WeightsError::Container(ContainerError::Length(_))),
+            "{}",
+            fails(&whole[..length])
+        );
     }
     let longer = [whole.as_slice(), &[0; 16]].concat();
-    assert!(matches!(fails(&longer), WeightsError::Length(_)));
+    assert!(matches!(fails(&longer), WeightsError::Container(ContainerError::Length(_))));
 }
 
 #[test]
 fn hostile_header_lengths_allocate_nothing() {
     for claimed in [u64::MAX, u64::MAX / 2, 1 << 40, 1 << 31, (1 << 20) + 1] {
         let bytes = [&claimed.to_le_bytes(), [b' '; 64].as_slice()].concat();
-        assert!(matches!(fails(&bytes), WeightsError::HeaderLength { .. }));
+        assert!(matches!(fails(&bytes), WeightsError::Container(ContainerError::HeaderLength { .. })));
     }
     // A header of the greatest allowed length that holds nothing.
     let long = [&(1u64 << 20).to_le_bytes(), vec![b' '; 1 << 20].as_slice()].concat();
-    assert!(matches!(fails(&long), WeightsError::Header(_)));
+    assert!(matches!(fails(&long), WeightsError::Container(ContainerError::Header(_))));
 }
 
 #[test]
@@ -167,7 +205,7 @@ fn foreign_and_later_files_are_named() {
     let foreign = with_header(&whole, |header| {
         header.as_object_mut().unwrap().remove("__metadata__");
     });
-    assert!(matches!(fails(&foreign), WeightsError::Foreign));
+    assert!(matches!(fails(&foreign), WeightsError::Container(ContainerError::Foreign)));
     let other = with_header(&whole, |header| header["__metadata__"] = serde_json::json!({"format": "pt"}));
     assert!(fails(&other).to_string().contains("comes from another program"));
     let later = with_description(&whole, |description| {
@@ -219,7 +257,7 @@ fn wrong_tensors_are_named() {
     let retyped = with_header(&whole, |header| header[name]["dtype"] = "I32".into());
     assert!(fails(&retyped).to_string().contains("'0.stem.weight' is stored as I32"));
     let halved = with_header(&whole, |header| header[name]["dtype"] = "F16".into());
-    assert!(matches!(fails(&halved), WeightsError::Length(_)));
+    assert!(matches!(fails(&halved), WeightsError::Container(ContainerError::Length(_))));
 
     let extra = with_description(&file(Storage::F32), |description| {
         description["stages"][0]["shape"]["layers"]["head_width"] = 0.into()
@@ -231,13 +269,18 @@ fn wrong_tensors_are_named() {
     let claims_more = with_description(&coded, |description| {
         description["stages"][0]["shape"]["layers"]["widths"] = serde_json::json!([16, 4096])
     });
-    assert!(matches!(fails(&claims_more), WeightsError::Coding { .. } | WeightsError::TensorShape { .. }));
+    assert!(matches!(
+        fails(&claims_more),
+        WeightsError::Container(ContainerError::Coding { .. }) | WeightsError::TensorShape { .. }
+    ));
     let header = u64::from_le_bytes(coded[..8].try_into().unwrap()) as usize + 8;
     let mut garbled = coded.clone();
     garbled[header..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(7));
     assert!(matches!(
         fails(&garbled),
-        WeightsError::Coding { .. } | WeightsError::NotFinite { .. } | WeightsError::Bands { .. }
+        WeightsError::Container(ContainerError::Coding { .. })
+            | WeightsError::NotFinite { .. }
+            | WeightsError::Bands { .. }
     ));
 
     let mut poisoned = whole.clone();

@@ -41,10 +41,19 @@ impl App {
             Act::HatchRelatives => self.hatch_series(Ok(Series::Relatives)),
             Act::Morph => self.hatch_series(self.display.view.to().map(Series::Morph)),
             // What is on its way has the picture to itself.
+            Act::GoBetween => {
+                self.display.view.show_between();
+                self.between.drag();
+                self.go_between();
+            }
+            Act::HatchBetween => {
+                self.between.let_go();
+                self.go_between();
+            }
             Act::Pick(_) if self.engines.pool().is_sampling() => {}
             Act::Pick(number) => {
                 self.display.pick(number);
-                self.skips.clear();
+                self.network.clear();
                 self.tell_novelty();
             }
             Act::Scrub => self.display.scrub(),
@@ -52,7 +61,7 @@ impl App {
             Act::AskNetwork => {
                 // While something else is sampled, that is what the network has to do.
                 if self.engines.pool().is_ready()
-                    && let Some(question) = self.display.question(None)
+                    && let Some(question) = self.display.question(None, self.network.is_open())
                 {
                     self.hear(Event::Request(question));
                 }
@@ -133,6 +142,19 @@ impl App {
         {
             Ok(request) => self.hear(Event::Request(request)),
             Err(sentence) => self.display.view.announce(&sentence),
+        }
+    }
+
+    /// Shows what is wanted of the way between two seeds, as soon as the engine is free.
+    pub(super) fn go_between(&mut self) {
+        if self.engines.pool().is_sampling() {
+            return;
+        }
+        let view = &self.display.view;
+        let wanted = || view.request().and_then(|request| Ok((request, view.to()?, view.between())));
+        let asked = self.between.next(|| wanted().map_err(|sentence| view.announce(&sentence)).ok());
+        if let Some(request) = asked {
+            self.hear(Event::Request(request));
         }
     }
 

@@ -9,6 +9,7 @@ use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use web_sys::HtmlButtonElement;
 
 use super::address;
+use super::between::Between;
 use super::bonnet::Bonnet;
 use super::browser;
 use super::display::Display;
@@ -17,10 +18,10 @@ use super::favourites::Favourites;
 use super::inbox::{Inbox, PageEvent};
 use super::listen::listen;
 use super::models::Models;
+use super::network::Network;
 use super::novelty::Novelties;
 use super::offline;
 use super::secret::Secret;
-use super::skips::Skips;
 use super::studio::Studio;
 use super::twins::Twins;
 use super::view::{OWN_MODEL, View};
@@ -38,7 +39,8 @@ pub struct App {
     favourites: Favourites,
     twins: Twins,
     secret: Secret,
-    skips: Skips,
+    network: Network,
+    between: Between,
     bonnet: Bonnet,
     models: Models,
     novelties: Novelties,
@@ -87,7 +89,7 @@ impl App {
         let novelties = Novelties::find(&view.document, &inbox).map_err(incomplete)?;
         let twins = Twins::find(&view.document).map_err(incomplete)?;
         let secret = Secret::find(&view.document).map_err(incomplete)?;
-        let skips = Skips::find(&view.document).map_err(incomplete)?;
+        let network = Network::find(&view.document).map_err(incomplete)?;
         view.set_request(&request);
         let named = weights.or_else(|| view.weights());
         if let Some(named) = &named {
@@ -105,7 +107,7 @@ impl App {
         if let Some(script) = &offline {
             offline::start(script);
         }
-        listen(&view, &favourites, &twins, &secret, &skips, &inbox);
+        listen(&view, &favourites, &twins, &secret, &network, &inbox);
         let hears = inbox.clone();
         let hear = Rc::new(move |event| hears.send(event));
         inbox.send(Event::Begin);
@@ -119,7 +121,8 @@ impl App {
             favourites,
             twins,
             secret,
-            skips,
+            network,
+            between: Between::default(),
             bonnet: Bonnet::default(),
             models,
             novelties,
@@ -187,23 +190,29 @@ impl App {
                     let engine = if matches!(ready.on, On::Gpu { .. }) { Kind::Gpu } else { Kind::Cpu };
                     offline::keep(engine, &self.display.view.model.value());
                 }
+                self.between.set_speed(ready.step_ms);
                 let greeting = self.fault.take();
                 self.studio.resize(&self.display.view, ready.image_size);
                 self.display.show_ready(&ready, greeting.as_deref().unwrap_or("Ready."));
             }
             Update::Started(request) if request.purpose == Purpose::Specimen => {
                 self.display.begin(&request);
-                self.skips.clear();
+                self.network.clear();
                 self.tell_novelty();
             }
             Update::Started(_) => {}
             Update::Step(request, step) => self.show_step(&request, step),
-            Update::Finished(request, pictures, total_ms) => self.show_finished(request, &pictures, total_ms),
+            Update::Finished(request, pictures, total_ms) => {
+                self.show_finished(request, &pictures, total_ms);
+                self.go_between();
+            }
             Update::Cancelled => {
+                self.between.give_up();
                 self.display.view.set_progress(Some(0.0));
                 self.display.view.announce("Cancelled.");
             }
             Update::Failed(fault) => {
+                self.between.give_up();
                 self.display.view.set_progress(Some(0.0));
                 self.display.view.say(if self.engines.pool().is_ready() { "Stopped." } else { "Not ready." });
                 let own = matches!(self.engines.weights(), Source::Own { .. });
@@ -219,22 +228,22 @@ impl App {
     }
 
     fn show_step(&mut self, request: &SampleRequest, step: ShownStep) {
-        // A question is answered at once.
-        if request.purpose != Purpose::Guess {
+        // A question is answered at once, and so is who goes along a way.
+        if !matches!(request.purpose, Purpose::Guess { .. } | Purpose::Preview) {
             self.display.say_step(request, &step);
         }
         match request.purpose {
             Purpose::Specimen => self.display.add_step(step),
-            Purpose::Guess => {
+            Purpose::Guess { .. } => {
                 let without_skip = request.edit.as_deref().and_then(Edit::without_skip);
                 if let (None, Some(sigma)) = (without_skip, request.guessed_at()) {
                     self.display.show_guess(sigma, &step);
                 }
-                self.skips.show(without_skip, &step);
+                self.network.show(without_skip, &step);
             }
             Purpose::Twin(twin) => self.twins.add_step(twin, &step),
             Purpose::Riddle => self.secret.add_step(step),
-            Purpose::Benchmark => {}
+            Purpose::Preview | Purpose::Benchmark => {}
         }
     }
 
@@ -248,11 +257,11 @@ impl App {
                 self.display.finish(request, pictures, total_ms);
                 return self.tell_novelty();
             }
-            Purpose::Guess => {
+            Purpose::Guess { .. } => {
                 // With all of its skip connections first, then without the one that is switched off.
                 let first = request.edit.as_deref().is_some_and(|edit| edit.without_skip().is_none());
-                if let Some(skip) = self.skips.chosen().filter(|_| first)
-                    && let Some(question) = self.display.question(Some(skip))
+                if let Some(skip) = self.network.without_skip().filter(|_| first)
+                    && let Some(question) = self.display.question(Some(skip), false)
                 {
                     self.hear(Event::Request(question));
                 }
@@ -263,6 +272,7 @@ impl App {
                     return self.hear(Event::Request(next));
                 }
             }
+            Purpose::Preview => return self.display.preview(&request, pictures),
             Purpose::Riddle => self.secret.finish(),
             Purpose::Benchmark => self.bonnet.set_measured(&self.display.view, &request, total_ms),
         }

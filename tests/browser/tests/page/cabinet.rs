@@ -254,3 +254,42 @@ async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     browser.screenshot("heliconius").await;
     browser.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn the_way_between_two_seeds_is_gone_along_by_hand() {
+    let browser = Browser::start(false).await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    let seven = browser.picture().await;
+    let (settings, hatched) = ("8 steps of heun", browser.labels().await);
+    // Dragged, it shows where it is, and hatches nothing.
+    browser.slide("between", "40").await;
+    browser.wait_for("caption", "the place", |text| text == "40 % of the way from number 7 to number 23").await;
+    assert_eq!(browser.text("between-shown").await, "40 %");
+    assert!(browser.picture().await.largest_difference(&seven) > 20);
+    assert_eq!(browser.labels().await, hatched);
+    // Let go, it hatches with all its steps, and has an address of its own.
+    let let_go = "document.getElementById('between').dispatchEvent(new Event('change'));";
+    browser.ask::<()>(let_go).await;
+    let place = format!("40 % of the way from number 7 to number 23, {settings}");
+    browser.wait_for("caption", "the specimen", |text| text == place).await;
+    assert_eq!(browser.labels().await.len(), hatched.len() + 1);
+    let (picture, address) = (browser.picture().await, browser.driver.current_url().await.unwrap());
+    assert!(address.as_str().contains("series=between%3A23%3A40"), "{address}");
+    browser.open(address.as_str()).await;
+    browser.wait_hatched().await;
+    assert_eq!(browser.picture().await.largest_difference(&picture), 0);
+    assert_eq!(browser.text("between-shown").await, "40 %");
+    // It ends at the other seed.
+    browser.slide("between", "100").await;
+    browser.ask::<()>(let_go).await;
+    let place = format!("100 % of the way from number 7 to number 23, {settings}");
+    browser.wait_for("caption", "the specimen", |text| text == place).await;
+    let end = browser.picture().await;
+    browser.set("seed", "23").await;
+    browser.click("hatch").await;
+    let place = format!("Number 23, {settings}");
+    browser.wait_for("caption", "the other seed", |text| text == place).await;
+    assert_eq!(browser.picture().await.largest_difference(&end), 0);
+    browser.end().await;
+}

@@ -52,7 +52,18 @@ impl Browser {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
 async fn the_module_hatches_in_any_page() {
-    let browser = Browser::start(false).await;
+    expect_the_module_to_hatch(Browser::start(false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn the_module_hatches_in_firefox_too() {
+    if let Some(browser) = Browser::firefox().await {
+        expect_the_module_to_hatch(browser).await;
+    }
+}
+
+async fn expect_the_module_to_hatch(browser: Browser) {
     browser.open_foreign_page().await;
     #[derive(Deserialize)]
     struct Hatched {

@@ -138,6 +138,39 @@ async fn a_skip_connection_can_be_switched_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
+async fn the_network_shows_what_each_of_its_blocks_puts_out() {
+    let browser = Browser::start(false).await;
+    browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;
+    let ask_at = async |level: &str| {
+        browser.slide("forward-level", level).await;
+        browser.ask::<()>("document.getElementById('forward-level').dispatchEvent(new Event('change'));").await;
+    };
+    ask_at("0.5").await;
+    browser.wait_drawn("skip-whole", true).await;
+    assert_eq!(browser.ask::<usize>("return activations.children.length;").await, 0, "nobody looks");
+    browser.ask::<()>("inside.open = true;").await;
+    // Two levels of one block, down and up, and the one between them.
+    browser.wait_until("activations.children.length === 5").await;
+    let captions = "return [...activations.children].map(block => block.textContent);";
+    let captions: Vec<String> = browser.ask(captions).await;
+    assert_eq!(captions, ["Down, 8 × 8", "Down, 4 × 4", "Middle, 4 × 4", "Up, 4 × 4", "Up, 8 × 8"]);
+    let sheets = "return [...document.querySelectorAll('#activations canvas')].map(canvas => canvas.toDataURL());";
+    let before: Vec<String> = browser.ask(sheets).await;
+    browser.ask::<()>("activations.scrollIntoView();").await;
+    browser.screenshot("inside").await;
+    let same: Vec<_> = (1..5).filter(|&block| before[block] == before[block - 1]).collect();
+    assert_eq!(same, [0; 0], "each shows something else");
+    // Under other noise they put out something else, in the same places.
+    ask_at("0.9").await;
+    browser.wait_until(&format!("activations.querySelector('canvas').toDataURL() !== '{}'", before[0])).await;
+    let after: Vec<String> = browser.ask(sheets).await;
+    assert!(after.iter().zip(&before).all(|(after, before)| after != before));
+    browser.expect_undisturbed().await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
 async fn a_report_says_what_runs_and_how_fast() {
     let browser = Browser::start(false).await;
     browser.hatch_at(&format!("{}&seed=7", golden_page(Fault::None))).await;

@@ -5,20 +5,15 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use thiserror::Error;
 
 use super::description::{Description, LAYOUT};
-use super::encode::{DEVIATIONS, KEY, MEAN, ROTATION, SCALE};
+use super::encode::{DEVIATIONS, MEAN, ROTATION, SCALE};
 use crate::diffusion::{Bands, BandsError, Model, Preconditioning, ShapeError, Stage, StageShape, check_shapes};
 use crate::unet::{UNet, UNetConfigError};
-
-/// The longest header that is read: a network of a thousand tensors needs a tenth of it.
-const LONGEST_HEADER: u64 = 1 << 20;
-/// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand,
-/// and a file of kilobytes could ask for gigabytes.
-const MOST_COMPRESSED: usize = 16;
+use crate::weights::container::{Container, ContainerError, inflate};
 
 /// The noise levels, as shares of the data's scale, that a stage may finish from.
 const POSSIBLE_LEVELS: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
@@ -35,37 +30,9 @@ pub struct Weights {
 /// What is wrong with a weight file.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// Not even a header.
-    #[error(
-        "the weight file has {found} bytes, too few to be one: it is empty or was cut off; fetch or export it again"
-    )]
-    TooShort {
-        /// Its length.
-        found: usize,
-    },
-    /// The header says that it is longer than headers are, or than the file.
-    #[error(
-        "the weight file's header claims {claimed} bytes, but {most} are possible: it was cut off, or is not a safetensors file"
-    )]
-    HeaderLength {
-        /// What it claims.
-        claimed: u64,
-        /// What could be.
-        most: u64,
-    },
-    /// The header is not one.
-    #[error("the weight file's header cannot be read: {0}")]
-    Header(String),
-    /// The tensors do not fill the file exactly.
-    #[error(
-        "the weight file's length does not match its header ({0}): it was cut off or something was appended; fetch or export it again"
-    )]
-    Length(String),
-    /// A safetensors file of another program.
-    #[error(
-        "the weight file has no '{KEY}' in its metadata: it comes from another program; export one with 'train --export'"
-    )]
-    Foreign,
+    /// What is around the tensors.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     /// The description cannot be understood.
     #[error("the weight file's description cannot be understood: {0}")]
     Description(String),
@@ -119,16 +86,6 @@ pub enum WeightsError {
         /// How it is stored.
         found: String,
     },
-    /// A coded tensor cannot be decoded.
-    #[error(
-        "the coded tensor '{name}' does not decode to {expected} numbers: the file is damaged; fetch or export it again"
-    )]
-    Coding {
-        /// Which tensor.
-        name: String,
-        /// How many numbers the network needs.
-        expected: usize,
-    },
     /// A tensor holds something that is no number.
     #[error("the tensor '{name}' holds a value that is not a number: the file is damaged; fetch or export it again")]
     NotFinite {
@@ -143,13 +100,10 @@ pub enum WeightsError {
 /// When anything about the file is wrong; the error names it. Nothing is allocated beyond a small multiple of the file's own
 /// length, whatever its header claims.
 pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
-    check_header_length(bytes)?;
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(header_error)?;
-    let file = SafeTensors::deserialize(bytes).map_err(header_error)?;
-    let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or(WeightsError::Foreign)?;
-    let description = describe(text)?;
-
-    let tensors: BTreeMap<String, TensorView<'_>> = file.iter().map(|(name, view)| (name.to_string(), view)).collect();
+    let Container { tensors, description } = Container::open(bytes)?;
+    let description = describe(&description)?;
+    let tensors: BTreeMap<String, TensorView<'_>> =
+        tensors.iter().map(|(name, view)| (name.to_string(), view)).collect();
     let mut fill = Fill { path: Vec::new(), tensors, device: device.clone(), error: None };
     let mut stages = Vec::new();
     for (index, stage) in description.stages.iter().enumerate() {
@@ -167,33 +121,6 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
         return Err(WeightsError::Unknown(name));
     }
     Ok(Weights { model: Model { stages }, description })
-}
-
-/// Whether bytes are a weight file of this crate, of any layout, sound or not.
-pub fn is_weight_file(bytes: &[u8]) -> bool {
-    check_header_length(bytes).is_ok()
-        && SafeTensors::read_metadata(bytes)
-            .is_ok_and(|(_, file)| file.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(KEY)))
-}
-
-fn check_header_length(bytes: &[u8]) -> Result<(), WeightsError> {
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(WeightsError::TooShort { found: bytes.len() });
-    };
-    let claimed = u64::from_le_bytes(*length);
-    let most = LONGEST_HEADER.min(rest.len() as u64);
-    if claimed > most { Err(WeightsError::HeaderLength { claimed, most }) } else { Ok(()) }
-}
-
-fn header_error(error: SafeTensorError) -> WeightsError {
-    match error {
-        SafeTensorError::MetadataIncompleteBuffer => {
-            WeightsError::Length("the tensors end elsewhere than the file".into())
-        }
-        SafeTensorError::InvalidOffset(name) => WeightsError::Length(format!("tensor '{name}' has impossible offsets")),
-        SafeTensorError::TensorInvalidInfo => WeightsError::Length("a tensor's shape does not fill its bytes".into()),
-        other => WeightsError::Header(other.to_string()),
-    }
 }
 
 fn describe(text: &str) -> Result<Description, WeightsError> {
@@ -218,6 +145,10 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
 }
 
 /// Puts each tensor of the file in its place, until something is wrong.
+///
+/// burn's own snapshots (`burn-store`) do this for files that store every tensor under its shape. They would take the shape from
+/// the file and not from the network, so that a coded tensor had to be decoded before anything bounds it, and turn what is
+/// wrong with one into a text; and their crate is larger than this module.
 struct Fill<'a> {
     path: Vec<String>,
     tensors: BTreeMap<String, TensorView<'a>>,
@@ -237,41 +168,30 @@ impl Fill<'_> {
 
     fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let view = self.tensors.remove(name).ok_or_else(|| WeightsError::Missing(name.into()))?;
-        if view.dtype() == Dtype::U8 {
-            return self.decoded(name, &view, expected);
-        }
-        if view.shape() != expected {
-            let found = view.shape().to_vec();
-            return Err(WeightsError::TensorShape { name: name.into(), found, expected: expected.to_vec() });
-        }
+        let wrong_shape = |found: &[usize]| WeightsError::TensorShape {
+            name: name.into(),
+            found: found.to_vec(),
+            expected: expected.to_vec(),
+        };
+        let count: usize = expected.iter().product();
         let values: Vec<f32> = match view.dtype() {
+            Dtype::U8 => {
+                let numbers = inflate(name, view.data(), count)?;
+                if numbers.len() != count {
+                    return Err(wrong_shape(&[numbers.len()]));
+                }
+                self.dequantised(name, &numbers, expected)?
+            }
+            // Flat as `inflated` leaves them, which does not know the network.
+            Dtype::I8 if view.shape() == [count] => self.dequantised(name, view.data(), expected)?,
+            _ if view.shape() != expected => return Err(wrong_shape(view.shape())),
+            Dtype::I8 => self.dequantised(name, view.data(), expected)?,
             Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
             Dtype::F16 => {
                 view.data().as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect()
             }
-            Dtype::I8 => self.dequantised(name, view.data(), expected)?,
             other => return Err(WeightsError::Storage { name: name.into(), found: format!("{other:?}") }),
         };
-        if values.iter().all(|value| value.is_finite()) {
-            Ok(values)
-        } else {
-            Err(WeightsError::NotFinite { name: name.into() })
-        }
-    }
-
-    /// A tensor as [`Storage::Compact`](super::Storage::Compact) codes it.
-    fn decoded(&mut self, name: &str, view: &TensorView<'_>, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        let count: usize = expected.iter().product();
-        let failed = || WeightsError::Coding { name: name.into(), expected: count };
-        if count > view.data().len().saturating_mul(MOST_COMPRESSED) {
-            return Err(failed());
-        }
-        let bytes =
-            miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(view.data(), count).map_err(|_| failed())?;
-        if bytes.len() != count {
-            return Err(failed());
-        }
-        let values = self.dequantised(name, &bytes, expected)?;
         if values.iter().all(|value| value.is_finite()) {
             Ok(values)
         } else {

@@ -15,9 +15,8 @@ use thiserror::Error;
 
 use super::description::Description;
 use crate::diffusion::Model;
+use crate::weights::container::KEY;
 
-/// The metadata key under which the description is kept.
-pub const KEY: &str = "chrysalis";
 /// What is appended to a tensor's name for the scales of its int8 rows.
 pub const SCALE: &str = ".scale";
 /// The tensors of a stage's bands.

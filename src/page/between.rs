@@ -1,0 +1,64 @@
+//! The way between two seeds, gone along by hand: what lies where the slider stands is shown as fast as the engine gets there, and
+//! hatches in full when the slider is let go.
+
+use crate::origin::Series;
+use crate::protocol::{Purpose, SampleRequest};
+
+/// What a preview may take, in milliseconds: four a second still follow the hand.
+const PREVIEW_MS: f64 = 250.0;
+/// Fewer steps of the first stage show no butterfly.
+const FEWEST_STEPS: usize = 3;
+
+/// What is wanted of the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// To see about what lies there.
+    Preview,
+    /// To hatch it.
+    Specimen,
+}
+
+/// The hand on the slider.
+#[derive(Default)]
+pub struct Between {
+    wanted: Option<Wanted>,
+    step_ms: f64,
+}
+
+impl Between {
+    /// An evaluation of the networks takes so many milliseconds.
+    pub fn set_speed(&mut self, step_ms: f64) {
+        self.step_ms = step_ms;
+    }
+
+    /// The slider moves.
+    pub fn drag(&mut self) {
+        self.wanted = Some(Wanted::Preview);
+    }
+
+    /// It is let go.
+    pub fn let_go(&mut self) {
+        self.wanted = Some(Wanted::Specimen);
+    }
+
+    /// Nothing more is wanted.
+    pub fn give_up(&mut self) {
+        self.wanted = None;
+    }
+
+    /// What to ask an idle engine for, if anything is wanted: what `request` asks for, so many hundredths of the way to another
+    /// seed.
+    pub fn next(&mut self, request: impl FnOnce() -> Option<(SampleRequest, u64, u8)>) -> Option<SampleRequest> {
+        let wanted = self.wanted.take()?;
+        let (request, to, percent) = request()?;
+        let request = SampleRequest { count: 1, series: Series::Between { to, percent }, ..request };
+        Some(match wanted {
+            Wanted::Specimen => request,
+            Wanted::Preview => {
+                // A float-to-integer cast saturates, where nothing was measured too.
+                let quick = ((PREVIEW_MS / self.step_ms) as usize).max(FEWEST_STEPS);
+                SampleRequest { steps: request.steps.min(quick), purpose: Purpose::Preview, ..request }
+            }
+        })
+    }
+}
