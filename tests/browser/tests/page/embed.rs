@@ -52,18 +52,7 @@ impl Browser {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
 async fn the_module_hatches_in_any_page() {
-    expect_the_module_to_hatch(Browser::start(false).await).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a browser and a built page: make test"]
-async fn the_module_hatches_in_firefox_too() {
-    if let Some(browser) = Browser::firefox().await {
-        expect_the_module_to_hatch(browser).await;
-    }
-}
-
-async fn expect_the_module_to_hatch(browser: Browser) {
+    let browser = Browser::start(false).await;
     browser.open_foreign_page().await;
     #[derive(Deserialize)]
     struct Hatched {
@@ -176,7 +165,18 @@ async fn the_element_hatches_when_it_is_seen_and_anew_when_it_changes() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
 async fn the_examples_hatch_the_shipped_butterflies() {
-    let browser = Browser::start(false).await;
+    expect_the_examples_to_hatch(Browser::start(false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn the_examples_hatch_in_firefox_too() {
+    if let Some(browser) = Browser::firefox().await {
+        expect_the_examples_to_hatch(browser).await;
+    }
+}
+
+async fn expect_the_examples_to_hatch(browser: Browser) {
     let page = serve(Fault::None);
     browser.open(&format!("{page}examples/module.html")).await;
     browser.wait_for("said", "a butterfly", |text| text.starts_with("Number") && !text.contains("step")).await;
