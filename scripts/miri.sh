@@ -13,8 +13,9 @@ rustup toolchain install nightly --profile minimal --component miri --component 
 cd "$ROOT"
 # Other flags than everything else is built with, so a folder of its own.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/miri
-# Tests read the clock and make threads; burn keeps some memory to the end.
-export MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks ${MIRIFLAGS:-}"
+# Tests read the clock and make threads, and burn keeps some memory to the end. Of the two models of what may be borrowed,
+# crossbeam follows only the newer one, tree borrows.
+export MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows ${MIRIFLAGS:-}"
 say "Interpreting"
 cargo +nightly miri test --no-default-features --features cpu --test native -- "${tests[@]}" \
   || fail "Miri complains, or a test does: see the lines above."

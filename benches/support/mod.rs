@@ -21,12 +21,18 @@ pub fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut report = Report::new();
-    // `cargo bench -- native` and `cargo bench -- WebGPU` measure one half, or the engines of that name, and write nothing.
+    // `cargo bench -- native`, `cargo bench -- visit` and `cargo bench -- WebGPU` measure one part, or the engines of that name,
+    // and write nothing.
     if let Some(filter) = std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
         match filter.as_str() {
             "native" => native::measure(&mut report),
             "pytorch" => pytorch::measure(&mut report, &root().join("benches/torch_training.py")),
-            _ => return browser::measure(&mut report, Some(&filter)),
+            browsers => {
+                if browsers == "visit" {
+                    report.download(&root().join("dist"))?;
+                }
+                browser::measure(&mut report, Some(browsers))?;
+            }
         }
         return Ok(());
     }

@@ -118,6 +118,7 @@ impl Report {
         ] {
             let _ = writeln!(self.visit, "| {what} | {value} |");
         }
+        eprint!("{}", self.visit);
     }
 
     /// One engine's step in the browser.

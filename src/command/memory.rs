@@ -3,7 +3,8 @@
 use libmimalloc_sys::{mi_option_set_default, mi_option_t};
 
 /// A training step frees and allocates a gigabyte; the system's allocator hands it back to the kernel in between, which then
-/// clears it again, page by page.
+/// clears it again, page by page. Miri has to watch every allocation itself.
+#[cfg(not(miri))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -492,7 +492,7 @@ fn event(world: &World, kind: u8, engine: u8, value: u8) -> Event {
         5 => Event::Probed(ProbeResult::NoGpu(text())),
         6 => Event::Download(Download::Progress { bytes: f64::from(value), of: None }),
         7 | 8 => Event::Download(Download::Complete),
-        9 if value % 2 == 0 => Event::Download(Download::Unusable(text())),
+        9 if value.is_multiple_of(2) => Event::Download(Download::Unusable(text())),
         9 => Event::Download(Download::Failed(text())),
         10..=12 => said(started()),
         13 => said(protocol::WorkerOutput::WarmingUp { gpu: None }),

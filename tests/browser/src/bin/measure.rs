@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
 const REPEATS: u64 = 5;
+/// The filter that leaves the first visit alone.
+const VISIT: &str = "visit";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -29,8 +31,10 @@ async fn main() -> anyhow::Result<()> {
     let requests = Requests::default();
     let address = serve(subject.to_path_buf(), onnxruntime.clone(), Arc::clone(&requests))?;
     let weights = format!("{address}/page/{weights}");
-    if filter.is_none() {
+    if filter.is_none_or(|filter| filter == VISIT) {
         tell(&json!({ "visit": first_visit(&address, &requests).await? }));
+    }
+    if filter.is_none() {
         tell(&json!({ "pool": run(&address, "pool", json!({ "steps": 6, "weights": weights })).await? }));
     }
     let expected = std::fs::read(subject.join("expected.json")).context("the subject has no expected.json")?;
