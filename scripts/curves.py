@@ -9,7 +9,7 @@ import sys
 
 # The drawing's size, and the margins in which numbers stand.
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 190, 34, 34, 12, 28
-MOST_LOSS, MOST_KID = 0.5, 30
+MOST_LOSS, MOST_KID = 0.5, 32
 
 
 def main(path):
@@ -36,7 +36,7 @@ def main(path):
     for value in (0, 15, 30):
         y = floor - value / MOST_KID * (HEIGHT - TOP - BOTTOM)
         print(f'  <text x="{WIDTH - RIGHT + 5}" y="{y + 4:.0f}">{value}</text>')
-    print(f'  <text x="{LEFT}" y="{HEIGHT - 9}">{round(first / 1000)},000 pictures</text><text class="end" x="{WIDTH - RIGHT}" y="{HEIGHT - 9}">{round(last / 1000)},000</text>')
+    print(f'  <text x="{LEFT}" y="{HEIGHT - 9}">{round(first, -3):,} pictures</text><text class="end" x="{WIDTH - RIGHT}" y="{HEIGHT - 9}">{round(last, -3):,}</text>')
     print(f'  <text x="{LEFT + 8}" y="{TOP + 14}">loss</text><text class="end marked" x="{WIDTH - RIGHT - 8}" y="{TOP + 8}">KID × 1000</text>')
     print(f'  <polyline class="loss" points="{loss}"/>')
     print('  <g class="kid">' + "".join(f'<circle cx="{x}" cy="{y}" r="3"/>' for x, y in kids) + "</g>")
