@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use gloo_timers::future::TimeoutFuture;
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -45,29 +46,19 @@ struct File {
 }
 
 impl File {
-    fn new(bytes: Rc<[u8]>) -> Result<Self, Download> {
-        let inflated = inflated(&bytes).map_err(|error| Download::Unusable(error.to_string()))?;
-        Ok(Self { bytes, inflated })
+    async fn new(bytes: Rc<[u8]>) -> Result<Self, Download> {
+        // The page is to stay awake meanwhile.
+        let inflated = inflated(&bytes, async || TimeoutFuture::new(0).await).await;
+        Ok(Self { inflated: inflated.map_err(|error| Download::Unusable(error.to_string()))?, bytes })
     }
 }
 
 impl Fetch {
     /// Starts to get a file. `hear` hears how it goes.
     pub fn start(source: &Source, hear: impl Fn(Download) + 'static) -> Self {
-        let address = match source {
-            Source::Address(address) => address,
-            Source::Own { bytes, .. } => {
-                let (file, end) = match File::new(Rc::clone(bytes)) {
-                    Ok(file) => (Some(file), Download::Complete),
-                    Err(end) => (None, end),
-                };
-                hear(end);
-                return Self { controller: None, file: Rc::new(RefCell::new(file)) };
-            }
-        };
         let file = Rc::new(RefCell::new(None));
         let controller = AbortController::new().ok();
-        let (address, stop) = (address.to_string(), controller.clone());
+        let (source, stop) = (source.clone(), controller.clone());
         // What is aborted fails, and would be taken for what was begun in its place: it is not heard of any more.
         let into = Rc::downgrade(&file);
         let wanted = into.clone();
@@ -77,8 +68,17 @@ impl Fetch {
             }
         };
         spawn_local(async move {
-            let fetched = fetch(&address, stop.as_ref(), &hear).await.map_err(Download::Failed);
-            match fetched.and_then(|all| File::new(all.into())) {
+            let bytes = match source {
+                Source::Address(address) => {
+                    fetch(&address, stop.as_ref(), &hear).await.map(Rc::from).map_err(Download::Failed)
+                }
+                Source::Own { bytes, .. } => Ok(bytes),
+            };
+            let made = match bytes {
+                Ok(bytes) => File::new(bytes).await,
+                Err(end) => Err(end),
+            };
+            match made {
                 Ok(file) => {
                     if let Some(into) = into.upgrade() {
                         *into.borrow_mut() = Some(file);

@@ -15,6 +15,8 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand,
 /// and a file of kilobytes could ask for gigabytes.
 const MOST_COMPRESSED: usize = 16;
+/// After about so many decoded numbers whoever waits is let in: some milliseconds in a browser.
+const PIECE: usize = 1 << 18;
 
 /// What is wrong with a file before anything is known of its network.
 #[derive(Debug, Error)]
@@ -89,22 +91,28 @@ pub fn is_weight_file(bytes: &[u8]) -> bool {
 
 /// The same file with its coded tensors as plain int8 ones: what takes longest in decoding, done once for any number of
 /// devices that `decode` loads it onto. The numbers stay what they are, and what only the network can tell of them is
-/// left for `decode` to check.
+/// left for `decode` to check. `pause` lets others in between pieces of the work.
 ///
 /// # Errors
 /// When the header or a coded tensor is wrong. Nothing is allocated beyond a small multiple of the file's own length.
-pub fn inflated(bytes: &[u8]) -> Result<Vec<u8>, ContainerError> {
+pub async fn inflated(bytes: &[u8], mut pause: impl AsyncFnMut()) -> Result<Vec<u8>, ContainerError> {
     let Container { tensors, description } = Container::open(bytes)?;
-    let mut plain = Vec::new();
+    let (mut plain, mut done) = (Vec::new(), 0);
     for (name, view) in tensors.iter() {
+        if done >= PIECE {
+            pause().await;
+            done = 0;
+        }
         plain.push(match view.dtype() {
             Dtype::U8 => {
                 let numbers = inflate(name, view.data(), usize::MAX)?;
+                done += numbers.len();
                 (name, Dtype::I8, vec![numbers.len()], Cow::Owned(numbers))
             }
             dtype => (name, dtype, view.shape().to_vec(), Cow::Borrowed(view.data())),
         });
     }
+    pause().await;
     let views = plain
         .iter()
         .map(|(name, dtype, shape, data)| Ok((*name, TensorView::new(*dtype, shape.clone(), data)?)))

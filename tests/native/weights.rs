@@ -7,7 +7,7 @@ use chrysalis::diffusion::Model;
 use chrysalis::noise::BatchNoise;
 use chrysalis::weights::{
     CardFacts, ContainerError, DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage,
-    WeightsError, decode, encode, inflated, model_card, rounded,
+    WeightsError, decode, encode, model_card, rounded,
 };
 use proptest::prelude::*;
 
@@ -41,6 +41,11 @@ pub fn description(model: &Model) -> Description {
 fn file(storage: Storage) -> Vec<u8> {
     let model = small_model(&Device::flex());
     pollster::block_on(encode(&model, &description(&model), storage)).unwrap()
+}
+
+/// The file as a page hands it to its workers.
+fn inflated(bytes: &[u8]) -> Result<Vec<u8>, ContainerError> {
+    pollster::block_on(chrysalis::weights::inflated(bytes, async || {}))
 }
 
 fn fails(bytes: &[u8]) -> WeightsError {
