@@ -12,8 +12,8 @@ shellcheck --external-sources --source-path=SCRIPTDIR scripts/*.sh .ci/run tests
 say "Licences, sources and bans of all dependencies"
 cargo deny --all-features check --hide-inclusion-graph bans licenses sources || fail "cargo deny complains: see above; deny.toml holds the rules."
 say "Clippy, native"
-cargo clippy --release --all-targets -- -D warnings -D clippy::undocumented_unsafe_blocks || fail "clippy complains: see above."
-cargo clippy --release --package chrysalis-browser --all-targets -- -D warnings -D clippy::undocumented_unsafe_blocks || fail "clippy complains: see above."
+cargo clippy --release --all-targets -- -D warnings || fail "clippy complains: see above."
+cargo clippy --release --package chrysalis-browser --all-targets -- -D warnings || fail "clippy complains: see above."
 say "Documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib || fail "rustdoc complains: see above."
 say "Clippy, wasm"
@@ -21,7 +21,7 @@ need_wasm_compiler
 for engine in cpu gpu; do
   # Debian's Rust has no clippy for its own compiler; there the build itself has to do.
   if [ -z "${RUSTC:-}" ]; then
-    cargo clippy --release --target wasm32-unknown-unknown --no-default-features --features "$engine" --all-targets -- -D warnings -D clippy::undocumented_unsafe_blocks \
+    cargo clippy --release --target wasm32-unknown-unknown --no-default-features --features "$engine" --all-targets -- -D warnings \
       || fail "clippy complains: see above."
   else
     RUSTFLAGS="-Ctarget-feature=+simd128 -Dwarnings" cargo check --release --target wasm32-unknown-unknown --no-default-features \

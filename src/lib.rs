@@ -14,6 +14,7 @@
 //! - [`activations`]: what a network's blocks compute, made visible.
 //! - [`averages`]: averages over the fields of a picture.
 //! - [`novelty`]: how far a picture lies from its nearest training picture.
+//! - [`between`]: going along the way between two seeds by hand.
 //! - [`origin`]: which noise a picture begins with: a seed, or a way between two.
 //! - [`noise`]: from a seed to Gaussian noise, the same numbers on every platform.
 //! - [`picture`]: between pixels and tensors.
@@ -37,6 +38,7 @@ pub mod adapter;
 pub mod adapter_probe;
 pub mod address;
 pub mod averages;
+pub mod between;
 pub mod cabinet;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod command;

@@ -52,6 +52,25 @@ pub enum Series {
 const FARTHEST_RELATIVE: f64 = 0.5;
 
 impl Series {
+    /// What it is for one of its pictures that has a seed of its own, so many places behind the first.
+    pub fn of_place(self, place: usize) -> Self {
+        match self {
+            Self::Between { to, percent } => Self::Between { to: to.wrapping_add(place as u64), percent },
+            Self::Seeds | Self::Morph(_) | Self::Relatives => self,
+        }
+    }
+
+    /// The noise of the first picture.
+    fn place(self, seed: u64) -> Origin {
+        match self {
+            Self::Between { to, percent: 100.. } => to.into(),
+            Self::Between { to, percent: percent @ 1.. } => {
+                Origin { seed, towards: Some(Towards { seed: to, share: f64::from(percent) / 100.0 }) }
+            }
+            _ => seed.into(),
+        }
+    }
+
     /// The noise of `count` pictures, the first of which is that of `seed`.
     pub fn origins(self, seed: u64, count: usize) -> Vec<Origin> {
         let last = count.saturating_sub(1);
@@ -59,11 +78,7 @@ impl Series {
         let origin = |index: usize| {
             let share = index as f64 / last.max(1) as f64;
             match self {
-                Self::Between { to, percent } => {
-                    let [seed, to] = [seed, to].map(|seed| seed.wrapping_add(index as u64));
-                    let share = f64::from(percent.min(100)) / 100.0;
-                    Origin { seed, towards: Some(Towards { seed: to, share }) }
-                }
+                Self::Between { .. } => self.of_place(index).place(seed.wrapping_add(index as u64)),
                 _ if index == 0 => seed.into(),
                 Self::Seeds => seed.wrapping_add(index as u64).into(),
                 Self::Morph(to) if index == last => to.into(),

@@ -79,7 +79,7 @@ pub struct SampleRequest {
     pub seed: u64,
     /// How many pictures.
     pub count: usize,
-    /// What the pictures after the first one are.
+    /// What the pictures are.
     pub series: Series,
     /// Steps from noise to picture.
     pub steps: usize,
@@ -136,10 +136,9 @@ impl SampleRequest {
     /// is a part of.
     pub fn again(&self, place: usize) -> Self {
         match self.series {
-            Series::Seeds => Self { seed: self.seed.wrapping_add(place as u64), count: 1, ..self.clone() },
-            Series::Between { to, percent } => {
-                let [seed, to] = [self.seed, to].map(|seed| seed.wrapping_add(place as u64));
-                Self { seed, count: 1, series: Series::Between { to, percent }, ..self.clone() }
+            Series::Seeds | Series::Between { .. } => {
+                let (seed, series) = (self.seed.wrapping_add(place as u64), self.series.of_place(place));
+                Self { seed, series, count: 1, ..self.clone() }
             }
             Series::Morph(_) | Series::Relatives => self.clone(),
         }

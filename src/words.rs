@@ -114,8 +114,7 @@ pub fn named(request: &SampleRequest) -> String {
         Series::Seeds => format!("numbers {seed} to {}", seed.wrapping_add(count as u64 - 1)),
         Series::Morph(to) => format!("from number {seed} to number {to}"),
         Series::Between { to, percent } => {
-            let [last, last_to] = [seed, to].map(|first| first.wrapping_add(count as u64 - 1));
-            format!("{percent} % of the ways from numbers {seed} to {last} to numbers {to} to {last_to}")
+            format!("{percent} % of the ways from number {seed} and {} more to number {to} and as many", count - 1)
         }
         Series::Relatives => format!("number {seed} and its {} relatives", count - 1),
     }
@@ -141,10 +140,8 @@ pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usi
         (Series::Seeds, Some(place)) => format!("butterfly-{}", seed.wrapping_add(place as u64)),
         (Series::Seeds, None) if count == 1 => format!("butterfly-{seed}"),
         (Series::Seeds, None) => format!("butterflies-{seed}-and-{}", count - 1),
-        (Series::Between { to, percent }, place) => {
-            let [seed, to] = [seed, to].map(|first| first.wrapping_add(place.unwrap_or(0) as u64));
-            format!("butterfly-{seed}-to-{to}-at-{percent}")
-        }
+        (Series::Between { .. }, Some(place)) if place > 0 => return file_name(&request.again(place), None, step),
+        (Series::Between { to, percent }, _) => format!("butterfly-{seed}-to-{to}-at-{percent}"),
         (Series::Morph(to), Some(place)) => format!("butterfly-{seed}-to-{to}-{place}-of-{}", count - 1),
         (Series::Morph(to), None) => format!("butterfly-{seed}-to-{to}"),
         (Series::Relatives, Some(place)) => format!("butterfly-{seed}-relative-{place}"),

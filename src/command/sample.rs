@@ -100,7 +100,7 @@ impl Arguments {
             Series::Seeds => format!("{:08}.png", self.seed + index),
             Series::Morph(to) => format!("{:08}-to-{to:08}-{index:03}.png", self.seed),
             Series::Between { to, percent } => {
-                let [seed, to] = [self.seed, to].map(|seed| seed.wrapping_add(index));
+                let [seed, to] = [self.seed, to].map(|first| first.wrapping_add(index));
                 format!("{seed:08}-to-{to:08}-at-{percent:03}.png")
             }
             Series::Relatives => format!("{:08}-relative-{index:03}.png", self.seed),

@@ -46,9 +46,14 @@ struct File {
 }
 
 impl File {
-    async fn new(bytes: Rc<[u8]>) -> Result<Self, Download> {
-        // The page is to stay awake meanwhile.
-        let inflated = inflated(&bytes, async || TimeoutFuture::new(0).await).await;
+    async fn new(bytes: Rc<[u8]>, hear: &impl Fn(Download)) -> Result<Self, Download> {
+        let all = bytes.len() as f64;
+        let inflated = inflated(&bytes, async || {
+            // It has not stalled, and the page is to stay awake.
+            hear(Download::Progress { bytes: all, of: Some(all) });
+            TimeoutFuture::new(0).await;
+        })
+        .await;
         Ok(Self { inflated: inflated.map_err(|error| Download::Unusable(error.to_string()))?, bytes })
     }
 }
@@ -75,7 +80,7 @@ impl Fetch {
                 Source::Own { bytes, .. } => Ok(bytes),
             };
             let made = match bytes {
-                Ok(bytes) => File::new(bytes).await,
+                Ok(bytes) => File::new(bytes, &hear).await,
                 Err(end) => Err(end),
             };
             match made {

@@ -1,11 +1,12 @@
 //! The picture, the steps to it, the cabinet, and the lesson's figure: all that shows what was sampled.
 
 use super::address;
+use super::canvas;
 use super::failure;
 use super::film::Film;
 use super::lesson::Forward;
 use super::save;
-use super::view::{self, View};
+use super::view::View;
 use crate::cabinet::Cabinet;
 use crate::pool::Ready;
 use crate::protocol::{SampleRequest, Shown, ShownStep};
@@ -151,9 +152,13 @@ impl Display {
     }
 
     /// About what would hatch, before it is asked for.
-    pub fn preview(&self, request: &SampleRequest, pictures: &[Shown]) {
-        view::draw(&self.view.picture, pictures);
-        self.view.caption.set_text_content(Some(&words::capitalised(&words::named(request))));
+    pub fn preview(&mut self, request: &SampleRequest, pictures: &[Shown]) {
+        // What was there before is not what is shown any more, and this is nothing to save.
+        self.empty();
+        let name = words::capitalised(&words::named(request));
+        self.view.label_picture(&format!("About what would hatch: {name}"));
+        canvas::draw(&self.view.picture, pictures);
+        self.view.caption.set_text_content(Some(&name));
     }
 
     /// Something is finished, after so many milliseconds.
@@ -235,7 +240,7 @@ impl Display {
     fn show_frame(&mut self, index: usize) {
         let noisy = self.view.show_noisy.checked();
         let Some((caption, pictures)) = self.film.frame(index, noisy) else { return };
-        view::draw(&self.view.picture, pictures);
+        canvas::draw(&self.view.picture, pictures);
         self.view.set_scrub(index, self.frames(), &caption);
         self.view.mark_frame(index);
         let is_last = index + 1 == self.frames();

@@ -7,8 +7,9 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{Document, Event, HtmlButtonElement, HtmlElement};
 
 use super::inbox::{Act, Inbox, PageEvent};
+use super::items;
 use super::kept::{Favourite, Kept};
-use super::view::{self, get};
+use super::view::get;
 use crate::protocol::Shown;
 
 /// The marks of the buttons that hatch a favourite, and that make it none.
@@ -142,7 +143,7 @@ impl Favourites {
     fn add(&self, index: usize, Favourite { label, picture, .. }: &Favourite) -> Result<(), JsValue> {
         let index = index.to_string();
         let name = label.split(',').next().unwrap_or_default();
-        let item = view::boxed(&self.document, (HATCH, &index), name, label, picture)?;
+        let item = items::boxed(&self.document, (HATCH, &index), name, label, picture)?;
         let forget = self.document.create_element("button")?;
         forget.set_attribute("type", "button")?;
         forget.set_attribute(FORGET, &index)?;
@@ -156,7 +157,7 @@ impl Favourites {
 
 /// What a click in the list is for.
 pub fn wanted(event: &Event) -> Option<Wanted> {
-    view::marked(event, HATCH).map(Wanted::Hatch).or_else(|| view::marked(event, FORGET).map(Wanted::Forget))
+    items::marked(event, HATCH).map(Wanted::Hatch).or_else(|| items::marked(event, FORGET).map(Wanted::Forget))
 }
 
 /// Opens the store, and reads it.

@@ -63,9 +63,14 @@ pub enum Act {
     HatchRelatives,
     /// Hatch the way from it to another seed.
     Morph,
-    /// Drag along that way, or let go somewhere on it.
+    /// Drag along that way.
     GoBetween,
+    /// Let go somewhere on it, perhaps to go on.
+    LetGoBetween,
+    /// Hatch what is there.
     HatchBetween,
+    /// Open or close what the network's blocks put out.
+    LookInside,
     /// Pick up a specimen, by its number in the cabinet.
     Pick(u32),
     /// Look at a step, or at a place on the way to another seed.

@@ -3,7 +3,8 @@
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-use super::view::{self, View};
+use super::canvas;
+use super::view::View;
 use crate::diffusion::Sampler;
 use crate::edit::{Edit, EditTask};
 use crate::origin::Series;
@@ -47,7 +48,7 @@ impl Forward {
         let sigma = level(view);
         view.forward_shown.set_text_content(Some(&words::level(sigma)));
         if let Some(small) = &self.small {
-            view::draw(&view.forward_picture, &[self.noisy(small, sigma)]);
+            canvas::draw(&view.forward_picture, &[self.noisy(small, sigma)]);
         }
         view.forward_guess.set_hidden(true);
     }
@@ -71,8 +72,8 @@ impl Forward {
         if sigma != level(view) {
             return;
         }
-        view::draw(&view.forward_picture, &step.noisy);
-        view::draw(&view.forward_guessed, &step.clean);
+        canvas::draw(&view.forward_picture, &step.noisy);
+        canvas::draw(&view.forward_guessed, &step.clean);
         view.forward_guess.set_hidden(false);
     }
 

@@ -10,6 +10,7 @@ use web_sys::{EventTarget, HtmlInputElement};
 use super::favourites::{self, Favourites};
 use super::files;
 use super::inbox::{Act, Beginning, Inbox, PageEvent};
+use super::items;
 use super::network::Network;
 use super::secret::Secret;
 use super::studio;
@@ -44,7 +45,7 @@ pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secr
     on(&view.relatives, "click", Act::HatchRelatives);
     on(&view.morph, "click", Act::Morph);
     on(&view.between, "input", Act::GoBetween);
-    on(&view.between, "change", Act::HatchBetween);
+    on(&view.between, "change", Act::LetGoBetween);
     on(&view.scrub, "input", Act::Scrub);
     on(&view.forward_level, "input", Act::ChooseForwardLevel);
     on(&view.forward_level, "change", Act::AskNetwork);
@@ -55,7 +56,7 @@ pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secr
     on(&secret.next, "click", Act::NextOfSecret);
     on(&secret.seen, "click", Act::SeeSecret);
     on(&network.list, "change", Act::AskNetwork);
-    on(&network.inside, "toggle", Act::AskNetwork);
+    on(&network.inside, "toggle", Act::LookInside);
     on(&view.take, "click", Act::Take);
     on(&view.empty, "click", Act::Empty);
     on(&view.strength, "input", Act::ChooseStrength);
@@ -65,7 +66,7 @@ pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secr
     listen_for_files(view, inbox);
     let picks = inbox.clone();
     EventListener::new(&view.specimens, "click", move |event| {
-        if let Some(number) = view::marked(event, view::SPECIMEN) {
+        if let Some(number) = items::marked(event, view::SPECIMEN) {
             picks.send(Act::Pick(number));
         }
     })

@@ -5,15 +5,16 @@
 
 mod address;
 mod app;
-mod between;
 mod bonnet;
 mod browser;
+mod canvas;
 mod display;
 mod failure;
 mod favourites;
 mod files;
 mod film;
 mod inbox;
+mod items;
 mod kept;
 mod lesson;
 mod listen;

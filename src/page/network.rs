@@ -1,9 +1,11 @@
 //! The lesson's network: with one of its skip connections switched off, beside the network as it is, and what its blocks put out.
 
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlCanvasElement, HtmlElement, HtmlSelectElement};
 
-use super::view::{self, get};
+use super::canvas;
+use super::items;
+use super::view::get;
 use crate::protocol::{Shown, ShownStep};
 use crate::words;
 
@@ -46,11 +48,11 @@ impl Network {
     pub fn show(&self, without_skip: Option<usize>, step: &ShownStep) {
         match without_skip {
             None => {
-                view::draw(&self.whole, &step.clean);
-                view::clear(&self.cut);
+                canvas::draw(&self.whole, &step.clean);
+                canvas::clear(&self.cut);
                 self.show_activations(&step.activations);
             }
-            Some(skip) if Some(skip) == self.without_skip() => view::draw(&self.cut, &step.clean),
+            Some(skip) if Some(skip) == self.without_skip() => canvas::draw(&self.cut, &step.clean),
             // The visitor has chosen another one meanwhile.
             Some(_) => {}
         }
@@ -58,7 +60,7 @@ impl Network {
 
     /// Shows nothing: there is another picture to ask about.
     pub fn clear(&self) {
-        [&self.whole, &self.cut].into_iter().for_each(view::clear);
+        [&self.whole, &self.cut].into_iter().for_each(canvas::clear);
         self.show_activations(&[]);
     }
 
@@ -67,30 +69,19 @@ impl Network {
         if self.activations.child_element_count() as usize != activations.len() {
             self.activations.set_text_content(None);
             for (block, sheet) in activations.iter().enumerate() {
-                // Only a document that is no page makes no elements.
-                let _ = self.add_block(&words::block(block, activations.len(), sheet));
+                // Elements are refused only for invalid names.
+                if let Ok((item, _)) = items::captioned(&self.document, &words::block(block, activations.len(), sheet))
+                {
+                    let _ = self.activations.append_child(&item);
+                }
             }
         }
         // No selector that is refused.
         let Ok(canvases) = self.activations.query_selector_all("canvas") else { return };
         for (block, sheet) in (0..).zip(activations) {
             if let Some(canvas) = canvases.item(block).and_then(|canvas| canvas.dyn_into().ok()) {
-                view::draw(&canvas, std::slice::from_ref(sheet));
+                canvas::draw(&canvas, std::slice::from_ref(sheet));
             }
         }
-    }
-
-    fn add_block(&self, caption: &str) -> Result<(), JsValue> {
-        let item = self.document.create_element("li")?;
-        let canvas = self.document.create_element("canvas")?;
-        canvas.set_attribute("role", "img")?;
-        canvas.set_attribute("aria-label", caption)?;
-        let text = self.document.create_element("span")?;
-        text.set_attribute("aria-hidden", "true")?;
-        text.set_text_content(Some(caption));
-        item.append_child(&canvas)?;
-        item.append_child(&text)?;
-        self.activations.append_child(&item)?;
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Document, HtmlAnchorElement, HtmlCanvasElement};
 
-use super::view::{context, draw};
+use super::canvas::{context, draw};
 use crate::png;
 use crate::protocol::Shown;
 

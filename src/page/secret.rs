@@ -2,7 +2,8 @@
 
 use web_sys::{Document, HtmlButtonElement, HtmlCanvasElement, HtmlElement};
 
-use super::view::{self, get};
+use super::canvas;
+use super::view::get;
 use crate::protocol::{Purpose, SampleRequest, Shown, ShownStep};
 use crate::riddle::Riddle;
 use crate::words;
@@ -81,8 +82,8 @@ impl Secret {
 
     fn show(&self) {
         let draw = |canvas: &HtmlCanvasElement, picture: Option<&Shown>| match picture {
-            Some(picture) => view::draw(canvas, std::slice::from_ref(picture)),
-            None => view::clear(canvas),
+            Some(picture) => canvas::draw(canvas, std::slice::from_ref(picture)),
+            None => canvas::clear(canvas),
         };
         draw(&self.picture, self.riddle.shown());
         self.guess_figure.set_hidden(self.riddle.guess().is_none());

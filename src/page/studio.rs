@@ -5,7 +5,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{CanvasRenderingContext2d, Event, HtmlCanvasElement};
 
-use super::view::{self, View};
+use super::canvas;
+use super::view::View;
 use crate::edit::{Edit, EditTask};
 use crate::protocol::Shown;
 
@@ -40,7 +41,7 @@ impl Studio {
     /// An empty sheet.
     pub fn new(view: &View) -> Self {
         let middle = f64::from(view.drawing.width()) / 2.0;
-        Self { context: view::context(&view.drawing), at: [middle; 2], draws: false }
+        Self { context: canvas::context(&view.drawing), at: [middle; 2], draws: false }
     }
 
     /// Takes a sheet of so many pixels, unless it has them already: that of the model's pictures.
@@ -63,7 +64,7 @@ impl Studio {
     /// Lays a picture on the sheet.
     pub fn lay(&self, view: &View, picture: &Shown) {
         if (picture.width, picture.height) == (view.drawing.width(), view.drawing.height()) {
-            view::draw(&view.drawing, std::slice::from_ref(picture));
+            canvas::draw(&view.drawing, std::slice::from_ref(picture));
         }
     }
 
@@ -182,7 +183,7 @@ pub async fn open(canvas: HtmlCanvasElement, file: JsValue) -> Result<(), JsValu
     let bitmap = JsFuture::from(make.call1(&window, &file)?.dyn_into::<Promise>()?).await?;
     let side = |name: &str| Reflect::get(&bitmap, &name.into()).map(|value| value.as_f64().unwrap_or(0.0).max(1.0));
     let [width, height] = [side("width")?, side("height")?];
-    let context = view::context(&canvas).ok_or(JsValue::NULL)?;
+    let context = canvas::context(&canvas).ok_or(JsValue::NULL)?;
     let size = f64::from(canvas.width());
     let scale = size / width.max(height);
     let [across, down] = [width * scale, height * scale];

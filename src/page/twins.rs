@@ -2,7 +2,8 @@
 
 use web_sys::{Document, HtmlButtonElement, HtmlCanvasElement, HtmlElement, HtmlSelectElement};
 
-use super::view::{self, get};
+use super::canvas;
+use super::view::get;
 use crate::diffusion::Sampler;
 use crate::protocol::{Purpose, SampleRequest, Shown, ShownStep, Twin};
 use crate::words;
@@ -46,7 +47,7 @@ impl Twins {
     pub fn begin(&mut self, request: SampleRequest) -> SampleRequest {
         let (first, second) = differing(&self.knob.value(), request);
         for (side, request) in [(&self.first, &first), (&self.second, &second)] {
-            view::clear(&side.picture);
+            canvas::clear(&side.picture);
             side.label.set_text_content(Some(&words::settings(request)));
         }
         self.next = Some(SampleRequest { purpose: Purpose::Twin(Twin::Second), ..second });
@@ -55,7 +56,7 @@ impl Twins {
 
     /// One of them has taken a step.
     pub fn add_step(&self, twin: Twin, step: &ShownStep) {
-        view::draw(&self.side(twin).picture, &step.clean);
+        canvas::draw(&self.side(twin).picture, &step.clean);
     }
 
     /// One of them is finished, after so many milliseconds; the other one, if it is to be sampled now.
@@ -67,7 +68,7 @@ impl Twins {
         total_ms: f64,
     ) -> Option<SampleRequest> {
         let side = self.side(twin);
-        view::draw(&side.picture, pictures);
+        canvas::draw(&side.picture, pictures);
         side.label.set_text_content(Some(&format!("{}: {:.1} s", words::settings(request), total_ms / 1000.0)));
         self.next.take()
     }

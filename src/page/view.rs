@@ -1,12 +1,12 @@
 //! The elements of the page, and what can be shown in them.
 
-use js_sys::Reflect;
-use wasm_bindgen::{Clamped, JsCast, JsValue};
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    CanvasRenderingContext2d, Document, Element, Event, HtmlButtonElement, HtmlCanvasElement, HtmlElement,
-    HtmlInputElement, HtmlProgressElement, HtmlSelectElement, ImageData,
+    Document, HtmlButtonElement, HtmlCanvasElement, HtmlElement, HtmlInputElement, HtmlProgressElement,
+    HtmlSelectElement,
 };
 
+use super::{canvas, items};
 use crate::cabinet::{Cabinet, Specimen};
 use crate::origin::Series;
 use crate::protocol::{Purpose, SampleRequest, Shown};
@@ -278,22 +278,12 @@ impl View {
 
     /// Adds a step to the strip, and keeps it in sight.
     pub fn add_to_strip(&self, pictures: &[Shown], caption: &str) {
-        let Some((item, canvas)) = self.strip_item() else { return };
-        draw(&canvas, pictures);
-        if let Ok(text) = self.document.create_element("span") {
-            text.set_text_content(Some(caption));
-            let _ = item.append_child(&text);
-        }
+        // Elements are refused only for invalid names.
+        let Ok((item, canvas)) = items::captioned(&self.document, caption) else { return };
+        canvas::draw(&canvas, pictures);
         if self.strip.append_child(&item).is_ok() {
             self.strip.set_scroll_left(self.strip.scroll_width());
         }
-    }
-
-    fn strip_item(&self) -> Option<(Element, HtmlCanvasElement)> {
-        let item = self.document.create_element("li").ok()?;
-        let canvas: HtmlCanvasElement = self.document.create_element("canvas").ok()?.dyn_into().ok()?;
-        item.append_child(&canvas).ok()?;
-        Some((item, canvas))
     }
 
     /// Sets the slider along the strip.
@@ -306,7 +296,7 @@ impl View {
 
     /// Marks the frame of the strip that is shown large.
     pub fn mark_frame(&self, index: usize) {
-        mark(&self.strip, &format!("li:nth-child({})", index + 1));
+        items::mark(&self.strip, &format!("li:nth-child({})", index + 1));
     }
 
     /// Shows all specimens of the cabinet.
@@ -321,55 +311,15 @@ impl View {
     fn add_specimen(&self, specimen: &Specimen) -> Result<(), JsValue> {
         let name = words::capitalised(&words::place(&specimen.request, specimen.place));
         let label = words::label(&name, &specimen.request);
-        let item = boxed(&self.document, (SPECIMEN, &specimen.number.to_string()), &name, &label, &specimen.picture)?;
+        let item =
+            items::boxed(&self.document, (SPECIMEN, &specimen.number.to_string()), &name, &label, &specimen.picture)?;
         self.specimens.append_child(&item)?;
         Ok(())
     }
 
     /// Marks the specimen that is shown large.
     pub fn mark_specimen(&self, number: u32) {
-        mark(&self.specimens, &format!("[{SPECIMEN}='{number}']"));
-    }
-}
-
-/// A picture in a box with its name, to be clicked at: an item of a list. The button in it has the attribute `mark`, by which
-/// clicks are told apart, and `label` says what it is to who does not see it.
-pub fn boxed(
-    document: &Document,
-    mark: (&str, &str),
-    name: &str,
-    label: &str,
-    picture: &Shown,
-) -> Result<Element, JsValue> {
-    let item = document.create_element("li")?;
-    let button = document.create_element("button")?;
-    button.set_attribute("type", "button")?;
-    button.set_attribute(mark.0, mark.1)?;
-    button.set_attribute("aria-label", label)?;
-    let canvas: HtmlCanvasElement = document.create_element("canvas")?.unchecked_into();
-    draw(&canvas, std::slice::from_ref(picture));
-    let text = document.create_element("span")?;
-    text.set_text_content(Some(name));
-    button.append_child(&canvas)?;
-    button.append_child(&text)?;
-    item.append_child(&button)?;
-    Ok(item)
-}
-
-/// The number in the attribute by which clicks are told apart, of what was clicked at.
-pub fn marked<N: std::str::FromStr>(event: &Event, mark: &str) -> Option<N> {
-    let target: Element = event.target()?.dyn_into().ok()?;
-    target.closest(&format!("[{mark}]")).ok()??.get_attribute(mark)?.parse().ok()
-}
-
-/// Marks the element of a list that a selector finds, and no other.
-fn mark(list: &HtmlElement, selector: &str) {
-    // Asked for at every step, so not by going over all elements. Neither selector can be refused, nor the attribute.
-    if let Ok(Some(before)) = list.query_selector("[aria-current]") {
-        let _ = before.remove_attribute("aria-current");
-    }
-    if let Ok(Some(item)) = list.query_selector(selector) {
-        let _ = item.set_attribute("aria-current", "true");
+        items::mark(&self.specimens, &format!("[{SPECIMEN}='{number}']"));
     }
 }
 
@@ -377,40 +327,6 @@ fn mark(list: &HtmlElement, selector: &str) {
 fn seed(field: &HtmlInputElement) -> Result<u64, String> {
     let text = field.value();
     text.trim().parse().map_err(|_| format!("The seed '{text}' is no whole number from 0 to {}.", u64::MAX))
-}
-
-/// What draws on a canvas.
-pub fn context(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
-    // Small pictures, put there pixel by pixel: a canvas on the GPU would cost its start and a copy for each.
-    let options = js_sys::Object::new();
-    let _ = Reflect::set(&options, &"willReadFrequently".into(), &true.into());
-    canvas.get_context_with_context_options("2d", &options).ok().flatten()?.dyn_into().ok()
-}
-
-/// Draws pictures over the whole of a canvas, side by side in a square.
-pub fn draw(canvas: &HtmlCanvasElement, pictures: &[Shown]) {
-    let Some(Shown { width, height, .. }) = pictures.first() else { return };
-    let across = (1..).find(|across| across * across >= pictures.len() as u32).unwrap_or(1);
-    let down = (pictures.len() as u32).div_ceil(across);
-    if (canvas.width(), canvas.height()) != (across * width, down * height) {
-        canvas.set_width(across * width);
-        canvas.set_height(down * height);
-    }
-    let Some(context) = context(canvas) else { return };
-    for (index, picture) in (0..).zip(pictures) {
-        let data = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&picture.rgba), picture.width, picture.height);
-        if let Ok(data) = data {
-            // Fails only for data from elsewhere, which this is not.
-            let _ =
-                context.put_image_data(&data, f64::from(index % across * width), f64::from(index / across * height));
-        }
-    }
-}
-
-/// Empties a canvas.
-pub fn clear(canvas: &HtmlCanvasElement) {
-    // Which setting its width does.
-    canvas.set_width(canvas.width());
 }
 
 /// The element of an id; the error is the id.

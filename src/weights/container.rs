@@ -15,7 +15,9 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand,
 /// and a file of kilobytes could ask for gigabytes.
 const MOST_COMPRESSED: usize = 16;
-/// After about so many decoded numbers whoever waits is let in: some milliseconds in a browser.
+/// The most numbers of a file that are decoded at once: beside two copies of them a browser has no memory for more.
+const MOST_DECODED: usize = 1 << 28;
+/// After so many decoded numbers, and the rest of their tensor, whoever waits is let in: some milliseconds in a browser.
 const PIECE: usize = 1 << 18;
 
 /// What is wrong with a file before anything is known of its network.
@@ -97,7 +99,7 @@ pub fn is_weight_file(bytes: &[u8]) -> bool {
 /// When the header or a coded tensor is wrong. Nothing is allocated beyond a small multiple of the file's own length.
 pub async fn inflated(bytes: &[u8], mut pause: impl AsyncFnMut()) -> Result<Vec<u8>, ContainerError> {
     let Container { tensors, description } = Container::open(bytes)?;
-    let (mut plain, mut done) = (Vec::new(), 0);
+    let (mut plain, mut done, mut left) = (Vec::new(), 0, MOST_DECODED);
     for (name, view) in tensors.iter() {
         if done >= PIECE {
             pause().await;
@@ -105,8 +107,9 @@ pub async fn inflated(bytes: &[u8], mut pause: impl AsyncFnMut()) -> Result<Vec<
         }
         plain.push(match view.dtype() {
             Dtype::U8 => {
-                let numbers = inflate(name, view.data(), usize::MAX)?;
+                let numbers = inflate(name, view.data(), left)?;
                 done += numbers.len();
+                left -= numbers.len();
                 (name, Dtype::I8, vec![numbers.len()], Cow::Owned(numbers))
             }
             dtype => (name, dtype, view.shape().to_vec(), Cow::Borrowed(view.data())),

@@ -7,7 +7,7 @@
 //!
 //! A tensor's name begins with the number of its stage, from zero. Beside a stage's network there are its bands: mean,
 //! rotation and standard deviations. A tensor is stored as f32, as f16, or as int8 with one scale a row (`NAME` and
-//! `NAME.scale`), which a compact file codes on top. In memory it is always f32.
+//! `NAME.scale`), which a compact file codes on top, and which may be flat once that is undone. In memory it is always f32.
 //!
 //! This module alone knows the file's bytes, and trusts none of them: every length is checked before anything is
 //! allocated for it, and every error names the field.

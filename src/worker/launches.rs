@@ -30,13 +30,17 @@ impl Launches {
         });
         let handler = Object::new();
         Reflect::set(&handler, &"apply".into(), watch.as_ref()).ok()?;
-        let mut originals = Vec::new();
+        let mut launches = Self { count, pass, originals: Vec::new(), _watch: watch };
         for name in LAUNCH {
-            let original = Reflect::get(&pass, &name.into()).ok()?;
-            Reflect::set(&pass, &name.into(), &Proxy::new(&original, &handler)).ok()?;
-            originals.push((name, original));
+            let Ok(original) = Reflect::get(&launches.pass, &name.into()) else { continue };
+            if original.is_function() {
+                // What is replaced is put back on dropping, whatever comes next.
+                let watched = Proxy::new(&original, &handler);
+                launches.originals.push((name, original));
+                Reflect::set(&launches.pass, &name.into(), &watched).ok()?;
+            }
         }
-        Some(Self { count, pass, originals, _watch: watch })
+        Some(launches)
     }
 
     /// Launches so far.

@@ -93,7 +93,7 @@ fn what_began_with_a_picture_has_no_address() {
 proptest! {
     #[test]
     fn the_address_of_a_butterfly_asks_for_it(
-        seed in any::<u64>(), count in prop::sample::select(vec![1usize, 4, 9]), steps in 1..=64usize,
+        seed in any::<u64>(), count in prop::sample::select(vec![1usize, 4, 9, 16, 36]), steps in 1..=64usize,
         sampler in prop::sample::select(vec!["ddpm", "ddim", "ddim:0.25", "heun", "heun:0.1", "dpm", "dpm-sde"]),
         series in prop::sample::select(vec![
             Series::Seeds, Series::Relatives, Series::Morph(0), Series::Morph(u64::MAX), Series::Between { to: 3, percent: 70 },

@@ -212,7 +212,6 @@ fn a_picture_that_would_fill_the_memory_is_refused_before_it_does() {
     assert!(reason.contains("18000 × 18000 pixels are too many"), "{reason}");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_decoder_that_panics_costs_its_picture_alone() {
     let decode = |bytes: &'static [u8]| surviving(|| Ok(bytes[1]));
@@ -220,6 +219,7 @@ fn a_decoder_that_panics_costs_its_picture_alone() {
     assert_eq!(decode(&[1]), Err("the decoder failed over it".into()));
 }
 
+#[cfg(unix)]
 #[test]
 fn entries_that_cannot_be_read_are_left_out_and_named() {
     let folder = folder_of_discs(3, 32);

@@ -2,6 +2,7 @@
 #![cfg(not(target_family = "wasm"))]
 
 mod address;
+mod between;
 mod bombs;
 mod cabinet;
 mod changes;

@@ -304,6 +304,21 @@ fn every_state_is_reached_and_the_weights_are_fetched_once() {
 }
 
 #[test]
+fn weights_that_are_none_are_no_fault_of_an_engine_and_are_fetched_anew_when_asked() {
+    let mut world = World::new(DevicePreference::Best, 4);
+    world.happen(Event::Begin);
+    world.happen(Event::Probed(gpu(false, true)));
+    world.happen(Event::Download(Download::Unusable("it is a cake".into())));
+    assert_eq!(failed(&world), &Fault::Weights("it is a cake".into()));
+    assert_eq!((world.live.len(), world.downloads), (0, 1));
+    world.open.clear();
+    world.happen(Event::Request(request(1)));
+    world.answer(5.0);
+    assert_eq!(world.downloads, 2);
+    assert!(matches!(world.told.last(), Some(Update::Finished(..))));
+}
+
+#[test]
 fn a_slow_download_is_not_the_gpus_fault_and_a_stalled_one_can_be_tried_again() {
     let mut world = World::new(DevicePreference::Best, 4);
     world.happen(Event::Begin);

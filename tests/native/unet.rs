@@ -213,4 +213,12 @@ fn skip_connections_are_counted_from_the_outermost() {
         assert_eq!(marks, expected, "connection {cut}");
     }
     assert!(whole.iter().all(|(_, cut)| !cut));
+
+    // Who watches is shown what each block puts out, and layers are numbered in the order that they run in.
+    let mut watched = Vec::new();
+    trunk.forward_watched(&mut Names::default(), usize::MAX, None, |value| watched.push(*value));
+    assert_eq!(watched.len(), 9, "four on the way down, one, and four on the way up");
+    assert!(watched.is_sorted_by(|a, b| a < b), "{watched:?}");
+    let down: Vec<usize> = whole.iter().rev().map(|(value, _)| *value).collect();
+    assert_eq!(watched[..4], down);
 }

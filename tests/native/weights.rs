@@ -125,6 +125,14 @@ fn a_file_with_its_coding_undone_is_the_same_model() {
     garbled[header..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(7));
     let error = inflated(&garbled).unwrap_err().to_string();
     assert!(error.contains("cannot be decoded") && error.contains("fetch or export it again"), "{error}");
+    // Kilobytes that stand for a gigabyte.
+    let mut zeros = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut zeros, &[0; 1 << 20]).unwrap();
+    let zeros = zeros.finish().unwrap();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::U8, vec![zeros.len()], &zeros).unwrap();
+    let about = std::collections::HashMap::from([("chrysalis".to_string(), "{}".to_string())]);
+    let bomb = safetensors::serialize([("0.stem.weight", view)], Some(about)).unwrap();
+    assert!(matches!(inflated(&bomb), Err(ContainerError::Coding { .. })), "{} bytes", bomb.len());
     // Of many dimensions, but not those of the network.
     let other = with_header(&inflated(&file(Storage::Compact)).unwrap(), |header| {
         let tensors = header.as_object_mut().unwrap().values_mut();

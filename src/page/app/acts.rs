@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use gloo_timers::callback::Timeout;
 use wasm_bindgen_futures::spawn_local;
 
 use super::App;
@@ -19,6 +20,9 @@ use crate::page::view::OWN_MODEL;
 use crate::pool::Event;
 use crate::protocol::SampleRequest;
 
+/// How long a slider stays where it was let go before that is taken for meant: each press of an arrow key lets go of it.
+const SETTLING_MS: u32 = 300;
+
 impl App {
     pub(super) fn act(&mut self, act: Act) {
         match act {
@@ -29,7 +33,10 @@ impl App {
                 self.display.view.seed.set_value(&seed.to_string());
                 self.hatch();
             }
-            Act::Cancel => self.hear(Event::Cancel),
+            Act::Cancel => {
+                self.between.give_up();
+                self.hear(Event::Cancel);
+            }
             Act::ChooseModel => self.choose_model(),
             Act::Save => self.display.save(),
             Act::SaveFilm => self.display.save_film(),
@@ -40,32 +47,35 @@ impl App {
             Act::NoteCopied(copied) => self.note_copied(copied),
             Act::HatchRelatives => self.hatch_series(Ok(Series::Relatives)),
             Act::Morph => self.hatch_series(self.display.view.to().map(Series::Morph)),
-            // What is on its way has the picture to itself.
             Act::GoBetween => {
+                self.settling = None;
                 self.display.view.show_between();
                 self.between.drag();
                 self.go_between();
+            }
+            Act::LetGoBetween => {
+                let inbox = self.inbox.clone();
+                self.settling = Some(Timeout::new(SETTLING_MS, move || inbox.send(Act::HatchBetween)));
             }
             Act::HatchBetween => {
                 self.between.let_go();
                 self.go_between();
             }
+            // What is on its way has the picture to itself.
             Act::Pick(_) if self.engines.pool().is_sampling() => {}
             Act::Pick(number) => {
                 self.display.pick(number);
                 self.network.clear();
                 self.tell_novelty();
+                if self.network.is_open() {
+                    self.ask_network();
+                }
             }
             Act::Scrub => self.display.scrub(),
             Act::ChooseForwardLevel => self.display.show_forward(),
-            Act::AskNetwork => {
-                // While something else is sampled, that is what the network has to do.
-                if self.engines.pool().is_ready()
-                    && let Some(question) = self.display.question(None, self.network.is_open())
-                {
-                    self.hear(Event::Request(question));
-                }
-            }
+            Act::AskNetwork => self.ask_network(),
+            Act::LookInside if self.network.is_open() => self.ask_network(),
+            Act::LookInside => {}
             Act::Favour => {
                 if let (Some(text), Some(picture)) = (self.display.text(), self.display.result()) {
                     self.favourites.toggle(text, self.display.label(), picture);
@@ -145,9 +155,19 @@ impl App {
         }
     }
 
+    /// Asks the network what it sees in the lesson's noisy picture.
+    pub(super) fn ask_network(&mut self) {
+        // While something else is sampled, that is what it has to do.
+        if self.engines.pool().is_ready()
+            && let Some(question) = self.display.question(None, self.network.is_open())
+        {
+            self.hear(Event::Request(question));
+        }
+    }
+
     /// Shows what is wanted of the way between two seeds, as soon as the engine is free.
     pub(super) fn go_between(&mut self) {
-        if self.engines.pool().is_sampling() {
+        if !self.engines.pool().is_ready() {
             return;
         }
         let view = &self.display.view;
@@ -221,6 +241,7 @@ impl App {
         if chosen != OWN_MODEL {
             address::write_model(&chosen);
         }
+        self.between.give_up();
         self.display.change_model(matches!(weights, Source::Own { .. }));
         self.tell_novelty();
         self.models.show_card();

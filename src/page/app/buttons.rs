@@ -42,6 +42,7 @@ impl App {
         for button in [&self.twins.hatch, &self.secret.hatch, &self.display.view.measure] {
             button.set_disabled(!idle);
         }
+        self.display.view.between.set_disabled(!idle && !hatching);
         scrub.set_disabled(hatching || self.display.frames() < 2);
         if let Some(button) = focus {
             // Fails only for elements that cannot have it.

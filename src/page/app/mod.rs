@@ -6,10 +6,10 @@ mod buttons;
 use std::rc::Rc;
 
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
+use gloo_timers::callback::Timeout;
 use web_sys::HtmlButtonElement;
 
 use super::address;
-use super::between::Between;
 use super::bonnet::Bonnet;
 use super::browser;
 use super::display::Display;
@@ -26,6 +26,7 @@ use super::studio::Studio;
 use super::twins::Twins;
 use super::view::{OWN_MODEL, View};
 use crate::address::{Address, USUAL};
+use crate::between::Between;
 use crate::edit::Edit;
 use crate::engines::{Engines, Source};
 use crate::pool::{Event, Kind, On, Update};
@@ -41,6 +42,8 @@ pub struct App {
     secret: Secret,
     network: Network,
     between: Between,
+    /// Until a slider that moved last is taken as let go.
+    settling: Option<Timeout>,
     bonnet: Bonnet,
     models: Models,
     novelties: Novelties,
@@ -123,6 +126,7 @@ impl App {
             secret,
             network,
             between: Between::default(),
+            settling: None,
             bonnet: Bonnet::default(),
             models,
             novelties,
@@ -207,9 +211,9 @@ impl App {
                 self.go_between();
             }
             Update::Cancelled => {
-                self.between.give_up();
                 self.display.view.set_progress(Some(0.0));
                 self.display.view.announce("Cancelled.");
+                self.go_between();
             }
             Update::Failed(fault) => {
                 self.between.give_up();
@@ -255,7 +259,11 @@ impl App {
                     self.favourites.keep_controls(controls);
                 }
                 self.display.finish(request, pictures, total_ms);
-                return self.tell_novelty();
+                self.tell_novelty();
+                if self.network.is_open() {
+                    self.ask_network();
+                }
+                return;
             }
             Purpose::Guess { .. } => {
                 // With all of its skip connections first, then without the one that is switched off.
@@ -272,7 +280,11 @@ impl App {
                     return self.hear(Event::Request(next));
                 }
             }
-            Purpose::Preview => return self.display.preview(&request, pictures),
+            Purpose::Preview => {
+                self.display.preview(&request, pictures);
+                self.network.clear();
+                return self.tell_novelty();
+            }
             Purpose::Riddle => self.secret.finish(),
             Purpose::Benchmark => self.bonnet.set_measured(&self.display.view, &request, total_ms),
         }

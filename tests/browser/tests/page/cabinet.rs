@@ -268,6 +268,7 @@ async fn the_way_between_two_seeds_is_gone_along_by_hand() {
     assert_eq!(browser.text("between-shown").await, "40 %");
     assert!(browser.picture().await.largest_difference(&seven) > 20);
     assert_eq!(browser.labels().await, hatched);
+    assert!(!browser.enabled("save").await && !browser.enabled("copy").await, "a preview is nothing to save");
     // Let go, it hatches with all its steps, and has an address of its own.
     let let_go = "document.getElementById('between').dispatchEvent(new Event('change'));";
     browser.ask::<()>(let_go).await;

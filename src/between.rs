@@ -55,9 +55,9 @@ impl Between {
         Some(match wanted {
             Wanted::Specimen => request,
             Wanted::Preview => {
-                // A float-to-integer cast saturates, where nothing was measured too.
-                let quick = ((PREVIEW_MS / self.step_ms) as usize).max(FEWEST_STEPS);
-                SampleRequest { steps: request.steps.min(quick), purpose: Purpose::Preview, ..request }
+                let fits = |steps: &usize| request.sampler.evaluations(*steps) as f64 * self.step_ms <= PREVIEW_MS;
+                let steps = (FEWEST_STEPS..=request.steps).rev().find(fits).unwrap_or(FEWEST_STEPS.min(request.steps));
+                SampleRequest { steps, purpose: Purpose::Preview, ..request }
             }
         })
     }

@@ -1,0 +1,58 @@
+//! Going along the way between two seeds by hand.
+
+use chrysalis::between::Between;
+use chrysalis::diffusion::Sampler;
+use chrysalis::origin::Series;
+use chrysalis::protocol::{Purpose, SampleRequest};
+
+fn request(steps: usize, sampler: Sampler) -> SampleRequest {
+    let (series, purpose) = (Series::Seeds, Purpose::Specimen);
+    SampleRequest { seed: 7, count: 9, series, steps, sampler, edit: None, purpose }
+}
+
+/// What is asked for next by who stands at 40 % of the way to 23.
+fn next(between: &mut Between, steps: usize, sampler: Sampler) -> Option<SampleRequest> {
+    between.next(|| Some((request(steps, sampler), 23, 40)))
+}
+
+#[test]
+fn who_drags_sees_previews_in_as_many_steps_as_fit_and_who_lets_go_hatches_in_full() {
+    let mut between = Between::default();
+    let place = Series::Between { to: 23, percent: 40 };
+    let heun = Sampler::Heun { churn: 0.0 };
+    // A quarter of a second, one evaluation a step, or two but for the last; and never fewer steps than show something.
+    for (step_ms, sampler, steps) in [
+        (5.0, Sampler::DpmSolverSde, 12),
+        (50.0, Sampler::DpmSolverSde, 5),
+        (50.0, heun, 3),
+        (25.0, heun, 5),
+        (400.0, Sampler::DpmSolverSde, 3),
+    ] {
+        between.set_speed(step_ms);
+        between.drag();
+        let preview = next(&mut between, 12, sampler).unwrap();
+        let wanted =
+            SampleRequest { count: 1, series: place, steps, purpose: Purpose::Preview, ..request(12, sampler) };
+        assert_eq!(preview, wanted, "{step_ms} ms an evaluation");
+        assert_eq!(next(&mut between, 12, sampler), None, "once");
+        between.drag();
+        between.let_go();
+        let specimen = next(&mut between, 12, sampler).unwrap();
+        assert_eq!(specimen, SampleRequest { count: 1, series: place, ..request(12, sampler) });
+    }
+    // Two steps are all that was asked for.
+    between.drag();
+    assert_eq!(next(&mut between, 2, Sampler::DpmSolverSde).unwrap().steps, 2);
+}
+
+#[test]
+fn what_is_given_up_or_makes_no_sense_is_not_asked_for_later() {
+    let mut between = Between::default();
+    assert_eq!(next(&mut between, 12, Sampler::DpmSolverSde), None);
+    between.let_go();
+    between.give_up();
+    assert_eq!(next(&mut between, 12, Sampler::DpmSolverSde), None);
+    between.let_go();
+    assert_eq!(between.next(|| None), None);
+    assert_eq!(next(&mut between, 12, Sampler::DpmSolverSde), None);
+}
