@@ -93,15 +93,15 @@ impl Discriminator {
     }
 
     /// The verdicts on a batch: above zero what looks real, `[n, rows, columns, 1]` for each block on the way down.
-    fn verdicts(&self, input: Tensor<4>, labels: &[f64], look: &Look) -> Vec<Tensor<4>> {
-        let input = with_condition(input, look.condition.clone(), look.patch);
-        let features = self.encoder.features(input, labels, Setting::plain(look.arithmetic));
+    fn verdicts(&self, input: Tensor<4>, labels: &[f64], context: &Context) -> Vec<Tensor<4>> {
+        let input = with_condition(input, context.condition.clone(), context.patch);
+        let features = self.encoder.features(input, labels, Setting::plain(context.arithmetic));
         self.heads.iter().zip(features).map(|(head, feature)| head.forward(feature, false)).collect()
     }
 
     /// How far the verdicts on `better` are from being above those on `worse`: the mean of ln(1 + e^(worse − better)).
-    pub fn loss(&self, better: &NoisyBatch, worse: &NoisyBatch, look: &Look) -> Tensor<1> {
-        let verdicts = |of: &NoisyBatch| self.verdicts(of.input.clone(), &of.labels, look);
+    pub fn loss(&self, better: &NoisyBatch, worse: &NoisyBatch, context: &Context) -> Tensor<1> {
+        let verdicts = |of: &NoisyBatch| self.verdicts(of.input.clone(), &of.labels, context);
         mean_of_levels(verdicts(better), verdicts(worse), |better, worse| softplus(worse - better, 1.0))
     }
 
@@ -114,13 +114,13 @@ impl Discriminator {
         pair: [&NoisyBatch; 2],
         on_better: bool,
         nudge: Tensor<4>,
-        look: &Look,
+        context: &Context,
     ) -> [Tensor<1>; 2] {
         let [better, worse] = pair;
-        let verdicts = |of: &NoisyBatch| self.verdicts(of.input.clone(), &of.labels, look);
+        let verdicts = |of: &NoisyBatch| self.verdicts(of.input.clone(), &of.labels, context);
         let (of_better, of_worse) = (verdicts(better), verdicts(worse));
         let (steep, plain) = if on_better { (better, of_better.clone()) } else { (worse, of_worse.clone()) };
-        let nudged = self.verdicts(steep.input.clone() + nudge.mul_scalar(NUDGE), &steep.labels, look);
+        let nudged = self.verdicts(steep.input.clone() + nudge.mul_scalar(NUDGE), &steep.labels, context);
         [
             mean_of_levels(of_better, of_worse, |better, worse| softplus(worse - better, 1.0)),
             mean_of_levels(plain, nudged, |plain, nudged| (nudged - plain).div_scalar(NUDGE).square()),
@@ -142,9 +142,9 @@ fn mean_of_levels(
     Tensor::cat(means, 0).sum().div_scalar(levels)
 }
 
-/// What the discriminator looks at beside the detail.
+/// What the discriminator is given beside the detail.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct Context {
     /// The enlarged picture that the detail is added to.
     pub condition: Option<Tensor<4>>,
     /// Side of the stage's patches.
@@ -185,7 +185,7 @@ impl Adversary {
         let real = examples.bands.clone();
         let scale = trainer.preconditioning.bands.scale();
         let count = examples.streams.len();
-        let look = Look {
+        let context = Context {
             condition: examples.condition.clone().map(Tensor::autodiff),
             patch: trainer.stage.shape.patch,
             arithmetic: trainer.arithmetic,
@@ -198,7 +198,7 @@ impl Adversary {
             &vec![settings.finishes_from * scale; count],
             examples.white.clone().autodiff(),
         );
-        let input = with_condition(noisy.input.clone(), look.condition.clone(), look.patch);
+        let input = with_condition(noisy.input.clone(), context.condition.clone(), context.patch);
         let network = trainer.as_stored(&trainer.weights.model);
         let raw = network.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic));
         // What lies beyond white is cut off when it is shown, so a stage may paint over it to have it even, as it is behind
@@ -217,7 +217,7 @@ impl Adversary {
         let pair = [&seen_real, &seen_made(made.clone().detach())];
         // The penalty in turn on real and on made detail, twice as large.
         let turn = trainer.step.is_multiple_of(2);
-        let [loss, steepness] = weights.model.loss_with_penalty(pair, turn, veil(), &look);
+        let [loss, steepness] = weights.model.loss_with_penalty(pair, turn, veil(), &context);
         let whole = loss.clone() + steepness.mul_scalar(settings.gradient_penalty);
         let gradients = GradientsParams::from_grads(whole.backward(), &weights.model);
         let discriminator_loss = read(loss.inner())?;
@@ -226,11 +226,11 @@ impl Adversary {
         let weights = weights.updated(gradients, update(learning_rate * settings.discriminator_rate, &norm));
 
         let discriminator = weights.model.clone().no_grad();
-        let loss = discriminator.loss(&seen_made(made), &seen_real, &look)
+        let loss = discriminator.loss(&seen_made(made), &seen_real, &context)
             + noisy.loss(raw, real.clone().autodiff()).mul_scalar(settings.reconstruction);
         let loss = if settings.finishes_from < PURE_NOISE {
             let forward = |noisy, labels: &[f64]| {
-                let input = with_condition(noisy, look.condition.clone(), look.patch);
+                let input = with_condition(noisy, context.condition.clone(), context.patch);
                 network.forward_in(input, labels, Setting::plain(trainer.arithmetic))
             };
             let denoising = preconditioning.loss(forward, real.clone().autodiff(), &examples.sigmas, veil());
