@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData, Transaction};
 use futures_channel::oneshot::{self, Receiver};
 use wasm_bindgen_futures::spawn_local;
 
@@ -159,17 +159,17 @@ async fn shown(noisy: Tensor<4>, clean: Tensor<4>) -> Result<(Vec<Shown>, Vec<Sh
     Ok((noisy.iter().map(shown).collect(), clean.iter().map(shown).collect()))
 }
 
-/// Reads activations back, as pictures.
+/// Reads activations back, all at once, as pictures.
 async fn shown_activations(activations: Vec<Tensor<4>>) -> Result<Vec<Shown>, String> {
     let lost = |error: &dyn std::fmt::Display| format!("its activations were lost: {error}");
-    let mut all = Vec::new();
-    for activation in activations {
-        let [_, rows, columns, channels] = activation.dims();
-        let data = activation.into_data_async().await.map_err(|error| lost(&error))?;
+    let shapes: Vec<[usize; 4]> = activations.iter().map(Tensor::dims).collect();
+    let reading = activations.into_iter().fold(Transaction::default(), Transaction::register);
+    let read = reading.execute_async().await.map_err(|error| lost(&error))?;
+    let sheet = |(data, [_, rows, columns, channels]): (TensorData, [usize; 4])| {
         let values = data.convert::<f32>().try_into_vec::<f32>().map_err(|error| lost(&error))?;
-        all.push(activations::sheet(&values, [rows, columns, channels]));
-    }
-    Ok(all)
+        Ok(activations::sheet(&values, [rows, columns, channels]))
+    };
+    read.into_iter().zip(shapes).map(sheet).collect()
 }
 
 /// Samples a picture that nobody sees: everything that sampling needs is compiled then.
