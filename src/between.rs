@@ -22,6 +22,8 @@ enum Wanted {
 #[derive(Default)]
 pub struct Between {
     wanted: Option<Wanted>,
+    /// Whether what was asked for last hatches in full.
+    hatches: bool,
     step_ms: f64,
 }
 
@@ -31,9 +33,15 @@ impl Between {
         self.step_ms = step_ms;
     }
 
-    /// The slider moves.
-    pub fn drag(&mut self) {
+    /// The slider moves. Tells, once, whether what hatches now is where it was let go before, and nobody waits for it any more.
+    pub fn drag(&mut self) -> bool {
         self.wanted = Some(Wanted::Preview);
+        std::mem::take(&mut self.hatches)
+    }
+
+    /// Whether anything is wanted as soon as the engine is free.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
     }
 
     /// It is let go.
@@ -49,11 +57,15 @@ impl Between {
     /// What to ask an idle engine for, if anything is wanted: what `request` asks for, so many hundredths of the way to another
     /// seed.
     pub fn next(&mut self, request: impl FnOnce() -> Option<(SampleRequest, u64, u8)>) -> Option<SampleRequest> {
+        self.hatches = false;
         let wanted = self.wanted.take()?;
         let (request, to, percent) = request()?;
         let request = SampleRequest { count: 1, series: Series::Between { to, percent }, ..request };
         Some(match wanted {
-            Wanted::Specimen => request,
+            Wanted::Specimen => {
+                self.hatches = true;
+                request
+            }
             Wanted::Preview => {
                 let fits = |steps: &usize| request.sampler.evaluations(*steps) as f64 * self.step_ms <= PREVIEW_MS;
                 let steps = (FEWEST_STEPS..=request.steps).rev().find(fits).unwrap_or(FEWEST_STEPS.min(request.steps));

@@ -46,6 +46,25 @@ fn who_drags_sees_previews_in_as_many_steps_as_fit_and_who_lets_go_hatches_in_fu
 }
 
 #[test]
+fn what_was_let_go_is_left_for_who_moves_on() {
+    let mut between = Between::default();
+    let ask = |between: &mut Between| next(between, 12, Sampler::DpmSolverSde).unwrap();
+    assert!(!between.drag() && between.is_wanted(), "nothing hatches");
+    ask(&mut between);
+    assert!(!between.drag() && between.is_wanted(), "a preview is waited for");
+    between.let_go();
+    assert_eq!(ask(&mut between).purpose, Purpose::Specimen);
+    assert!(!between.is_wanted());
+    assert!(between.drag(), "the specimen is not");
+    assert!(!between.drag(), "which is told once");
+    // One that has hatched is not in the way.
+    between.let_go();
+    ask(&mut between);
+    assert_eq!(between.next(|| None), None);
+    assert!(!between.drag());
+}
+
+#[test]
 fn what_is_given_up_or_makes_no_sense_is_not_asked_for_later() {
     let mut between = Between::default();
     assert_eq!(next(&mut between, 12, Sampler::DpmSolverSde), None);

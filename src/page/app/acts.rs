@@ -50,7 +50,9 @@ impl App {
             Act::GoBetween => {
                 self.settling = None;
                 self.display.view.show_between();
-                self.between.drag();
+                if self.between.drag() && self.engines.pool().is_sampling() {
+                    self.hear(Event::Cancel);
+                }
                 self.go_between();
             }
             Act::LetGoBetween => {

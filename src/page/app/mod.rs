@@ -212,7 +212,10 @@ impl App {
             }
             Update::Cancelled => {
                 self.display.view.set_progress(Some(0.0));
-                self.display.view.announce("Cancelled.");
+                // Whoever moves the slider on has not asked for anything to end.
+                if !self.between.is_wanted() {
+                    self.display.view.announce("Cancelled.");
+                }
                 self.go_between();
             }
             Update::Failed(fault) => {
