@@ -25,9 +25,18 @@ pub struct Favourites {
     section: HtmlElement,
     document: Document,
     inbox: Inbox,
-    /// Where they are kept; none while it is being opened, and where there is no such place.
-    kept: Option<Rc<Kept>>,
+    store: Store,
     all: Vec<Favourite>,
+}
+
+/// Where they are kept.
+enum Store {
+    /// It is being opened, and what becomes a favourite meanwhile is kept then.
+    Opening,
+    /// It is open.
+    Open(Rc<Kept>),
+    /// There is none.
+    Missing,
 }
 
 /// What the visitor wants with a favourite, counted from the newest.
@@ -49,14 +58,14 @@ impl Favourites {
             section: get(document, "favourites-section")?,
             document: document.clone(),
             inbox: inbox.clone(),
-            kept: None,
+            store: Store::Opening,
             all: Vec::new(),
         })
     }
 
     /// What was kept is here.
     pub fn take(&mut self, kept: Rc<Kept>, favourites: Vec<Favourite>) {
-        self.kept = Some(kept);
+        self.store = Store::Open(kept);
         let meanwhile = std::mem::replace(&mut self.all, favourites);
         for favourite in meanwhile.into_iter().rev() {
             if self.place(&favourite.text).is_none() {
@@ -64,6 +73,14 @@ impl Favourites {
             }
         }
         self.show();
+    }
+
+    /// There is nothing to keep them in: whoever has made one already is told.
+    pub fn do_without(&mut self) {
+        self.store = Store::Missing;
+        if !self.all.is_empty() {
+            self.inbox.send(Act::NoteKept(false));
+        }
     }
 
     /// What a favourite is, as a saved picture says it.
@@ -88,7 +105,7 @@ impl Favourites {
 
     fn keep(&mut self, favourite: Favourite) {
         self.all.insert(0, favourite.clone());
-        self.store(move |kept| async move { kept.keep(&favourite).await.is_ok() });
+        self.change(move |kept| async move { kept.keep(&favourite).await.is_ok() });
     }
 
     /// Makes one no longer one.
@@ -96,13 +113,14 @@ impl Favourites {
         if index < self.all.len() {
             let Favourite { text, .. } = self.all.remove(index);
             self.show();
-            self.store(move |kept| async move { kept.forget(&text).await.is_ok() });
+            self.change(move |kept| async move { kept.forget(&text).await.is_ok() });
         }
     }
 
     /// Keeps how the controls stand, as in an address.
     pub fn keep_controls(&self, text: String) {
-        if let Some(kept) = self.kept.clone() {
+        if let Store::Open(kept) = &self.store {
+            let kept = kept.clone();
             spawn_local(async move {
                 // Nobody has asked for it, so nobody is told.
                 let _ = kept.keep_controls(&text).await;
@@ -120,15 +138,15 @@ impl Favourites {
         }
     }
 
-    fn store<F: Future<Output = bool> + 'static>(&self, change: impl FnOnce(Rc<Kept>) -> F + 'static) {
-        let (kept, inbox) = (self.kept.clone(), self.inbox.clone());
-        spawn_local(async move {
-            let done = match kept {
-                Some(kept) => change(kept).await,
-                None => false,
-            };
-            inbox.send(Act::NoteKept(done));
-        });
+    fn change<F: Future<Output = bool> + 'static>(&self, change: impl FnOnce(Rc<Kept>) -> F + 'static) {
+        match &self.store {
+            Store::Opening => {}
+            Store::Missing => self.inbox.send(Act::NoteKept(false)),
+            Store::Open(kept) => {
+                let (kept, inbox) = (kept.clone(), self.inbox.clone());
+                spawn_local(async move { inbox.send(Act::NoteKept(change(kept).await)) });
+            }
+        }
     }
 
     fn show(&self) {
@@ -163,10 +181,9 @@ pub fn wanted(event: &Event) -> Option<Wanted> {
 /// Opens the store, and reads it.
 fn open(inbox: Inbox) {
     spawn_local(async move {
-        if let Ok(kept) = Kept::open().await {
-            let favourites = kept.favourites().await.unwrap_or_default();
-            let controls = kept.controls().await.ok().flatten();
-            inbox.send(PageEvent::Kept { kept: Rc::new(kept), favourites, controls });
-        }
+        let Ok(kept) = Kept::open().await else { return inbox.send(PageEvent::NothingKept) };
+        let favourites = kept.favourites().await.unwrap_or_default();
+        let controls = kept.controls().await.ok().flatten();
+        inbox.send(PageEvent::Kept { kept: Rc::new(kept), favourites, controls });
     });
 }

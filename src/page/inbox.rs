@@ -36,6 +36,8 @@ pub enum PageEvent {
         /// How the controls stood, as in an address.
         controls: Option<String>,
     },
+    /// The browser keeps nothing from one visit to the next.
+    NothingKept,
 }
 
 /// What a visitor can do.

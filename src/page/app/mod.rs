@@ -155,6 +155,7 @@ impl App {
                     self.favourites.take(kept, favourites);
                     self.take_controls(controls);
                 }
+                Ok(PageEvent::NothingKept) => self.favourites.do_without(),
                 Ok(PageEvent::Index(from, index)) => {
                     self.novelties.take(&from, *index);
                     self.tell_novelty();

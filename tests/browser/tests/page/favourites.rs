@@ -118,3 +118,22 @@ async fn a_browser_that_keeps_nothing_says_so_when_it_is_asked_to() {
         browser.end().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
+async fn a_favourite_made_before_the_store_is_open_is_kept_and_nobody_is_told_otherwise() {
+    let browser = Browser::start(false).await;
+    let page = golden_page(Fault::SlowStore);
+    browser.hatch_at(&format!("{page}&seed=7")).await;
+    browser.click("favourite").await;
+    browser.wait_favourites(&[SEVENTH]).await;
+    browser.ask::<()>("openStore();").await;
+    browser.settle().await;
+    assert!(browser.text("status").await.starts_with("Hatched in"), "{}", browser.text("status").await);
+    browser.open("about:blank").await;
+    browser.hatch_at(&format!("{page}&seed=8")).await;
+    assert!(browser.favourites().await.is_empty(), "it is not open yet");
+    browser.ask::<()>("openStore();").await;
+    browser.wait_favourites(&[SEVENTH]).await;
+    browser.end().await;
+}

@@ -45,6 +45,8 @@ pub enum Fault {
     NoStore,
     /// The browser's store takes nothing.
     FullStore,
+    /// The browser's store is not open before `openStore()` is called.
+    SlowStore,
 }
 
 impl Fault {
@@ -78,6 +80,15 @@ impl Fault {
             Self::FullStore => {
                 "if (self.IDBObjectStore) IDBObjectStore.prototype.put = () => {
                     throw new DOMException('no room', 'QuotaExceededError'); };"
+            }
+            Self::SlowStore => {
+                "if (self.IDBFactory) { const open = IDBFactory.prototype.open; let waiting = [];
+                    IDBFactory.prototype.open = function (...named) { const request = open.apply(this, named);
+                        request.addEventListener('success', event => {
+                            if (waiting) { event.stopImmediatePropagation(); waiting.push(request); } });
+                        return request; };
+                    self.openStore = () => { const opened = waiting; waiting = null;
+                        opened.forEach(request => request.dispatchEvent(new Event('success'))); }; }"
             }
             Self::Counted => COUNT,
             Self::CountedPage => MAIN_THREAD,
