@@ -18,6 +18,8 @@ pub struct Specimen {
     pub request: SampleRequest,
     /// Which of its pictures this is, from zero.
     pub place: usize,
+    /// By which model, in what time and on what it was made, for people.
+    pub made: String,
     /// The finished picture.
     pub picture: Shown,
     /// The steps to it, each with this picture alone.
@@ -41,13 +43,13 @@ pub struct Cabinet {
 impl Cabinet {
     /// Puts in what was asked for, and takes the oldest out where there are too many. One that is in it already moves to
     /// the front.
-    pub fn add(&mut self, request: SampleRequest, steps: &[ShownStep], pictures: &[Shown]) {
+    pub fn add(&mut self, request: SampleRequest, steps: &[ShownStep], pictures: &[Shown], made: &str) {
         // The last one first, so that they stand in order behind the front.
         for (place, picture) in pictures.iter().enumerate().rev() {
             let steps = steps.iter().map(|step| step.of_picture(place).within(MOST_BYTES)).collect();
             self.given += 1;
-            let request = request.clone();
-            let specimen = Specimen { number: self.given, request, place, picture: picture.clone(), steps };
+            let (request, picture, made) = (request.clone(), picture.clone(), made.to_string());
+            let specimen = Specimen { number: self.given, request, place, made, picture, steps };
             self.specimens.retain(|other| !is_same(other, &specimen));
             self.specimens.push_back(specimen);
         }

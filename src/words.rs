@@ -235,6 +235,15 @@ pub fn share(activity: &Activity) -> Option<f64> {
     }
 }
 
+/// What made a picture, and in what time, for its label.
+pub fn made(model: &str, on: &On, total_ms: f64) -> String {
+    let device = match on {
+        On::Gpu { name, .. } => name,
+        On::Cpu(_) => "the CPU",
+    };
+    format!("{model}, in {:.1} s on {device}", total_ms / 1000.0)
+}
+
 /// What computes, and why.
 pub fn device(on: &On) -> String {
     match on {

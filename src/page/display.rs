@@ -8,7 +8,7 @@ use super::lesson::Forward;
 use super::save;
 use super::view::View;
 use crate::cabinet::Cabinet;
-use crate::pool::Ready;
+use crate::pool::{On, Ready};
 use crate::protocol::{SampleRequest, Shown, ShownStep};
 use crate::words;
 
@@ -19,6 +19,8 @@ pub struct Display {
     cabinet: Cabinet,
     forward: Forward,
     finished: Option<Finished>,
+    /// What computes, and the model's name.
+    maker: Option<(On, String)>,
     /// Whether the weights are the visitor's own, which no address names.
     own: bool,
 }
@@ -28,6 +30,8 @@ struct Finished {
     request: SampleRequest,
     /// Which of its pictures, if it is one alone.
     place: Option<usize>,
+    /// What made it.
+    made: String,
 }
 
 impl Finished {
@@ -37,16 +41,20 @@ impl Finished {
     }
 
     fn label(&self) -> String {
-        let Self { request, place } = self;
-        words::label(&place.map_or_else(|| words::named(request), |place| words::place(request, place)), request)
+        label(&self.request, self.place)
     }
+}
+
+/// What one picture of a request is, or all of them are.
+fn label(request: &SampleRequest, place: Option<usize>) -> String {
+    words::label(&place.map_or_else(|| words::named(request), |place| words::place(request, place)), request)
 }
 
 impl Display {
     /// Nothing has been sampled yet.
     pub fn new(view: View) -> Self {
         let (film, cabinet, forward) = (Film::new(), Cabinet::default(), Forward::default());
-        Self { view, film, cabinet, forward, finished: None, own: false }
+        Self { view, film, cabinet, forward, finished: None, maker: None, own: false }
     }
 
     /// Whether a finished picture is shown.
@@ -74,7 +82,7 @@ impl Display {
 
     /// The finished picture, if it is one alone.
     pub fn specimen(&self) -> Option<&Shown> {
-        let Finished { request, place } = self.finished.as_ref()?;
+        let Finished { request, place, .. } = self.finished.as_ref()?;
         self.result().filter(|_| place.is_some() || request.count == 1)
     }
 
@@ -95,6 +103,7 @@ impl Display {
 
     /// Says what computes.
     pub fn show_ready(&mut self, Ready { on, step_ms, model, image_size, first_size, .. }: &Ready, greeting: &str) {
+        self.maker = Some((on.clone(), model.clone()));
         self.forward.set_sizes([*image_size as u32, *first_size as u32]);
         failure::clear();
         self.view.set_progress(Some(0.0));
@@ -118,6 +127,7 @@ impl Display {
         self.finished = None;
         self.film = Film::new();
         self.view.clear_strip();
+        self.view.made.set_text_content(None);
     }
 
     fn write_address(&self, butterfly: &SampleRequest) {
@@ -169,8 +179,9 @@ impl Display {
 
     /// It is finished, after so many milliseconds.
     pub fn finish(&mut self, request: SampleRequest, pictures: &[Shown], total_ms: f64) {
-        self.finished = Some(Finished { request: request.clone(), place: None });
-        self.cabinet.add(request.clone(), self.film.steps(), pictures);
+        let made = self.maker.as_ref().map_or(String::new(), |(on, model)| words::made(model, on, total_ms));
+        self.cabinet.add(request.clone(), self.film.steps(), pictures, &made);
+        self.finished = Some(Finished { request: request.clone(), place: None, made });
         self.view.show_specimens(&self.cabinet);
         if let (1, Some(newest)) = (pictures.len(), self.cabinet.newest()) {
             self.view.mark_specimen(newest.number);
@@ -189,7 +200,8 @@ impl Display {
     pub fn pick(&mut self, number: u32) {
         let Some(specimen) = self.cabinet.get(number).cloned() else { return };
         let again = specimen.again();
-        let finished = Finished { request: specimen.request.clone(), place: Some(specimen.place) };
+        let (request, made) = (specimen.request.clone(), specimen.made.clone());
+        let finished = Finished { request, place: Some(specimen.place), made };
         self.view.set_request(&again);
         self.write_address(&again);
         self.view.announce(&format!("{}.", finished.label()));
@@ -204,6 +216,7 @@ impl Display {
     fn show_anew(&mut self, picture: &Shown) {
         if let Some(finished) = &self.finished {
             self.view.label_picture(&format!("Butterfly: {}", finished.label()));
+            self.view.made.set_text_content(Some(&finished.made));
         }
         self.forward.take(picture);
         self.forward.show(&self.view);
@@ -245,9 +258,7 @@ impl Display {
         self.view.mark_frame(index);
         let is_last = index + 1 == self.frames();
         let label = match &self.finished {
-            Some(Finished { request, .. }) if self.film.is_way() => {
-                Finished { request: request.clone(), place: Some(index) }.label()
-            }
+            Some(Finished { request, .. }) if self.film.is_way() => label(request, Some(index)),
             Some(finished) if is_last => finished.label(),
             _ => format!("What the network {} at {}", if noisy { "is given" } else { "sees" }, caption),
         };
@@ -271,7 +282,7 @@ impl Display {
 
     /// Hands what is shown to the visitor as a PNG file.
     pub fn save(&self) {
-        let Some(finished @ Finished { request, place }) = &self.finished else { return };
+        let Some(finished @ Finished { request, place, .. }) = &self.finished else { return };
         let at = self.at();
         let (place, step) = match self.film.is_way() {
             true => (Some(at), None),
@@ -286,7 +297,7 @@ impl Display {
 
     /// Hands the whole film to the visitor.
     pub fn save_film(&self) {
-        let Some(finished @ Finished { request, place }) = &self.finished else { return };
+        let Some(finished @ Finished { request, place, .. }) = &self.finished else { return };
         let noisy = self.view.show_noisy.checked();
         let frames = (0..self.frames()).filter_map(|index| self.film.frame(index, noisy).map(|(_, pictures)| pictures));
         let name = format!("film-of-{}", words::file_name(request, *place, None));
