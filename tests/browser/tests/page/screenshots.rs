@@ -43,7 +43,7 @@ async fn every_view_is_kept() {
         browser.wait_for("status", "Ready", |text| text == "Ready.").await;
         album.keep("empty").await;
 
-        browser.set("steps", "64").await;
+        browser.slide("steps", "64").await;
         browser.set("count", "9").await;
         browser.click("hatch").await;
         browser.wait_for("status", "a step", |text| text.contains("step 4 of")).await;
@@ -51,7 +51,7 @@ async fn every_view_is_kept() {
         browser.click("cancel").await;
         browser.wait_for("status", "Cancelled", |text| text == "Cancelled.").await;
 
-        browser.set("steps", "12").await;
+        browser.slide("steps", "12").await;
         browser.click("hatch").await;
         browser.wait_hatched().await;
         album.keep("nine").await;
