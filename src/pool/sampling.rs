@@ -102,7 +102,7 @@ impl Pool {
             EngineEvent::Said(WorkerOutput::Failed { fault: protocol::Fault::Misunderstood(what) }) => (false, what),
             EngineEvent::Said(_) => return,
         };
-        let wished = match &self.state {
+        let asked = match &self.state {
             State::Gathering { request, .. } | State::Sampling { request, cancelled: false, .. } => {
                 Some(request.clone())
             }
@@ -110,7 +110,7 @@ impl Pool {
         };
         let Some(kind) = self.workers().map(|workers| workers.lead.kind) else { return };
         match (crash, kind == Kind::Gpu && self.allowed == DevicePreference::Best) {
-            (true, true) => self.leave_gpu_for(Reason::GaveUp, wished),
+            (true, true) => self.leave_gpu_for(Reason::GaveUp, asked),
             (true, false) => self.fail(Fault::Crashed { kind, reason }),
             (false, _) => self.fail(Fault::Misunderstood(reason)),
         }

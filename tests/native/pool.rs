@@ -270,7 +270,7 @@ fn failed(world: &World) -> &Fault {
 }
 
 #[test]
-fn a_wish_before_anything_is_ready_hatches_as_soon_as_it_is() {
+fn a_request_before_anything_is_ready_hatches_as_soon_as_it_is() {
     let mut world = World::new(DevicePreference::Best, 4);
     world.happen(Event::Begin);
     world.happen(Event::Request(request(1)));
@@ -345,7 +345,7 @@ fn a_slow_download_is_not_the_gpus_fault_and_a_stalled_one_can_be_tried_again() 
 }
 
 #[test]
-fn a_gpu_that_hangs_between_two_steps_is_given_up_and_the_wish_is_not() {
+fn a_gpu_that_hangs_between_two_steps_is_given_up_and_the_request_is_not() {
     let mut world = ready_world(DevicePreference::Best, 5.0);
     world.happen(Event::Request(request(1)));
     let (_, milliseconds) = world.timers[&slot(Awaited::Engines)];
