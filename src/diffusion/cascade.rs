@@ -197,7 +197,8 @@ impl Iterator for Cascade<'_> {
         let finished = ends && stage + 1 == self.walked().len();
         if ends {
             self.stage += 1;
-            self.under = self.walked().get(self.stage).map(|next| next.enlarge(x.clone()));
+            let small = self.walked().get(stage).map(|ended| ended.handed_on(x.clone()));
+            self.under = self.walked().get(self.stage).zip(small).map(|(next, small)| next.enlarge(small));
             self.sampling = self.enter(self.stage, self.under.clone());
         }
         let step = Step { index: self.done, of: self.steps(), sigma: step.sigma, x, denoised };

@@ -1,4 +1,4 @@
-//! How a stage sees the picture of the stage before: enlarged.
+//! How a stage sees the picture of the stage before: enlarged, and sharpened where that stage finished early.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -22,8 +22,20 @@ pub struct Enlargement {
 impl Enlargement {
     /// For pictures of `side` pixels.
     pub fn new(factor: usize, side: usize, device: &Device) -> Self {
+        Self::of(factor, &between_pixels(factor), side, device)
+    }
+
+    /// Leaves pictures of `side` pixels their size, and adds to each pixel `amount` times its difference from the mean of its four
+    /// neighbours.
+    pub fn sharpening(amount: f32, side: usize, device: &Device) -> Self {
+        let away = -amount / 4.0;
+        Self::of(1, &[[0.0, away, 0.0, away, 1.0 + amount, away, 0.0, away, 0.0]], side, device)
+    }
+
+    /// `squares`: how much each of the 3 × 3 pixels around its own counts for an output pixel, one row of these after the other.
+    fn of(factor: usize, squares: &[[f32; 9]], side: usize, device: &Device) -> Self {
         let (outputs, inputs) = (COLOURS * factor * factor, COLOURS + 1);
-        let weight = Tensor::from_data(TensorData::new(weights(factor), [outputs, inputs, 3, 3]), device);
+        let weight = Tensor::from_data(TensorData::new(weights(squares), [outputs, inputs, 3, 3]), device);
         let packing = Packing { outputs, inputs, side: 3, rows: side, scale: 1.0 };
         let weight = kernels::pack(weight, Tensor::ones([1], device), packing);
         let scales = Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device);
@@ -42,28 +54,29 @@ impl Enlargement {
     }
 }
 
-/// `[colour, row, column of the output][colours and ones][3][3]`.
-fn weights(factor: usize) -> Vec<f32> {
+/// What counts for each output pixel of an enlarged one: linear between the centres of the pixels.
+fn between_pixels(factor: usize) -> Vec<[f32; 9]> {
     let axis = |place: usize| {
         // Where the output pixel's centre lies, in input pixels from the centre of its own.
         let t = (place as f32 + 0.5) / factor as f32 - 0.5;
         [(-t).max(0.0), 1.0 - t.abs(), t.max(0.0)]
     };
+    let places = (0..factor).flat_map(|row| (0..factor).map(move |column| (axis(row), axis(column))));
+    places.map(|(down, across)| std::array::from_fn(|at| down[at / 3] * across[at % 3])).collect()
+}
+
+/// `[colour, row, column of the output][colours and ones][3][3]`.
+fn weights(squares: &[[f32; 9]]) -> Vec<f32> {
     let mut weights = Vec::new();
-    for colour in 0..COLOURS {
-        for (row, column) in (0..factor).flat_map(|row| (0..factor).map(move |column| (row, column))) {
-            let (down, across) = (axis(row), axis(column));
-            let square: Vec<f32> = down.iter().flat_map(|a| across.map(|b| a * b)).collect();
-            for input in 0..COLOURS {
-                weights.extend(square.iter().map(|weight| if input == colour { *weight } else { 0.0 }));
-            }
-            // The channel of ones is zero beyond the edge: taking the background away before and adding it after makes
-            // that white.
-            weights.extend(square.iter().enumerate().map(|(at, weight)| {
-                let centre = if at == 4 { BEYOND } else { 0.0 };
-                centre - BEYOND * weight
-            }));
+    for (colour, square) in (0..COLOURS).flat_map(|colour| squares.iter().map(move |square| (colour, square))) {
+        for input in 0..COLOURS {
+            weights.extend(square.iter().map(|weight| if input == colour { *weight } else { 0.0 }));
         }
+        // The channel of ones is zero beyond the edge: taking the background away before and adding it after makes that white.
+        weights.extend(square.iter().enumerate().map(|(at, weight)| {
+            let centre = if at == 4 { BEYOND } else { 0.0 };
+            centre - BEYOND * weight
+        }));
     }
     weights
 }

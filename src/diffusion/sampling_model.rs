@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::cascade::PURE_NOISE;
 use super::enlarge::Enlargement;
 use super::matrices::{Matrices, Matrix};
 use super::model::{Model, Stage};
@@ -54,12 +55,18 @@ pub struct SamplingStage {
     shape: StageShape,
     preconditioning: Preconditioning,
     enlargement: Option<Enlargement>,
+    sharpening: Option<Enlargement>,
     finishes_from: Option<f64>,
     one: Tensor<1>,
     /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
     scales: Tensor<4>,
     device: Device,
 }
+
+/// How much of a small picture's difference from the mean of each pixel's neighbours is added to it before it is enlarged. What a
+/// tuned stage finishes in one evaluation is a little softer than real small pictures: with .4, KID × 1000 at 64 px is 34 instead
+/// of 38 in 12 + 1 evaluations and 40 instead of 50 in 5 + 1 (docs/recipe.md).
+const SHARPENING: f32 = 0.4;
 
 impl SamplingStage {
     fn new(stage: &Stage, device: &Device) -> Self {
@@ -69,6 +76,10 @@ impl SamplingStage {
             shape: stage.shape.clone(),
             preconditioning: stage.preconditioning.clone(),
             enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
+            sharpening: stage
+                .finishes_from
+                .filter(|&level| level < PURE_NOISE)
+                .map(|_| Enlargement::sharpening(SHARPENING, image_size, device)),
             finishes_from: stage.finishes_from,
             one: Tensor::ones([1], device),
             scales: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
@@ -107,6 +118,15 @@ impl SamplingStage {
         match &self.enlargement {
             Some(enlargement) => enlargement.enlarge(small),
             None => small,
+        }
+    }
+
+    /// What the next stage is given of a finished picture, `[n, 3, size, size]` in and out: sharpened by [`SHARPENING`], if this
+    /// stage finishes pictures from a level where something is left of them.
+    pub fn handed_on(&self, picture: Tensor<4>) -> Tensor<4> {
+        match &self.sharpening {
+            Some(sharpening) => sharpening.enlarge(picture),
+            None => picture,
         }
     }
 

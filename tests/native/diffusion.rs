@@ -420,6 +420,26 @@ fn the_loss_is_the_one_computed_by_hand() {
 }
 
 #[test]
+fn sharpening_adds_the_difference_from_the_four_neighbours_with_white_beyond_the_edge() {
+    let device = device();
+    let small = |values: [f32; 9]| {
+        let colours: Vec<f32> = values.iter().cycle().take(27).copied().collect();
+        Tensor::<4>::from_data(burn::tensor::TensorData::new(colours, [1, 3, 3, 3]), &device)
+    };
+    let sharpened = |picture: [f32; 9]| values(Enlargement::sharpening(0.4, 3, &device).enlarge(small(picture)));
+    // A pixel of .5 in the middle of -.5: 1 away from each of its neighbours, which are a quarter of that away from theirs.
+    let mut picture = [-0.5; 9];
+    picture[4] = 0.5;
+    let got = sharpened(picture);
+    let (corner, side) = (-0.5 - 0.4 * 0.75, -0.5 - 0.4 * (0.25 + 0.375));
+    let expected = [corner, side, corner, side, 0.9, side, corner, side, corner];
+    for (got, expected) in got.iter().zip(expected.iter().cycle()) {
+        assert!((got - expected).abs() < 1e-5, "{got} for {expected}");
+    }
+    assert!(sharpened([1.0; 9]).iter().all(|value| (value - 1.0).abs() < 1e-5), "white stays white");
+}
+
+#[test]
 fn pictures_are_enlarged_linearly_and_white_lies_beyond_their_edge() {
     let device = device();
     let small = Tensor::<4>::from_data([[[[0.0f32, 1.0], [0.5, -1.0]], [[1.0; 2]; 2], [[0.2; 2]; 2]]], &device);
