@@ -121,7 +121,7 @@ impl SamplingStage {
         }
     }
 
-    /// What the next stage is given of a finished picture, `[n, 3, size, size]` in and out: sharpened by [`SHARPENING`], if this
+    /// What the next stage is given of a finished picture, `[n, 3, size, size]` in and out: sharpened if this
     /// stage finishes pictures from a level where something is left of them.
     pub fn handed_on(&self, picture: Tensor<4>) -> Tensor<4> {
         match &self.sharpening {
