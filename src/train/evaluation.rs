@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::earlier::EarlierStages;
 use super::error::TrainError;
 use super::log::Stepped;
 use super::trainer::Trainer;
@@ -30,23 +31,34 @@ pub struct SamplePlan {
     pub cascade: Plan,
 }
 
-/// Samples the averaged weights at the seeds from 0 up; a further stage adds its detail to the first pictures of the
-/// dataset, as many as there are.
-pub fn sample(trainer: &Trainer, dataset: &Dataset, plan: SamplePlan) -> Result<Vec<Picture>, TrainError> {
+/// Samples the averaged weights at the seeds from 0 up; a further stage adds its detail to what the `earlier` stages make of
+/// these seeds, or without them to the first pictures of the dataset, as many as there are.
+pub fn sample(
+    trainer: &Trainer,
+    dataset: &Dataset,
+    earlier: Option<&EarlierStages>,
+    plan: SamplePlan,
+) -> Result<Vec<Picture>, TrainError> {
     let device = trainer.main_device();
     let stage = trainer.stored_stage();
     let enlarges = stage.shape.enlarges;
     let model = Model { stages: vec![stage] }.for_sampling(&device);
     let Some(stage) = model.stages().first() else { return Ok(Vec::new()) };
     let size = stage.image_size();
-    let count = if stage.is_conditioned() { plan.count.min(dataset.len()) } else { plan.count };
-    let origins: Vec<Origin> = (0..count as u64).map(Origin::from).collect();
+    let on_real = stage.is_conditioned() && earlier.is_none();
+    let count = if on_real { plan.count.min(dataset.len()) } else { plan.count };
+    let seeds: Vec<u64> = (0..count as u64).collect();
     let mut real = dataset.batches(BATCH, &device);
     let mut pictures = Vec::with_capacity(count);
-    for origins in origins.chunks(BATCH) {
-        let under = real.next().filter(|_| stage.is_conditioned());
-        let under = under.map(|real| stage.enlarge(reduce(real.narrow(0, 0, origins.len()), enlarges)));
-        let noise = BatchNoise::of_stage(origins, plan.stage, [3, size, size], &device);
+    for seeds in seeds.chunks(BATCH) {
+        let small = match earlier {
+            Some(earlier) => earlier.pictures(seeds),
+            None if on_real => real.next().map(|real| reduce(real.narrow(0, 0, seeds.len()), enlarges)),
+            None => None,
+        };
+        let under = small.map(|small| stage.enlarge(small));
+        let origins: Vec<Origin> = seeds.iter().copied().map(Origin::from).collect();
+        let noise = BatchNoise::of_stage(&origins, plan.stage, [3, size, size], &device);
         let sigmas = stage.sigmas(&plan.cascade.levels_of(plan.stage, stage.finishes_from()));
         let sampler = plan.cascade.sampler_of(plan.stage);
         let Some(last) = Sampling::new(stage.denoiser(under.clone()), sampler, sigmas, noise).last() else {

@@ -6,6 +6,7 @@
 mod adversary;
 mod checkpoint;
 mod config;
+mod earlier;
 mod error;
 mod evaluation;
 mod folder;
@@ -20,6 +21,7 @@ mod trainer;
 pub use adversary::Adversarial;
 pub use checkpoint::CheckpointError;
 pub use config::{ConfigError, Precision, StageConfig, TrainConfig};
+pub use earlier::EarlierStages;
 pub use error::TrainError;
 pub use folder::{RunFolder, RunLock, StageFolder};
 pub use log::Row;

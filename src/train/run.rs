@@ -7,6 +7,7 @@ use burn::tensor::Device;
 
 use super::checkpoint::{self, State};
 use super::config::{StageConfig, TrainConfig};
+use super::earlier::EarlierStages;
 use super::error::TrainError;
 use super::evaluation::{self, Best, Evaluation, SamplePlan};
 use super::folder::{RunFolder, StageFolder};
@@ -26,6 +27,8 @@ pub struct Run {
     config: TrainConfig,
     number: usize,
     trainer: Trainer,
+    /// What makes the small pictures that the stage's own are judged on, if the run has it.
+    earlier: Option<EarlierStages>,
     dataset: Dataset,
     state: State,
     log: Table<Row>,
@@ -146,12 +149,25 @@ impl Run {
         dataset: Dataset,
     ) -> Result<Self, TrainError> {
         files::write(&run_folder.config(), config.to_toml()?.as_bytes())?;
+        let earlier = EarlierStages::of(&run_folder, &config, number, &trainer.main_device())?;
         let folder = run_folder.stage(number);
         let log = Table::open(&folder.log(), state.step)?;
         // The table of what pictures score, if they are looked at or were.
         let wanted = config.evaluate_every > 0 || folder.quality().exists();
         let qualities = if wanted { Some(Table::open(&folder.quality(), state.step)?) } else { None };
-        Ok(Self { run_folder, folder, config, number, trainer, dataset, state, log, qualities, evaluation: None })
+        Ok(Self {
+            run_folder,
+            folder,
+            config,
+            number,
+            trainer,
+            earlier,
+            dataset,
+            state,
+            log,
+            qualities,
+            evaluation: None,
+        })
     }
 
     /// Trains until all steps are done, a limit is reached, or `stop` is set; then writes a checkpoint and a sample grid.
@@ -271,7 +287,12 @@ impl Run {
     fn sample(&self, count: usize) -> Result<Vec<Picture>, TrainError> {
         let TrainConfig { sample_steps: steps, sampler, .. } = self.config;
         let cascade = Plan { sampler, levels: NoiseLevels::default(), steps };
-        evaluation::sample(&self.trainer, &self.dataset, SamplePlan { stage: self.number, count, cascade })
+        evaluation::sample(
+            &self.trainer,
+            &self.dataset,
+            self.earlier.as_ref(),
+            SamplePlan { stage: self.number, count, cascade },
+        )
     }
 
     /// Writes a grid of the averaged weights' pictures at the fixed seeds.

@@ -37,6 +37,17 @@ impl Trained {
     /// # Errors
     /// When the first stage has neither a checkpoint nor earlier weights, or something is damaged.
     pub fn read(folder: &RunFolder, config: &TrainConfig, which: Which, device: &Device) -> Result<Self, TrainError> {
+        Self::read_as(folder, config, which, device, Trainer::stage)
+    }
+
+    /// The same with stages as a trainer gives them.
+    fn read_as(
+        folder: &RunFolder,
+        config: &TrainConfig,
+        which: Which,
+        device: &Device,
+        stage_of: fn(&Trainer) -> Stage,
+    ) -> Result<Self, TrainError> {
         let mut trained = Self { stages: Vec::new(), pictures: 0 };
         let from = began_with(folder, device)?;
         for (number, stage) in config.stages.iter().enumerate() {
@@ -72,7 +83,7 @@ impl Trained {
             trained.pictures = pictures;
             let (images_before, seconds_before) = before.map_or((0, 0.0), |(_, of, _)| (of.images_seen, of.seconds));
             trained.stages.push(TrainedStage {
-                stage: trainer.stage(),
+                stage: stage_of(&trainer),
                 images_seen: images + images_before,
                 seconds: seconds + seconds_before,
             });
@@ -84,6 +95,25 @@ impl Trained {
     pub fn model(&self) -> Model {
         Model { stages: self.stages.iter().map(|trained| trained.stage.clone()).collect() }
     }
+}
+
+/// The stages before that of a `number`, counted from zero, as they will be stored, at their best; none if the first has not begun.
+///
+/// # Errors
+/// When one is damaged.
+pub(super) fn stored_before(
+    folder: &RunFolder,
+    config: &TrainConfig,
+    number: usize,
+    device: &Device,
+) -> Result<Vec<Stage>, TrainError> {
+    if !checkpoint::any(&folder.stage(0).checkpoints())? && !folder.from().exists() {
+        return Ok(Vec::new());
+    }
+    let mut before = config.clone();
+    before.stages.truncate(number);
+    let trained = Trained::read_as(folder, &before, Which::Best, device, Trainer::stored_stage)?;
+    Ok(trained.model().stages)
 }
 
 /// The weights that a run began with, if it did not begin at random ones.

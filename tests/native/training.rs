@@ -9,9 +9,11 @@ use burn::tensor::Device;
 use chrysalis::command::export::{self, About};
 use chrysalis::data::{Dataset, Squaring};
 use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler, Stage};
+use chrysalis::picture::Picture;
 use chrysalis::quality::NetworkError;
 use chrysalis::train::{
-    Adversarial, Limits, Precision, Run, RunFolder, StopReason, TrainConfig, TrainError, Trained, Trainer, Which,
+    Adversarial, EarlierStages, Limits, Precision, Run, RunFolder, StopReason, TrainConfig, TrainError, Trained,
+    Trainer, Which,
 };
 use chrysalis::weights::Storage;
 
@@ -495,6 +497,61 @@ fn a_stage_learns_from_the_verdicts_alone() {
     assert!(norms.iter().all(|&norm| norm > 0.0), "{norms:?}");
     let (before, after) = (mean(&losses[..5]), mean(&losses[50..]));
     assert!(after < before - 0.02, "from {before} to {after}");
+}
+
+/// What the second stage of a cascade is given of some seeds when it is used.
+fn handed_on(model: &chrysalis::diffusion::Model, steps: usize, seeds: &[u64]) -> Vec<f32> {
+    let device = Device::flex();
+    let model = model.for_sampling(&device);
+    let plan = Plan { sampler: TrainConfig::default().sampler, levels: NoiseLevels::default(), steps };
+    let last = Cascade::new(&model, plan, seeds, &device).filter(|step| step.stage == 0).last().unwrap();
+    model.stages()[0].handed_on(last.step.x).into_data().try_into_vec().unwrap()
+}
+
+#[test]
+fn a_further_stage_is_judged_on_what_the_first_one_makes() {
+    let (folder, from, device) = (tempfile::tempdir().unwrap(), small_weights(), Device::flex());
+    let before = chrysalis::weights::decode(&from, &device).unwrap().model;
+    let run = RunFolder::new(folder.path());
+    let mut config = TrainConfig { sample_steps: 5, sample_count: 4, ..small_cascade() };
+    let earlier = |config: &TrainConfig| EarlierStages::of(&run, config, 1, &device).unwrap();
+    assert!(earlier(&config).is_none(), "a run that has no first stage");
+    run.begin_with(&from, 2).unwrap();
+    let given = |config: &TrainConfig| -> Vec<f32> {
+        earlier(config).unwrap().pictures(&[3, 4]).unwrap().into_data().try_into_vec().unwrap()
+    };
+    assert!(given(&config) == handed_on(&before, 5, &[3, 4]), "what the weights before make");
+
+    // A first stage that the run itself has tuned, and that finishes early and rounded, takes their place.
+    let settings = Adversarial { finishes_from: 0.5, ..Adversarial::default() };
+    (config.stages[0].adversarial, config.stages[0].storage) = (Some(settings), Storage::Compact);
+    let devices = std::slice::from_ref(&device);
+    let train = |config: &TrainConfig, number: usize| {
+        let from = before.stages.get(number).cloned();
+        let mut run = Run::start(run.clone(), config.clone(), number, &discs(), from, devices).unwrap();
+        run.train(Limits::default(), &GO).unwrap();
+    };
+    train(&config, 0);
+    let file = folder.path().join("tuned.safetensors");
+    let trained = Trained::read(&run, &config, Which::Newest, &device).unwrap();
+    export::write(&trained, &config, &About { storage: Storage::Compact, ..about() }, &file).unwrap();
+    let tuned = chrysalis::weights::decode(&std::fs::read(file).unwrap(), &device).unwrap().model;
+    let farthest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let far = farthest(&given(&config), &handed_on(&tuned, 5, &[3, 4]));
+    assert!(far < 1e-3, "{far} from what the tuned stage makes once it is stored");
+    assert!(farthest(&given(&config), &handed_on(&before, 5, &[3, 4])) > 0.01);
+
+    // The second stage's grid shows what the whole cascade makes of the seeds.
+    train(&config, 1);
+    let (grid, model) = (run.stage(1).grid(6), Trained::read(&run, &config, Which::Newest, &device).unwrap().model());
+    let plan = Plan { sampler: config.sampler, levels: NoiseLevels::default(), steps: 5 };
+    let model = chrysalis::diffusion::Model { stages: vec![tuned.stages[0].clone(), model.stages[1].clone()] };
+    let model = model.for_sampling(&device);
+    let last = Cascade::new(&model, plan, &[0, 1, 2, 3], &device).last().unwrap().step.x;
+    let pictures = pollster::block_on(Picture::from_batch(last)).unwrap();
+    let shown = Picture::from_png(&std::fs::read(grid).unwrap()).unwrap();
+    let difference = Picture::grid(&pictures, 2, 2).largest_difference(&shown).unwrap();
+    assert!(difference <= 2, "{difference}");
 }
 
 #[test]

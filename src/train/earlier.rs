@@ -1,0 +1,43 @@
+//! The stages before a further one, which make the small pictures that it will be given when it is used.
+
+use burn::tensor::{Device, Tensor};
+
+use super::config::TrainConfig;
+use super::error::TrainError;
+use super::folder::RunFolder;
+use super::trained;
+use crate::diffusion::{Cascade, Model, NoiseLevels, Plan, SamplingModel};
+
+/// The stages before a further one, ready to sample.
+pub struct EarlierStages {
+    model: SamplingModel,
+    plan: Plan,
+    device: Device,
+}
+
+impl EarlierStages {
+    /// The stages before that of a `number`, counted from zero: each as the run has trained it, at its best and as it will be
+    /// stored, or else as it was in the weights that the run began with. None if the run does not have all of them.
+    ///
+    /// # Errors
+    /// When one of them is damaged.
+    pub fn of(
+        folder: &RunFolder,
+        config: &TrainConfig,
+        number: usize,
+        device: &Device,
+    ) -> Result<Option<Self>, TrainError> {
+        let stages = trained::stored_before(folder, config, number, device)?;
+        if number == 0 || stages.len() < number {
+            return Ok(None);
+        }
+        let plan = Plan { sampler: config.sampler, levels: NoiseLevels::default(), steps: config.sample_steps };
+        Ok(Some(Self { model: Model { stages }.for_sampling(device), plan, device: device.clone() }))
+    }
+
+    /// The small pictures of some seeds as the next stage is given them, `[n, 3, size, size]`; nothing without a seed.
+    pub fn pictures(&self, seeds: &[u64]) -> Option<Tensor<4>> {
+        let small = Cascade::new(&self.model, self.plan, seeds, &self.device).last()?.step.x;
+        self.model.stages().last().map(|last| last.handed_on(small))
+    }
+}
