@@ -6,12 +6,11 @@ use super::config::TrainConfig;
 use super::error::TrainError;
 use super::folder::RunFolder;
 use super::trained;
-use crate::diffusion::{Cascade, Model, NoiseLevels, Plan, SamplingModel};
+use crate::diffusion::{Cascade, Model, Plan, SamplingModel};
 
 /// The stages before a further one, ready to sample.
 pub struct EarlierStages {
     model: SamplingModel,
-    plan: Plan,
     device: Device,
 }
 
@@ -27,17 +26,19 @@ impl EarlierStages {
         number: usize,
         device: &Device,
     ) -> Result<Option<Self>, TrainError> {
-        let stages = trained::stored_before(folder, config, number, device)?;
-        if number == 0 || stages.len() < number {
+        if number == 0 {
             return Ok(None);
         }
-        let plan = Plan { sampler: config.sampler, levels: NoiseLevels::default(), steps: config.sample_steps };
-        Ok(Some(Self { model: Model { stages }.for_sampling(device), plan, device: device.clone() }))
+        let stages = trained::stored_before(folder, config, number, device)?;
+        if stages.len() < number {
+            return Ok(None);
+        }
+        Ok(Some(Self { model: Model { stages }.for_sampling(device), device: device.clone() }))
     }
 
     /// The small pictures of some seeds as the next stage is given them, `[n, 3, size, size]`; nothing without a seed.
-    pub fn pictures(&self, seeds: &[u64]) -> Option<Tensor<4>> {
-        let small = Cascade::new(&self.model, self.plan, seeds, &self.device).last()?.step.x;
+    pub fn pictures(&self, plan: Plan, seeds: &[u64]) -> Option<Tensor<4>> {
+        let small = Cascade::new(&self.model, plan, seeds, &self.device).last()?.step.x;
         self.model.stages().last().map(|last| last.handed_on(small))
     }
 }

@@ -52,7 +52,7 @@ pub fn sample(
     let mut pictures = Vec::with_capacity(count);
     for seeds in seeds.chunks(BATCH) {
         let small = match earlier {
-            Some(earlier) => earlier.pictures(seeds),
+            Some(earlier) => earlier.pictures(plan.cascade, seeds),
             None if on_real => real.next().map(|real| reduce(real.narrow(0, 0, seeds.len()), enlarges)),
             None => None,
         };

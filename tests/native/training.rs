@@ -517,8 +517,9 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
     let earlier = |config: &TrainConfig| EarlierStages::of(&run, config, 1, &device).unwrap();
     assert!(earlier(&config).is_none(), "a run that has no first stage");
     run.begin_with(&from, 2).unwrap();
+    let plan = Plan { sampler: config.sampler, levels: NoiseLevels::default(), steps: 5 };
     let given = |config: &TrainConfig| -> Vec<f32> {
-        earlier(config).unwrap().pictures(&[3, 4]).unwrap().into_data().try_into_vec().unwrap()
+        earlier(config).unwrap().pictures(plan, &[3, 4]).unwrap().into_data().try_into_vec().unwrap()
     };
     assert!(given(&config) == handed_on(&before, 5, &[3, 4]), "what the weights before make");
 
@@ -544,7 +545,6 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
     // The second stage's grid shows what the whole cascade makes of the seeds.
     train(&config, 1);
     let (grid, model) = (run.stage(1).grid(6), Trained::read(&run, &config, Which::Newest, &device).unwrap().model());
-    let plan = Plan { sampler: config.sampler, levels: NoiseLevels::default(), steps: 5 };
     let model = chrysalis::diffusion::Model { stages: vec![tuned.stages[0].clone(), model.stages[1].clone()] };
     let model = model.for_sampling(&device);
     let last = Cascade::new(&model, plan, &[0, 1, 2, 3], &device).last().unwrap().step.x;
