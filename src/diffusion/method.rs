@@ -33,8 +33,8 @@ pub enum Sampler {
     DpmSolverSde,
 }
 
-/// Steps of the first stage where nobody asks for others. With the shipped weights KID × 1000 at 64 px is 50 in 5, 43 in
-/// 8 and 38 in 12 (docs/recipe.md).
+/// Steps of the first stage where nobody asks for others. With the shipped weights KID × 1000 at 64 px is 41 in 5 and 30 in
+/// 12 (docs/recipe.md).
 pub const DEFAULT_STEPS: usize = 12;
 
 /// The largest S_churn that can be named: Karras et al. search up to 100.
