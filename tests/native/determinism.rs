@@ -57,3 +57,15 @@ fn the_readme_shows_what_the_shipped_weights_give() {
         assert!(off <= MOST_OFF, "seed {seed}: off by {off}/255");
     }
 }
+
+#[test]
+fn the_readme_and_the_page_tell_the_quality_that_the_shipped_weights_carry() {
+    let weights = decode(include_bytes!("../../weights/butterflies-128.safetensors"), &Device::flex()).unwrap();
+    let [small, large] = [64, 128].map(|size| weights.description.quality[&format!("KID × 1000 at {size} px")].round());
+    let page = include_str!("../../index.html");
+    let row = format!(r#"<th scope="row">What hatches here</th><td>{small}</td><td>{large}</td>"#);
+    assert!(page.contains(&row), "index.html has no row {row}");
+    let sentence = format!("KID × 1000 is {small} at 64 pixels");
+    let readme = include_str!("../../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(readme.contains(&sentence), "README.md does not say '{sentence}'");
+}
