@@ -26,7 +26,7 @@ pub const USUAL: SampleRequest = SampleRequest {
     count: 1,
     series: Series::Seeds,
     steps: DEFAULT_STEPS,
-    sampler: Sampler::DpmSolverSde,
+    sampler: Sampler::DpmSolver,
     edit: None,
     purpose: Purpose::Specimen,
 };

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::shipped;
 use crate::data::{Dataset, Squaring};
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::{Cascade, DEFAULT_STEPS, NoiseLevels, Plan, Sampler, SamplingModel};
+use crate::diffusion::{Cascade, DEFAULT_STEPS, NoiseLevels, Plan, Sampler, SamplingModel, SamplingStage};
 use crate::files;
 use crate::picture::Picture;
 use crate::quality::{Calibration, FeatureNet, Judge, Judgement, novelty};
@@ -264,11 +264,13 @@ fn compare_further(
         bar.finish_and_clear();
     }
     let Some(judge) = judges.last() else { return Ok(()) };
+    let finishes_from = model.stages().first().and_then(SamplingStage::finishes_from);
     let count = quality.generated.div_ceil(SHARE_FOR_ROWS).max(8);
     for sampler in COMPARED {
         for evaluations in EVALUATIONS {
-            let steps = (1..=evaluations).rev().find(|&steps| sampler.evaluations(steps) <= evaluations).unwrap_or(1);
-            let plan = Plan { sampler, levels: NoiseLevels::default(), steps };
+            let plan = |steps| Plan { sampler, levels: NoiseLevels::default(), steps };
+            let affordable = |&steps: &usize| plan(steps).evaluations_of(0, finishes_from) <= evaluations;
+            let plan = plan((1..=evaluations).rev().find(affordable).unwrap_or(1));
             let generated = sample(model, plan, count, device)?;
             let (kid, deviation) = judge.kernel_distance(&generated, |_| ())?;
             quality.samplers.push(SamplerRow { sampler, evaluations, kid, deviation });

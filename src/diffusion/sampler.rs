@@ -54,7 +54,8 @@ pub struct Sampling<D> {
 }
 
 impl<D: Denoiser> Sampling<D> {
-    /// Starts at pure noise of the first level. `sigmas` falls; it may end in zero, as [`super::NoiseLevels::list`] does.
+    /// Starts at pure noise of the first level. `sigmas` falls; it may end in zero, as [`super::NoiseLevels::list`] does. From a
+    /// level to the same one again, whatever the sampler, the guess is put under fresh noise.
     pub fn new(denoiser: D, sampler: Sampler, sigmas: Vec<f64>, mut noise: BatchNoise) -> Self {
         let x = noise.draw().mul_scalar(sigmas.first().copied().unwrap_or(0.0));
         Self::from_noisy(denoiser, sampler, sigmas, noise, x)
@@ -77,6 +78,9 @@ impl<D: Denoiser> Sampling<D> {
     }
 
     fn advance(&mut self, from: f64, to: f64) -> (Tensor<4>, Tensor<4>) {
+        if to >= from {
+            return self.anew(from, to);
+        }
         let (x, from) = self.churn(from, to);
         let denoised = self.denoiser.denoise(x.clone(), from);
         let next = match self.sampler {
@@ -101,6 +105,15 @@ impl<D: Denoiser> Sampling<D> {
         };
         self.previous = Some((from, denoised.clone()));
         (next, denoised)
+    }
+
+    /// Song et al. (2023), "Consistency models", algorithm 1: the guess, under fresh noise. For a denoiser that was tuned to finish
+    /// from this level in one evaluation, the guess is a picture and no mean of pictures.
+    fn anew(&mut self, from: f64, to: f64) -> (Tensor<4>, Tensor<4>) {
+        let denoised = self.denoiser.denoise(self.x.clone(), from);
+        // What was guessed before was guessed of other noise.
+        self.previous = None;
+        (self.with_fresh_noise(denoised.clone(), &denoised, [0.0, 1.0], to), denoised)
     }
 
     /// Karras et al. (2022), algorithm 2, lines 4 to 6: raises the noise level, by noise of a little more than unit

@@ -221,7 +221,10 @@ impl Trainer {
             time: self.step + 1,
             // min(1, clip / norm); what is no number stays none and shows in the report.
             gradient_scale: (norm.clone() / self.config.gradient_clip).clamp_min(1.0).recip(),
-            keep: if self.continued { self.config.ema_decay } else { self.config.ema_decay_at(self.step) },
+            keep: match self.continued {
+                true => self.config.ema_decay_within(self.stage.steps),
+                false => self.config.ema_decay_at(self.step),
+            },
         }
     }
 

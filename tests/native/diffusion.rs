@@ -164,10 +164,42 @@ fn heun_asks_twice_a_step_but_the_last() {
         }
     }
     for sampler in [HEUN, Sampler::DpmSolver, Sampler::Ddim { eta: 0.3 }, Sampler::Ddpm] {
-        let counting = Counting(Default::default());
-        let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
-        Sampling::new(&counting, sampler, NoiseLevels::EDM.list(9), noise).for_each(drop);
-        assert_eq!(counting.0.get(), sampler.evaluations(9), "{sampler}");
+        let counted = |levels: Vec<f64>| {
+            let counting = Counting(Default::default());
+            let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
+            Sampling::new(&counting, sampler, levels, noise).for_each(drop);
+            counting.0.get()
+        };
+        assert_eq!(counted(NoiseLevels::EDM.list(9)), sampler.evaluations(9), "{sampler}");
+        // A stage that finishes more than once asks once for each.
+        let plan = Plan { sampler, levels: NoiseLevels::default(), steps: 12 };
+        assert_eq!(counted(plan.levels_of(0, Some(0.5))), plan.evaluations_of(0, Some(0.5)), "{sampler}");
+        assert_eq!(plan.evaluations_of(1, None), 4, "further stages are sampled ancestrally");
+    }
+}
+
+#[test]
+fn at_a_level_that_comes_again_the_guess_is_put_under_fresh_noise() {
+    let every = ["heun", "heun:40", "dpm", "dpm-sde", "ddim", "ddim:0.5", "ddpm"];
+    for sampler in every.map(|name| name.parse::<Sampler>().unwrap()) {
+        let noise = BatchNoise::new(&[1, 2, 3], [1, 100, 100], &device());
+        let levels = vec![2.0, 0.5, 0.5, 0.5, 0.0];
+        let steps: Vec<_> = Sampling::new(&Gaussian, sampler, levels, noise).collect();
+        let mut fresh = Vec::new();
+        for pair in steps.windows(2).take(2) {
+            let [before, again] = pair else { unreachable!() };
+            assert_eq!(
+                values(again.denoised.clone()),
+                values(Gaussian.denoise(before.x.clone(), 0.5)),
+                "{sampler} asks at the level itself"
+            );
+            fresh.push(values((again.x.clone() - again.denoised.clone()).div_scalar(0.5)));
+            let (mean, variance) = mean_and_variance(fresh.last().unwrap());
+            assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{sampler}: noise of {mean}, {variance}");
+        }
+        let product: f64 = fresh[0].iter().zip(&fresh[1]).map(|(a, b)| a * b).sum::<f64>() / fresh[0].len() as f64;
+        assert!(product.abs() < 0.02, "{sampler}: other noise each time, {product}");
+        assert_eq!(values(steps[3].x.clone()), values(Gaussian.denoise(steps[2].x.clone(), 0.5)), "{sampler}");
     }
 }
 
@@ -479,8 +511,14 @@ fn a_cascade_tells_every_step_and_gives_each_seed_its_own_picture() {
     assert_eq!(plan.levels_of(1, Some(40.0)), [40.0, 0.0], "from pure noise at once");
     let early = plan.levels_of(0, Some(0.5));
     assert_eq!((early.len(), early[7]), (8, 0.0), "as many steps");
-    assert!((early[6] - 0.5).abs() < 1e-9, "and the last from there: {early:?}");
-    assert!((early[0] - 40.0).abs() < 1e-9 && early.windows(2).all(|pair| pair[0] > pair[1]), "{early:?}");
+    assert!((early[6] - 0.5).abs() < 1e-9 && early[6] == early[5], "and the last two from there: {early:?}");
+    assert!((early[0] - 40.0).abs() < 1e-9 && early[..6].windows(2).all(|pair| pair[0] > pair[1]), "{early:?}");
+    let finishes = |steps| {
+        let levels = Plan { steps, ..plan }.levels_of(0, Some(0.5));
+        levels.iter().filter(|&&level| (level - 0.5).abs() < 1e-9).count()
+    };
+    assert_eq!([1, 2, 5, 6, 8, 12, 40].map(finishes), [1, 1, 1, 2, 3, 5, 19]);
+    assert_eq!(Plan { steps: 0, ..plan }.levels_of(0, Some(0.5)), [0.0]);
     let classic = NoiseLevels::Ddpm(BetaSchedule::Linear);
     let early = classic.list_down_to(0.5, 7);
     assert_eq!((early.len(), early[0], &early[6..]), (8, classic.list(7)[0], &[0.5, 0.0][..]));

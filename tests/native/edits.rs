@@ -122,6 +122,18 @@ fn image_to_image_begins_with_the_picture_under_noise_of_the_level_that_is_left(
         let most = (guess - all[0].step.denoised.clone()).abs().max().into_scalar::<f32>();
         assert!(most < 1e-5, "strength {strength}: {most} from the picture under noise of {sigma}");
     }
+
+    // The strength is a share of the way down; what is finished more than once is finished as often.
+    let mut tuned = small_model(&device);
+    tuned.stages[0].finishes_from = Some(0.5);
+    let tuned = tuned.for_sampling(&device);
+    let plan = Plan { steps: 12, ..PLAN };
+    for (strength, steps) in [(0.0, 1 + 4), (0.5, 4 + 4), (1.0, 8 + 4)] {
+        let edit = Edit::new(size, picture.rgba(), EditTask::ImageToImage { strength }).unwrap();
+        let edited = Edited::new(&edit, &tuned, &device).unwrap();
+        let cascade = Cascade::from_origins(&tuned, plan, vec![7.into()], Some(edited), &device);
+        assert_eq!(cascade.filter(|step| step.stage == 0).count(), steps, "strength {strength}");
+    }
 }
 
 #[test]

@@ -304,6 +304,7 @@ fn weights_of_a_file_keep_their_average() {
     let pictures = folder_of_discs(6, 16);
     let dataset = load(pictures.path());
     let mut config = small_config();
+    config.stages[0].steps = 20_000;
     config.stages[0].learning_rate = 1e-1;
     config.stages[0].warmup_steps = 0;
     let stage = &config.stages[0];

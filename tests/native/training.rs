@@ -279,6 +279,9 @@ fn learning_rate_and_average_follow_their_schedules() {
     assert!(stage.learning_rate_at(1000) < 1e-9);
     assert_eq!((config.ema_decay_at(0), config.ema_decay_at(10)), (0.1, 11.0 / 20.0));
     assert_eq!(config.ema_decay_at(100_000), 0.99);
+    // Weights that were trained before are averaged over a tenth of the steps at most.
+    assert_eq!([500, 1000, 100_000].map(|steps| config.ema_decay_within(steps)), [0.98, 0.99, 0.99]);
+    assert_eq!([0, 1, 10].map(|steps| config.ema_decay_within(steps)), [0.0; 3]);
 }
 
 #[test]

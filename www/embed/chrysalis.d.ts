@@ -15,7 +15,7 @@ export interface Options {
   seed?: number | bigint | string;
   /** Steps of the first stage, from 1 to 1000. 12 by default. */
   steps?: number;
-  /** dpm-sde (the default), ddpm, dpm, heun, heun:CHURN, ddim or ddim:ETA. */
+  /** dpm (the default), dpm-sde, ddpm, heun, heun:CHURN, ddim or ddim:ETA. */
   sampler?: string;
   /** Address of a weight file, relative to the page. The butterflies beside this module by default. */
   weights?: string;

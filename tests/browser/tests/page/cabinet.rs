@@ -224,7 +224,7 @@ async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     browser.wait_for("caption", "four", |text| text.starts_with("Numbers 7 to 10")).await;
     browser.wait_hatched().await;
     assert_eq!(browser.text("novelty").await, "", "of four pictures there is not one thing to say");
-    browser.pick("Number 7, 4 steps of dpm-sde").await;
+    browser.pick("Number 7, 4 steps of dpm").await;
     assert_eq!(browser.text("novelty").await, of_butterfly);
     browser.set("count", "1").await;
     browser.choose("model", "weights/heliconius-128.safetensors").await;
