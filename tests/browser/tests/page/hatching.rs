@@ -161,10 +161,11 @@ async fn hundreds_of_butterflies_leave_memory_as_the_first_did() {
 #[ignore = "needs a browser and a built page: make test"]
 async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new() {
     let browser = Browser::start(true).await;
-    browser.open(&format!("{}?device=gpu&sampler=dpm&steps=3&seed=1", serve(Fault::Counted))).await;
+    browser.open(&format!("{}?device=gpu&sampler=dpm&steps=6&seed=1", serve(Fault::Counted))).await;
     let mut counts: Vec<Counts> = Vec::new();
-    // The second stage was tuned to take a single step, which cancels out: 4, 4 and 10 in all.
-    for steps in [3, 3, 9] {
+    // The second stage was tuned to take a single step, which cancels out: 7, 7 and 9 in all. Of six steps the last two finish the
+    // picture, so all that happens in a step has happened in the first picture.
+    for steps in [6, 6, 8] {
         if counts.is_empty() {
             browser.wait_hatched().await;
         } else {
@@ -172,10 +173,10 @@ async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new(
         }
         counts.push(browser.counts().await);
     }
-    eprintln!("{counts:?}; {}; nine steps: {}", browser.text("device").await, browser.text("status").await);
+    eprintln!("{counts:?}; {}; eight steps: {}", browser.text("device").await, browser.text("status").await);
     let [first, second, third] = counts[..] else { unreachable!() };
     let a_step =
-        |count: fn(&Counts) -> i64| ((count(&third) - count(&second)) - (count(&second) - count(&first))) as f64 / 6.0;
+        |count: fn(&Counts) -> i64| ((count(&third) - count(&second)) - (count(&second) - count(&first))) as f64 / 2.0;
     // The network, its preconditioning, the sampler's arithmetic, and reading two pictures back to show them.
     let (dispatches, submits) = (a_step(|counts| counts.dispatches), a_step(|counts| counts.submits));
     assert!((60.0..=120.0).contains(&dispatches), "{dispatches} dispatches a step");
@@ -185,7 +186,8 @@ async fn a_step_of_the_shipped_network_costs_a_gpu_few_launches_and_nothing_new(
     let launches =
         report.split_once(" launches").and_then(|(before, _)| before.rsplit(' ').next()?.parse::<f64>().ok());
     assert!(launches.is_some_and(|launches| (1.5..=2.5).contains(&(launches / dispatches))), "{dispatches}: {report}");
-    assert!(submits <= 4.0, "{submits} submits a step");
+    // Four on the way down; fresh noise, which the second of the two further steps brings, is one more.
+    assert!(submits <= 4.5, "{submits} submits a step");
     assert_eq!(third.pipelines, first.pipelines, "pipelines were made after the first picture");
     assert_eq!(third.buffers, first.buffers, "buffers were made after the first picture");
     browser.end().await;
