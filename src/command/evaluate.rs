@@ -42,9 +42,10 @@ struct Arguments {
     /// Steps of the first stage; further stages take a third of them, at most eight, or the one that they were tuned for
     #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
-    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
-    #[arg(long, default_value_t)]
-    sampler: Sampler,
+    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm; without it, dpm for a
+    /// model whose first stage is tuned, else dpm-sde
+    #[arg(long)]
+    sampler: Option<Sampler>,
     /// Also write quality.json and index.html, with a grid, the closest training pictures, samplers compared and a
     /// calibration, into this folder
     #[arg(long, value_name = "DIR")]
@@ -138,7 +139,8 @@ pub fn main() -> anyhow::Result<()> {
     let count = arguments.count.map_or(found, |count| count as usize);
     eprintln!("{} on {}, against {found} pictures", weights.description.name, chosen.name);
 
-    let plan = Plan { sampler: arguments.sampler, levels: NoiseLevels::default(), steps: arguments.steps as usize };
+    let sampler = arguments.sampler.unwrap_or_else(|| model.usual_sampler());
+    let plan = Plan { sampler, levels: NoiseLevels::default(), steps: arguments.steps as usize };
     let started = Instant::now();
     let generated = sample(&model, plan, count, &chosen.device)?;
     let seconds_a_picture = started.elapsed().as_secs_f64() / count as f64;
@@ -148,7 +150,7 @@ pub fn main() -> anyhow::Result<()> {
         model: weights.description.name.clone(),
         data: arguments.data.clone(),
         generated: count,
-        sampler: arguments.sampler,
+        sampler,
         steps: plan.steps,
         evaluations: plan.evaluations(&model),
         device: chosen.name.clone(),

@@ -40,9 +40,10 @@ struct Arguments {
     /// Steps of the first stage; further stages take a third of them, at most eight, or the one that they were tuned for, and are sampled ancestrally; heun asks the network twice a step
     #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
-    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm
-    #[arg(long, default_value_t)]
-    sampler: Sampler,
+    /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm; without it, dpm for a
+    /// model whose first stage is tuned, else dpm-sde
+    #[arg(long)]
+    sampler: Option<Sampler>,
     /// Walk the noise levels of the classic DDPM instead of the default ones; cosine starts far above what the shipped model has seen
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<BetaSchedule>,
@@ -109,7 +110,7 @@ impl Arguments {
 
     /// What a picture's file says about itself, as an address does: the page opens it again. Nothing where the page has not all
     /// that it takes.
-    fn said(&self, index: u64) -> Option<String> {
+    fn said(&self, index: u64, sampler: Sampler) -> Option<String> {
         let Self { weights: None, series: Series::Seeds, schedule: None, image: None, inpaint: None, .. } = self else {
             return None;
         };
@@ -117,7 +118,7 @@ impl Arguments {
             "seed={}&steps={}&sampler={}&weights={}",
             self.seed + index,
             self.steps,
-            self.sampler,
+            sampler,
             shipped::SHIPPED
         ))
     }
@@ -178,7 +179,8 @@ pub fn main() -> anyhow::Result<()> {
         Some(schedule) => NoiseLevels::Ddpm(schedule),
         None => NoiseLevels::default(),
     };
-    let plan = Plan { sampler: arguments.sampler, levels, steps: arguments.steps as usize };
+    let sampler = arguments.sampler.unwrap_or_else(|| model.usual_sampler());
+    let plan = Plan { sampler, levels, steps: arguments.steps as usize };
     let edit = arguments.edit(model.image_size())?;
     let edited = edit.map(|edit| Edited::new(&edit, &model, &chosen.device)).transpose()?;
     let batch_size = arguments.batch_size as usize;
@@ -192,7 +194,7 @@ pub fn main() -> anyhow::Result<()> {
             // Written as they come: hours of work are not lost to an interruption.
             for (index, picture) in (first..).zip(finished.iter().flatten()) {
                 let png = picture.to_png()?;
-                let said = arguments.said(index).and_then(|text| png::with_text(&png, png::KEYWORD, &text));
+                let said = arguments.said(index, sampler).and_then(|text| png::with_text(&png, png::KEYWORD, &text));
                 files::write(&arguments.out.join(arguments.file_name(index)), &said.unwrap_or(png))?;
             }
         } else {

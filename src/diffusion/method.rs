@@ -100,6 +100,14 @@ impl From<Sampler> for String {
 }
 
 impl Sampler {
+    /// What suits a first stage where nobody asks for another, by whether it was tuned to finish its pictures early.
+    pub fn suiting(finishes_from: Option<f64>) -> Self {
+        match finishes_from {
+            Some(_) => Self::DpmSolver,
+            None => Self::DpmSolverSde,
+        }
+    }
+
     /// How often the denoiser is asked in `steps` steps that end at σ = 0 (the number of function evaluations, NFE).
     pub fn evaluations(self, steps: usize) -> usize {
         match self {

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::cascade::PURE_NOISE;
 use super::enlarge::Enlargement;
 use super::matrices::{Matrices, Matrix};
+use super::method::Sampler;
 use super::model::{Model, Stage};
 use super::precondition::Preconditioning;
 use super::sampler::Denoiser;
@@ -36,6 +37,11 @@ impl SamplingModel {
     /// Side of the finished pictures, in pixels.
     pub fn image_size(&self) -> usize {
         self.stages.last().map_or(0, SamplingStage::image_size)
+    }
+
+    /// The sampler that suits its first stage.
+    pub fn usual_sampler(&self) -> Sampler {
+        Sampler::suiting(self.stages.first().and_then(SamplingStage::finishes_from))
     }
 
     /// Adds detail to the enlarged picture that it belongs to.

@@ -49,8 +49,8 @@ pub struct TrainConfig {
     pub sample_count: usize,
     /// Sampling steps of the first stage for a grid; further stages take a share of them.
     pub sample_steps: usize,
-    /// The first stage's sampler for a grid.
-    pub sampler: Sampler,
+    /// The first stage's sampler for a grid; none is what suits it.
+    pub sampler: Option<Sampler>,
     /// Steps between two looks at the quality of a stage's pictures, of which the best checkpoint is kept; 0 for none.
     pub evaluate_every: u64,
     /// How many pictures such a look is at.
@@ -112,8 +112,7 @@ impl Default for TrainConfig {
             sample_every: 1000,
             sample_count: 16,
             sample_steps: DEFAULT_STEPS,
-            // What is in training is not tuned yet.
-            sampler: Sampler::DpmSolverSde,
+            sampler: None,
             evaluate_every: 0,
             evaluate_count: 256,
             stages: StageConfig::cascade(128),

@@ -6,7 +6,7 @@ use super::config::TrainConfig;
 use super::error::TrainError;
 use super::folder::RunFolder;
 use super::trained;
-use crate::diffusion::{Cascade, Model, Plan, SamplingModel};
+use crate::diffusion::{Cascade, Model, Plan, Sampler, SamplingModel};
 
 /// The stages before a further one, ready to sample.
 pub struct EarlierStages {
@@ -34,6 +34,11 @@ impl EarlierStages {
             return Ok(None);
         }
         Ok(Some(Self { model: Model { stages }.for_sampling(device), device: device.clone() }))
+    }
+
+    /// The sampler that suits the first of them.
+    pub fn usual_sampler(&self) -> Sampler {
+        self.model.usual_sampler()
     }
 
     /// The small pictures of some seeds as the next stage is given them, `[n, 3, size, size]`; nothing without a seed.

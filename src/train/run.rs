@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::trained;
 use super::trainer::{Report, Trainer};
 use crate::data::Dataset;
-use crate::diffusion::{NoiseLevels, Plan, Stage};
+use crate::diffusion::{NoiseLevels, Plan, Sampler, Stage};
 use crate::files;
 use crate::picture::Picture;
 
@@ -286,7 +286,11 @@ impl Run {
 
     fn sample(&self, count: usize) -> Result<Vec<Picture>, TrainError> {
         let TrainConfig { sample_steps: steps, sampler, .. } = self.config;
-        let cascade = Plan { sampler, levels: NoiseLevels::default(), steps };
+        let usual = || match &self.earlier {
+            Some(earlier) => earlier.usual_sampler(),
+            None => Sampler::suiting(self.trainer.finishes_from()),
+        };
+        let cascade = Plan { sampler: sampler.unwrap_or_else(usual), levels: NoiseLevels::default(), steps };
         evaluation::sample(
             &self.trainer,
             &self.dataset,

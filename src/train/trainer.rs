@@ -166,8 +166,13 @@ impl Trainer {
             shape: self.stage.shape.clone(),
             unet: unet.folded(),
             preconditioning: self.preconditioning.clone(),
-            finishes_from: self.stage.adversarial.map(|settings| settings.finishes_from),
+            finishes_from: self.finishes_from(),
         }
+    }
+
+    /// The noise level, as a share of the data's scale, that the stage is tuned to finish from, if it is.
+    pub fn finishes_from(&self) -> Option<f64> {
+        self.stage.adversarial.map(|settings| settings.finishes_from)
     }
 
     /// The preconditioning that the network is trained with.

@@ -349,6 +349,7 @@ fn evaluate_measures_and_export_notes_it() {
     let quality: serde_json::Value = serde_json::from_str(&file("report/quality.json")).unwrap();
     assert_eq!(quality, serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap(), "what is printed");
     assert_eq!(quality["judgements"][0]["scores"]["generated"], 9);
+    assert_eq!(quality["sampler"], "dpm-sde", "what suits a first stage that is not tuned");
     assert_eq!(quality["samplers"].as_array().unwrap().len(), 12, "four samplers at three numbers of evaluations");
     let page = file("report/index.html");
     assert!(page.contains("reduced 4 times") && page.contains("closest.png") && page.contains("<svg"), "{page}");

@@ -506,7 +506,7 @@ fn a_stage_learns_from_the_verdicts_alone() {
 fn handed_on(model: &chrysalis::diffusion::Model, steps: usize, seeds: &[u64]) -> Vec<f32> {
     let device = Device::flex();
     let model = model.for_sampling(&device);
-    let plan = Plan { sampler: TrainConfig::default().sampler, levels: NoiseLevels::default(), steps };
+    let plan = Plan { sampler: model.usual_sampler(), levels: NoiseLevels::default(), steps };
     let last = Cascade::new(&model, plan, seeds, &device).filter(|step| step.stage == 0).last().unwrap();
     model.stages()[0].handed_on(last.step.x).into_data().try_into_vec().unwrap()
 }
@@ -520,9 +520,10 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
     let earlier = |config: &TrainConfig| EarlierStages::of(&run, config, 1, &device).unwrap();
     assert!(earlier(&config).is_none(), "a run that has no first stage");
     run.begin_with(&from, 2).unwrap();
-    let plan = Plan { sampler: config.sampler, levels: NoiseLevels::default(), steps: 5 };
     let given = |config: &TrainConfig| -> Vec<f32> {
-        earlier(config).unwrap().pictures(plan, &[3, 4]).unwrap().into_data().try_into_vec().unwrap()
+        let earlier = earlier(config).unwrap();
+        let plan = Plan { sampler: earlier.usual_sampler(), levels: NoiseLevels::default(), steps: 5 };
+        earlier.pictures(plan, &[3, 4]).unwrap().into_data().try_into_vec().unwrap()
     };
     assert!(given(&config) == handed_on(&before, 5, &[3, 4]), "what the weights before make");
 
@@ -550,6 +551,9 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
     let (grid, model) = (run.stage(1).grid(6), Trained::read(&run, &config, Which::Newest, &device).unwrap().model());
     let model = chrysalis::diffusion::Model { stages: vec![tuned.stages[0].clone(), model.stages[1].clone()] };
     let model = model.for_sampling(&device);
+    assert_eq!(model.usual_sampler(), Sampler::DpmSolver, "its first stage is tuned");
+    assert_eq!(before.for_sampling(&device).usual_sampler(), Sampler::DpmSolverSde, "that one is not");
+    let plan = Plan { sampler: model.usual_sampler(), levels: NoiseLevels::default(), steps: 5 };
     let last = Cascade::new(&model, plan, &[0, 1, 2, 3], &device).last().unwrap().step.x;
     let pictures = pollster::block_on(Picture::from_batch(last)).unwrap();
     let shown = Picture::from_png(&std::fs::read(grid).unwrap()).unwrap();
