@@ -204,6 +204,15 @@ fn at_a_level_that_comes_again_the_guess_is_put_under_fresh_noise() {
 }
 
 #[test]
+fn after_fresh_noise_a_solver_does_not_look_back() {
+    let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
+    let steps: Vec<_> = Sampling::new(&Gaussian, Sampler::DpmSolver, vec![2.0, 1.0, 1.0, 0.4, 0.0], noise).collect();
+    let first_order = steps[1].x.clone().mul_scalar(0.4) + steps[2].denoised.clone().mul_scalar(0.6);
+    let off = (first_order - steps[2].x.clone()).abs().max().into_scalar::<f32>();
+    assert!(off < 1e-5, "what was guessed of other noise counts for {off}");
+}
+
+#[test]
 fn the_step_to_zero_asks_at_its_own_level_whatever_is_churned() {
     struct Asked(std::cell::RefCell<Vec<f64>>);
     impl Denoiser for Asked {
