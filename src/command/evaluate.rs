@@ -266,7 +266,7 @@ fn compare_further(
         bar.finish_and_clear();
     }
     let Some(judge) = judges.last() else { return Ok(()) };
-    let finishes_from = model.stages().first().and_then(SamplingStage::finishes_from);
+    let finishes_from = model.stages().first().map_or(&[][..], SamplingStage::finishes_from);
     let count = quality.generated.div_ceil(SHARE_FOR_ROWS).max(8);
     for sampler in COMPARED {
         for evaluations in EVALUATIONS {

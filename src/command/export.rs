@@ -113,7 +113,7 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
                 prediction: stage.preconditioning.prediction,
                 images_seen: *images_seen,
                 seconds: *seconds,
-                finishes_from: stage.finishes_from,
+                finishes_from: stage.finishes_from.clone(),
                 probe: Probe { expected: Vec::new() },
             })
             .collect(),

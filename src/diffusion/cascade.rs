@@ -40,31 +40,33 @@ const FEWEST_STEPS_DOWN: usize = 4;
 const STEPS_TO_FINISH_AGAIN: usize = 2;
 
 impl Plan {
-    /// The noise levels of a stage, counted from zero, as shares of its scale, and a zero to end on. Those of a stage that
-    /// [finishes](super::Stage::finishes_from) early end there, several times if there are steps enough, and are that one alone
-    /// if it is pure noise.
-    pub fn levels_of(&self, stage: usize, finishes_from: Option<f64>) -> Vec<f64> {
+    /// The noise levels of a stage, counted from zero, as shares of its scale, and a zero to end on. A stage that
+    /// [finishes](super::Stage::finishes_from) from pure noise takes the levels that it finishes from and no others; one that finishes
+    /// early comes down to the first of them, takes the others, and the last several times if there are steps enough.
+    pub fn levels_of(&self, stage: usize, finishes_from: &[f64]) -> Vec<f64> {
         let steps = match stage {
             0 => self.steps,
             _ => self.steps.div_ceil(SHARE_OF_STEPS).min(MOST_STEPS_OF_DETAIL),
         };
         match finishes_from {
-            None => self.levels.list(steps),
-            Some(last) if last >= PURE_NOISE => vec![last, 0.0],
-            Some(last) => {
-                let again = steps.saturating_sub(FEWEST_STEPS_DOWN) / STEPS_TO_FINISH_AGAIN;
-                let mut levels = self.levels.list_down_to(last, steps - again);
-                // The very number that the list ends on, which is not `last` to the bit.
-                if let [.., reached, _] = levels[..] {
-                    levels.splice(levels.len() - 1.., repeat_n(reached, again).chain([0.0]));
-                }
+            [] => self.levels.list(steps),
+            [first, ..] if *first >= PURE_NOISE => finishes_from.iter().copied().chain([0.0]).collect(),
+            [first, others @ ..] => {
+                let again = (steps.saturating_sub(FEWEST_STEPS_DOWN) / STEPS_TO_FINISH_AGAIN)
+                    .max(others.len())
+                    .min(steps.saturating_sub(1));
+                let last = others.last().unwrap_or(first);
+                let mut levels = self.levels.list_down_to(*first, steps - again);
+                levels.pop();
+                levels.extend(others.iter().chain(repeat_n(last, again)).take(again));
+                levels.push(0.0);
                 levels
             }
         }
     }
 
     /// Steps of a stage, counted from zero.
-    pub fn steps_of(&self, stage: usize, finishes_from: Option<f64>) -> usize {
+    pub fn steps_of(&self, stage: usize, finishes_from: &[f64]) -> usize {
         self.levels_of(stage, finishes_from).len().saturating_sub(1)
     }
 
@@ -85,16 +87,17 @@ impl Plan {
     }
 
     /// How often the network of a stage, counted from zero, is asked.
-    pub fn evaluations_of(&self, stage: usize, finishes_from: Option<f64>) -> usize {
+    pub fn evaluations_of(&self, stage: usize, finishes_from: &[f64]) -> usize {
         let levels = self.levels_of(stage, finishes_from);
-        let again = finishing_again(&levels);
+        let again = finishing_again(&levels, finishes_from);
         self.sampler_of(stage).evaluations(levels.len().saturating_sub(1 + again)) + again
     }
 }
 
-/// How many steps of a list of noise levels end where they began.
-fn finishing_again(levels: &[f64]) -> usize {
-    levels.windows(2).filter(|pair| matches!(pair, [from, to] if from == to)).count()
+/// How many steps along a list of noise levels finish again what was finished before.
+fn finishing_again(levels: &[f64], finishes_from: &[f64]) -> usize {
+    let Some(first) = finishes_from.first() else { return 0 };
+    levels.iter().filter(|level| (f64::MIN_POSITIVE..=*first).contains(level)).count().saturating_sub(1)
 }
 
 /// One step of a [`Cascade`].
@@ -173,13 +176,13 @@ impl<'a> Cascade<'a> {
         if let Some(sigma) = self.guessed_at() {
             return vec![sigma, 0.0];
         }
-        let mut sigmas = stage.sigmas(&self.plan.levels_of(number, stage.finishes_from()));
+        let mut levels = self.plan.levels_of(number, stage.finishes_from());
         if let (0, Some(edited)) = (number, &self.edited) {
             // Whoever begins with a picture begins at a lower level, and finishes as often.
-            let steps = sigmas.len().saturating_sub(1 + finishing_again(&sigmas));
-            sigmas.drain(..steps - edited.steps(steps).min(steps));
+            let steps = levels.len().saturating_sub(1 + finishing_again(&levels, stage.finishes_from()));
+            levels.drain(..steps - edited.steps(steps).min(steps));
         }
-        sigmas
+        stage.sigmas(&levels)
     }
 
     fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Informed<Conditioned<'a>>>> {
@@ -191,14 +194,15 @@ impl<'a> Cascade<'a> {
         let start = self.edited.as_ref().filter(|_| stage == 0).and_then(|edited| edited.start(this));
         let without_skip = self.edited.as_ref().and_then(Edited::without_skip);
         let denoiser = Informed { denoiser: this.denoiser(under).without_skip(without_skip), known };
-        Some(match start {
+        let sampling = match start {
             Some(picture) => {
                 let sigma = sigmas.first().copied().unwrap_or(0.0);
                 let noisy = picture + noise.draw().mul_scalar(sigma);
                 Sampling::from_noisy(denoiser, sampler, sigmas, noise, noisy)
             }
             None => Sampling::new(denoiser, sampler, sigmas, noise),
-        })
+        };
+        Some(sampling.finishing_from(this.finishing_sigma()))
     }
 
     /// What a stage's pictures are added to.

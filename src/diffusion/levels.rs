@@ -68,9 +68,23 @@ impl NoiseLevels {
                 above.chain([last]).collect()
             }
         };
+        // To the bit, which powers of roots do not give.
+        if let Some(end) = sigmas.last_mut() {
+            *end = last;
+        }
         sigmas.push(0.0);
         sigmas
     }
+}
+
+/// Which noise levels a stage may [finish](super::Stage::finishes_from) from.
+pub const FINISHING_LEVELS: &str = "at most four numbers from 0.001 to 1000, each less than the one before";
+
+/// Whether a stage may finish from these, as shares of the data's scale, none at all included.
+pub fn can_finish_from(levels: &[f64]) -> bool {
+    levels.len() <= 4
+        && levels.iter().all(|level| (1e-3..=1e3).contains(level))
+        && levels.windows(2).all(|pair| matches!(pair, [from, to] if from > to))
 }
 
 /// σ^(1/ρ) in even steps between two levels (Karras et al. 2022, eq. 5).

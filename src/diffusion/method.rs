@@ -101,10 +101,10 @@ impl From<Sampler> for String {
 
 impl Sampler {
     /// What suits a first stage where nobody asks for another, by whether it was tuned to finish its pictures early.
-    pub fn suiting(finishes_from: Option<f64>) -> Self {
+    pub fn suiting(finishes_from: &[f64]) -> Self {
         match finishes_from {
-            Some(_) => Self::DpmSolver,
-            None => Self::DpmSolverSde,
+            [] => Self::DpmSolverSde,
+            _ => Self::DpmSolver,
         }
     }
 

@@ -53,7 +53,7 @@ pub use self::{
     ddpm::BetaSchedule,
     edited::Edited,
     enlarge::{Enlargement, reduce},
-    levels::NoiseLevels,
+    levels::{FINISHING_LEVELS, NoiseLevels, can_finish_from},
     model::{Model, Stage, with_condition},
     patches::{depth_to_space, space_to_depth},
     precondition::{Coefficients, Preconditioning, Prediction},

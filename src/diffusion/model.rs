@@ -17,9 +17,10 @@ pub struct Stage {
     pub unet: UNet,
     /// How its input and output are scaled.
     pub preconditioning: Preconditioning,
-    /// The noise level, as a share of the data's scale, from which a single evaluation finishes a picture, if the stage
-    /// was tuned for that.
-    pub finishes_from: Option<f64>,
+    /// The noise levels, falling, as shares of the data's scale, from which a single evaluation finishes a picture, if the stage
+    /// was tuned for that: from the first whatever comes down to it, from each further one what was just finished, under
+    /// fresh noise.
+    pub finishes_from: Vec<f64>,
 }
 
 impl Stage {

@@ -49,13 +49,13 @@ pub struct Sampling<D> {
     noise: BatchNoise,
     x: Tensor<4>,
     first: f64,
+    finishes_from: f64,
     done: usize,
     previous: Option<(f64, Tensor<4>)>,
 }
 
 impl<D: Denoiser> Sampling<D> {
-    /// Starts at pure noise of the first level. `sigmas` falls; it may end in zero, as [`super::NoiseLevels::list`] does. From a
-    /// level to the same one again, whatever the sampler, the guess is put under fresh noise.
+    /// Starts at pure noise of the first level. `sigmas` falls; it may end in zero, as [`super::NoiseLevels::list`] does.
     pub fn new(denoiser: D, sampler: Sampler, sigmas: Vec<f64>, mut noise: BatchNoise) -> Self {
         let x = noise.draw().mul_scalar(sigmas.first().copied().unwrap_or(0.0));
         Self::from_noisy(denoiser, sampler, sigmas, noise, x)
@@ -64,7 +64,14 @@ impl<D: Denoiser> Sampling<D> {
     /// Starts at a picture that already has the noise of the first level.
     pub fn from_noisy(denoiser: D, sampler: Sampler, sigmas: Vec<f64>, noise: BatchNoise, x: Tensor<4>) -> Self {
         let first = sigmas.first().copied().unwrap_or(1.0);
-        Self { denoiser, sampler, sigmas, noise, x, first, done: 0, previous: None }
+        Self { denoiser, sampler, sigmas, noise, x, first, finishes_from: 0.0, done: 0, previous: None }
+    }
+
+    /// From this level on, whatever the sampler, each guess is a picture and no mean of pictures, as the denoiser was tuned for
+    /// that: it is put under fresh noise of the next level, which may be the same one.
+    pub fn finishing_from(mut self, sigma: f64) -> Self {
+        self.finishes_from = sigma;
+        self
     }
 
     /// The picture at the noise level that was reached last, at first that of the first level.
@@ -78,7 +85,7 @@ impl<D: Denoiser> Sampling<D> {
     }
 
     fn advance(&mut self, from: f64, to: f64) -> (Tensor<4>, Tensor<4>) {
-        if to >= from {
+        if from <= self.finishes_from {
             return self.anew(from, to);
         }
         let (x, from) = self.churn(from, to);
@@ -107,12 +114,12 @@ impl<D: Denoiser> Sampling<D> {
         (next, denoised)
     }
 
-    /// Song et al. (2023), "Consistency models", algorithm 1: the guess, under fresh noise. For a denoiser that was tuned to finish
-    /// from this level in one evaluation, the guess is a picture and no mean of pictures.
+    /// Song et al. (2023), "Consistency models", algorithm 1: the guess, under fresh noise.
     fn anew(&mut self, from: f64, to: f64) -> (Tensor<4>, Tensor<4>) {
         let denoised = self.denoiser.denoise(self.x.clone(), from);
-        // What was guessed before was guessed of other noise.
-        self.previous = None;
+        if to == 0.0 {
+            return (denoised.clone(), denoised);
+        }
         (self.with_fresh_noise(denoised.clone(), &denoised, [0.0, 1.0], to), denoised)
     }
 

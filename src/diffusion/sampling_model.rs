@@ -41,7 +41,7 @@ impl SamplingModel {
 
     /// The sampler that suits its first stage.
     pub fn usual_sampler(&self) -> Sampler {
-        Sampler::suiting(self.stages.first().and_then(SamplingStage::finishes_from))
+        Sampler::suiting(self.stages.first().map_or(&[], SamplingStage::finishes_from))
     }
 
     /// Adds detail to the enlarged picture that it belongs to.
@@ -62,7 +62,7 @@ pub struct SamplingStage {
     preconditioning: Preconditioning,
     enlargement: Option<Enlargement>,
     sharpening: Option<Enlargement>,
-    finishes_from: Option<f64>,
+    finishes_from: Vec<f64>,
     one: Tensor<1>,
     /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
     scales: Tensor<4>,
@@ -84,9 +84,10 @@ impl SamplingStage {
             enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
             sharpening: stage
                 .finishes_from
-                .filter(|&level| level < PURE_NOISE)
+                .first()
+                .filter(|&&level| level < PURE_NOISE)
                 .map(|_| Enlargement::sharpening(SHARPENING, image_size, device)),
-            finishes_from: stage.finishes_from,
+            finishes_from: stage.finishes_from.clone(),
             one: Tensor::ones([1], device),
             scales: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
             device: device.clone(),
@@ -104,13 +105,18 @@ impl SamplingStage {
     }
 
     /// See [`Stage::finishes_from`].
-    pub fn finishes_from(&self) -> Option<f64> {
-        self.finishes_from
+    pub fn finishes_from(&self) -> &[f64] {
+        &self.finishes_from
     }
 
     /// The scale of the stage's data, on which its noise levels are measured.
     pub fn scale(&self) -> f64 {
         self.preconditioning.bands.scale()
+    }
+
+    /// The noise level from which on the stage's guesses are pictures, if it was tuned for that, or zero.
+    pub fn finishing_sigma(&self) -> f64 {
+        self.finishes_from.first().map_or(0.0, |level| level * self.scale())
     }
 
     /// Noise levels brought to the stage's scale.

@@ -56,8 +56,13 @@ impl NoisyBatch {
     /// `λ(σ) = (σ² + σ_data²) / (σ σ_data)²` (Karras et al. 2022, eq. 8 and table 1); with several it lies halfway
     /// between EDM's, under which the coarse bands' errors are all that counts, and one that is the same for every band.
     pub fn loss(&self, raw: Tensor<4>, clean: Tensor<4>) -> Tensor<1> {
+        self.errors(raw, clean).mean()
+    }
+
+    /// The square errors that [`NoisyBatch::loss`] is the mean of, `[n, rows, columns, K]`.
+    pub fn errors(&self, raw: Tensor<4>, clean: Tensor<4>) -> Tensor<4> {
         let target = (clean - self.passed.clone()) / self.output.clone();
-        ((raw - target).square() * self.weight.clone()).mean()
+        (raw - target).square() * self.weight.clone()
     }
 }
 

@@ -16,6 +16,7 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::beginnings::{Beginnings, beginnings};
 use super::config::StageConfig;
 use super::gradients::{self, TrainedWeights};
 use super::trainer::{Report, Trainer, gaussian, read};
@@ -26,12 +27,13 @@ use crate::noise::{Noise, Purpose};
 use crate::unet::{ConvolutionWeight, Layers, Setting, UNet};
 
 /// The settings of adversarial tuning.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adversarial {
-    /// The noise level, as a share of the data's scale, from which the stage learns to finish a picture in a single
-    /// evaluation; from 40 up that is all that it learns.
-    pub finishes_from: f64,
+    /// The noise levels, falling, as shares of the data's scale, from which the stage learns to finish a picture in a single
+    /// evaluation, each from an equal part of the batch: from the first the training pictures, from each further one what it has
+    /// just made of them from the one before. Where the first is 40 or more, that is all that it learns.
+    pub finishes_from: Vec<f64>,
     /// How much the stage's loss at all other noise levels counts, if there are any that it still has to know.
     pub denoising: f64,
     /// How much the stage's own loss counts beside the discriminator's verdict: it holds what is sampled to what is
@@ -51,7 +53,7 @@ pub struct Adversarial {
 impl Default for Adversarial {
     fn default() -> Self {
         Self {
-            finishes_from: PURE_NOISE,
+            finishes_from: vec![PURE_NOISE],
             denoising: 1.0,
             reconstruction: 0.1,
             gradient_penalty: 0.02,
@@ -66,7 +68,7 @@ impl Adversarial {
     /// The settings for a stage: a first one has a whole picture to decide, and takes the last noise levels at once.
     pub fn of(shape: &StageShape) -> Self {
         let finishes_from = if shape.is_conditioned() { PURE_NOISE } else { FIRST_FINISHES_FROM };
-        Self { finishes_from, ..Self::default() }
+        Self { finishes_from: vec![finishes_from], ..Self::default() }
     }
 }
 
@@ -164,7 +166,7 @@ pub struct Adversary {
 impl Adversary {
     /// A fresh one against a stage's network, if the stage is tuned.
     pub fn of(stage: &StageConfig, unet: &UNet, seed: u64) -> Option<Self> {
-        let settings = stage.adversarial?;
+        let settings = stage.adversarial.clone()?;
         let Layers { widths, depth, .. } = &stage.shape.layers;
         let widths: Vec<usize> = widths.iter().flat_map(|&width| std::iter::repeat_n(width, *depth)).collect();
         let device = unet.head_gain().device();
@@ -191,15 +193,13 @@ impl Adversary {
             arithmetic: trainer.arithmetic,
         };
 
-        // What the stage makes of the noise level that it is to finish from.
+        // What the stage makes of the noise levels that it is to finish from.
         let preconditioning = trainer.preconditioning.clone();
-        let noisy = preconditioning.noisy(
-            real.clone().autodiff(),
-            &vec![settings.finishes_from * scale; count],
-            examples.white.clone().autodiff(),
-        );
-        let input = with_condition(noisy.input.clone(), context.condition.clone(), context.patch);
         let network = trainer.as_stored(&trainer.weights.model);
+        let Beginnings { bands, levels, real: from_real } =
+            beginnings(trainer, &network, &mut examples, &settings.finishes_from);
+        let noisy = preconditioning.noisy(bands.autodiff(), &levels, examples.white.clone().autodiff());
+        let input = with_condition(noisy.input.clone(), context.condition.clone(), context.patch);
         let raw = network.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic));
         // What lies beyond white is cut off when it is shown, so a stage may paint over it to have it even, as it is behind
         // real specimens: KID × 1000 at 128 px fell from 101 to 87 with it (docs/recipe.md).
@@ -226,9 +226,12 @@ impl Adversary {
         let weights = weights.updated(gradients, update(learning_rate * settings.discriminator_rate, &norm));
 
         let discriminator = weights.model.clone().no_grad();
+        // What was begun with something made need not become what is there.
+        let errors = noisy.errors(raw, real.clone().autodiff()).narrow(0, 0, from_real);
+        let share = from_real as f64 / count.max(1) as f64;
         let loss = discriminator.loss(&seen_made(made), &seen_real, &context)
-            + noisy.loss(raw, real.clone().autodiff()).mul_scalar(settings.reconstruction);
-        let loss = if settings.finishes_from < PURE_NOISE {
+            + errors.mean().mul_scalar(share * settings.reconstruction);
+        let loss = if settings.finishes_from.first().is_some_and(|&level| level < PURE_NOISE) {
             let forward = |noisy, labels: &[f64]| {
                 let input = with_condition(noisy, context.condition.clone(), context.patch);
                 network.forward_in(input, labels, Setting::plain(trainer.arithmetic))

@@ -8,7 +8,10 @@ use thiserror::Error;
 
 use super::adversary::Adversarial;
 use crate::data::{DEFAULT_SOURCE, Squaring};
-use crate::diffusion::{DEFAULT_STEPS, NoiseDensity, Prediction, Sampler, ShapeError, StageShape, check_shapes};
+use crate::diffusion::{
+    DEFAULT_STEPS, FINISHING_LEVELS, NoiseDensity, Prediction, Sampler, ShapeError, StageShape, can_finish_from,
+    check_shapes,
+};
 use crate::files::{self, FileError};
 use crate::kernels::training::Arithmetic;
 use crate::unet::Layers;
@@ -209,18 +212,18 @@ impl StageConfig {
         check((0.0..1.0).contains(&self.dropout), "dropout", self.dropout.to_string(), "from 0 to below 1")?;
         check(positive(self.time_share), "time_share", self.time_share.to_string(), "above 0")?;
         let mut densities = vec![("noise_density", self.noise_density)];
-        if let Some(Adversarial {
-            finishes_from,
+        if let &Some(Adversarial {
+            ref finishes_from,
             denoising,
             reconstruction,
             gradient_penalty,
             discriminator_rate,
             noise_density,
             ema_decay,
-        }) = self.adversarial
+        }) = &self.adversarial
         {
-            let fine = (1e-3..=1e3).contains(&finishes_from);
-            check(fine, "adversarial.finishes_from", finishes_from.to_string(), "from 0.001 to 1000")?;
+            let fine = !finishes_from.is_empty() && can_finish_from(finishes_from);
+            check(fine, "adversarial.finishes_from", format!("{finishes_from:?}"), FINISHING_LEVELS)?;
             let fine = denoising.is_finite() && denoising >= 0.0;
             check(fine, "adversarial.denoising", denoising.to_string(), "0 or above")?;
             let fine = reconstruction.is_finite() && reconstruction >= 0.0;

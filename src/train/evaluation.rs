@@ -61,9 +61,8 @@ pub fn sample(
         let noise = BatchNoise::of_stage(&origins, plan.stage, [3, size, size], &device);
         let sigmas = stage.sigmas(&plan.cascade.levels_of(plan.stage, stage.finishes_from()));
         let sampler = plan.cascade.sampler_of(plan.stage);
-        let Some(last) = Sampling::new(stage.denoiser(under.clone()), sampler, sigmas, noise).last() else {
-            break;
-        };
+        let sampling = Sampling::new(stage.denoiser(under.clone()), sampler, sigmas, noise);
+        let Some(last) = sampling.finishing_from(stage.finishing_sigma()).last() else { break };
         let whole = match under {
             Some(under) => last.x + under,
             None => last.x,

@@ -4,6 +4,7 @@
 //! [`Run::train`].
 
 mod adversary;
+mod beginnings;
 mod checkpoint;
 mod config;
 mod earlier;

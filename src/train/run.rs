@@ -288,7 +288,7 @@ impl Run {
         let TrainConfig { sample_steps: steps, sampler, .. } = self.config;
         let usual = || match &self.earlier {
             Some(earlier) => earlier.usual_sampler(),
-            None => Sampler::suiting(self.trainer.finishes_from()),
+            None => Sampler::suiting(&self.trainer.finishes_from()),
         };
         let cascade = Plan { sampler: sampler.unwrap_or_else(usual), levels: NoiseLevels::default(), steps };
         evaluation::sample(

@@ -170,9 +170,9 @@ impl Trainer {
         }
     }
 
-    /// The noise level, as a share of the data's scale, that the stage is tuned to finish from, if it is.
-    pub fn finishes_from(&self) -> Option<f64> {
-        self.stage.adversarial.map(|settings| settings.finishes_from)
+    /// The noise levels, as shares of the data's scale, that the stage is tuned to finish from, if it is.
+    pub fn finishes_from(&self) -> Vec<f64> {
+        self.stage.adversarial.as_ref().map(|settings| settings.finishes_from.clone()).unwrap_or_default()
     }
 
     /// The preconditioning that the network is trained with.
@@ -382,13 +382,13 @@ pub(super) fn gaussian(shape: [usize; 4], streams: &mut [Noise], device: &Device
 }
 
 /// How a batch is cut into parts of nearly equal size.
-struct BatchShare {
-    batch_size: usize,
-    parts: usize,
+pub(super) struct BatchShare {
+    pub batch_size: usize,
+    pub parts: usize,
 }
 
 impl BatchShare {
-    fn range(&self, index: usize) -> std::ops::Range<usize> {
+    pub fn range(&self, index: usize) -> std::ops::Range<usize> {
         self.batch_size * index / self.parts..self.batch_size * (index + 1) / self.parts
     }
 }

@@ -19,7 +19,7 @@ fn an_address_without_parameters_asks_for_nothing() {
     let address = parse(&[("utm_source", "elsewhere")]);
     assert_eq!((address.hatch, address.fault, address.weights), (false, None, None));
     assert_eq!(address.device, DevicePreference::Best);
-    assert_eq!(address.request.sampler, Sampler::suiting(Some(0.5)), "what suits the shipped models");
+    assert_eq!(address.request.sampler, Sampler::suiting(&[0.5]), "what suits the shipped models");
 }
 
 #[test]

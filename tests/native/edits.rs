@@ -104,14 +104,14 @@ fn image_to_image_begins_with_the_picture_under_noise_of_the_level_that_is_left(
     let picture = disc(5, size);
     let first = &model.stages()[0];
     let small = reduce(batch_from_rgb(&[(picture.rgb(), false)], size, &device), size / first.image_size());
-    let sigmas = first.sigmas(&PLAN.levels_of(0, None));
+    let sigmas = first.sigmas(&PLAN.levels_of(0, &[]));
     for (strength, steps) in [(0.0, 1), (0.2, 1), (0.5, 3), (1.0, 6)] {
         let edit = Edit::new(size, picture.rgba(), EditTask::ImageToImage { strength }).unwrap();
         let edited = Edited::new(&edit, &model, &device).unwrap();
         let cascade = Cascade::from_origins(&model, PLAN, vec![7.into()], Some(edited), &device);
-        assert_eq!(cascade.steps(), steps + PLAN.steps_of(1, None), "strength {strength}");
+        assert_eq!(cascade.steps(), steps + PLAN.steps_of(1, &[]), "strength {strength}");
         let all: Vec<_> = cascade.collect();
-        assert_eq!(all.len(), steps + PLAN.steps_of(1, None));
+        assert_eq!(all.len(), steps + PLAN.steps_of(1, &[]));
         assert_eq!(all.iter().filter(|step| step.stage == 0).count(), steps);
         assert!(all.iter().enumerate().all(|(index, step)| (step.step.index, step.step.of) == (index + 1, all.len())));
 
@@ -125,7 +125,7 @@ fn image_to_image_begins_with_the_picture_under_noise_of_the_level_that_is_left(
 
     // The strength is a share of the way down; what is finished more than once is finished as often.
     let mut tuned = small_model(&device);
-    tuned.stages[0].finishes_from = Some(0.5);
+    tuned.stages[0].finishes_from = vec![0.5];
     let tuned = tuned.for_sampling(&device);
     let plan = Plan { steps: 12, ..PLAN };
     for (strength, steps) in [(0.0, 1 + 4), (0.5, 4 + 4), (1.0, 8 + 4)] {

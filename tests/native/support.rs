@@ -63,7 +63,7 @@ pub fn strange_bands(patch: usize) -> Bands {
 pub fn small_stage(shape: &StageShape, device: &Device) -> Stage {
     let unet = lively_unet(&shape.unet(), device).folded();
     let preconditioning = Preconditioning { prediction: Prediction::Edm, bands: strange_bands(shape.patch) };
-    Stage { shape: shape.clone(), unet, preconditioning, finishes_from: None }
+    Stage { shape: shape.clone(), unet, preconditioning, finishes_from: Vec::new() }
 }
 
 /// A small folded model of two stages.

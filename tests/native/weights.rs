@@ -19,7 +19,7 @@ pub fn description(model: &Model) -> Description {
         prediction: stage.preconditioning.prediction,
         images_seen: 12,
         seconds: 90.0,
-        finishes_from: None,
+        finishes_from: Vec::new(),
         probe: pollster::block_on(Probe::measure(stage, &Device::flex())).unwrap(),
     });
     Description {
@@ -243,10 +243,17 @@ fn impossible_descriptions_are_named_before_anything_is_built() {
     assert!(matches!(changed(&shape("patch"), 0.into()), WeightsError::Shape(_)));
     assert!(matches!(changed(&shape("patch"), 1_000_000_000u64.into()), WeightsError::Shape(_)));
     assert!(matches!(changed("/stages", serde_json::json!([])), WeightsError::Shape(_)));
-    for level in [0.0, -1.0, 1e9] {
-        let changed = with_description(&whole, |description| description["stages"][1]["finishes_from"] = level.into());
-        let error = fails(&changed);
-        assert!(matches!(error, WeightsError::NoiseLevel { found } if found == level), "{error}");
+    let finishing = |levels: serde_json::Value| {
+        with_description(&whole, |description| description["stages"][1]["finishes_from"] = levels)
+    };
+    for levels in [&[0.0][..], &[-1.0], &[1e9], &[0.5, 40.0], &[0.5, 0.5], &[5.0, 4.0, 3.0, 2.0, 1.0]] {
+        let error = fails(&finishing(levels.into()));
+        assert!(matches!(&error, WeightsError::NoiseLevels { found } if found == levels), "{error}");
+    }
+    // What stood there at first was a number.
+    for levels in [serde_json::json!(40.0), serde_json::json!([40.0])] {
+        let read = decode(&finishing(levels), &Device::flex()).unwrap();
+        assert_eq!(read.model.stages[1].finishes_from, [40.0]);
     }
     // A large but possible network: its tensors are looked for, and not made.
     let large = changed(&shape("layers/widths"), serde_json::json!([4096, 4096]));

@@ -71,9 +71,13 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
             stage.prediction,
             stage.images_seen,
             stage.seconds / 60.0,
-            match stage.finishes_from {
-                Some(level) => format!("; tuned against a discriminator to finish in one evaluation from σ = {level}"),
-                None => String::new(),
+            match stage.finishes_from[..] {
+                [] => String::new(),
+                [level] => format!("; tuned against a discriminator to finish in one evaluation from σ = {level}"),
+                [level, ref again @ ..] => format!(
+                    "; tuned against a discriminator to finish in one evaluation from σ = {level}, and what is finished again from σ = {}",
+                    again.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+                ),
             }
         );
     }

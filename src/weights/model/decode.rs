@@ -11,12 +11,12 @@ use thiserror::Error;
 
 use super::description::{Description, LAYOUT};
 use super::encode::{DEVIATIONS, MEAN, ROTATION, SCALE};
-use crate::diffusion::{Bands, BandsError, Model, Preconditioning, ShapeError, Stage, StageShape, check_shapes};
+use crate::diffusion::{
+    Bands, BandsError, FINISHING_LEVELS, Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from,
+    check_shapes,
+};
 use crate::unet::{UNet, UNetConfigError};
 use crate::weights::container::{Container, ContainerError, inflate};
-
-/// The noise levels, as shares of the data's scale, that a stage may finish from.
-const POSSIBLE_LEVELS: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
 
 /// A model out of a weight file.
 #[derive(Debug, Clone)]
@@ -48,11 +48,13 @@ pub enum WeightsError {
     /// The description is of no possible network.
     #[error("the weight file describes an impossible network: {0}")]
     UNet(#[from] UNetConfigError),
-    /// A stage finishes from a noise level that no sampler comes to.
-    #[error("the weight file has a stage that finishes from the noise level {found}, but .001 to 1000 are possible")]
-    NoiseLevel {
-        /// The level.
-        found: f64,
+    /// A stage finishes from noise levels that no sampler comes to.
+    #[error(
+        "the weight file has a stage that finishes from the noise levels {found:?}, but possible are {FINISHING_LEVELS}"
+    )]
+    NoiseLevels {
+        /// The levels.
+        found: Vec<f64>,
     },
     /// The bands are none.
     #[error("stage {stage} of the weight file: {error}: the file is damaged; fetch or export it again")]
@@ -115,7 +117,12 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
             return Err(error);
         }
         let preconditioning = Preconditioning { prediction: stage.prediction, bands };
-        stages.push(Stage { shape: stage.shape.clone(), unet, preconditioning, finishes_from: stage.finishes_from });
+        stages.push(Stage {
+            shape: stage.shape.clone(),
+            unet,
+            preconditioning,
+            finishes_from: stage.finishes_from.clone(),
+        });
     }
     if let Some(name) = fill.tensors.into_keys().next() {
         return Err(WeightsError::Unknown(name));
@@ -137,9 +144,9 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
     let description: Description = serde_json::from_str(text).map_err(problem)?;
     let shapes: Vec<StageShape> = description.stages.iter().map(|stage| stage.shape.clone()).collect();
     check_shapes(&shapes)?;
-    let mut finishes = description.stages.iter().filter_map(|stage| stage.finishes_from);
-    if let Some(found) = finishes.find(|level| !POSSIBLE_LEVELS.contains(level)) {
-        return Err(WeightsError::NoiseLevel { found });
+    let mut finishes = description.stages.iter().map(|stage| &stage.finishes_from);
+    if let Some(found) = finishes.find(|levels| !can_finish_from(levels)) {
+        return Err(WeightsError::NoiseLevels { found: found.clone() });
     }
     Ok(description)
 }

@@ -1,6 +1,6 @@
 //! What a weight file says about itself.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::probe::Probe;
 use crate::diffusion::{Prediction, StageShape};
@@ -39,12 +39,25 @@ pub struct StageDescription {
     pub images_seen: u64,
     /// Seconds of training.
     pub seconds: f64,
-    /// The noise level, as a share of the data's scale, from which a single evaluation finishes a picture, if the stage
-    /// was tuned for that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finishes_from: Option<f64>,
+    /// See [`Stage::finishes_from`](crate::diffusion::Stage::finishes_from).
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub finishes_from: Vec<f64>,
     /// A known input and what the stage makes of it.
     pub probe: Probe,
+}
+
+/// A list, or the single number that stood in its place at first.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(f64),
+        Many(Vec<f64>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(level) => vec![level],
+        OneOrMany::Many(levels) => levels,
+    })
 }
 
 impl Description {
