@@ -97,7 +97,7 @@ impl Plan {
 /// How many steps along a list of noise levels finish again what was finished before.
 fn finishing_again(levels: &[f64], finishes_from: &[f64]) -> usize {
     let Some(first) = finishes_from.first() else { return 0 };
-    levels.iter().filter(|level| (f64::MIN_POSITIVE..=*first).contains(level)).count().saturating_sub(1)
+    levels.iter().filter(|&level| level <= first && *level > 0.0).count().saturating_sub(1)
 }
 
 /// One step of a [`Cascade`].

@@ -77,16 +77,6 @@ impl NoiseLevels {
     }
 }
 
-/// Which noise levels a stage may [finish](super::Stage::finishes_from) from.
-pub const FINISHING_LEVELS: &str = "at most four numbers from 0.001 to 1000, each less than the one before";
-
-/// Whether a stage may finish from these, as shares of the data's scale, none at all included.
-pub fn can_finish_from(levels: &[f64]) -> bool {
-    levels.len() <= 4
-        && levels.iter().all(|level| (1e-3..=1e3).contains(level))
-        && levels.windows(2).all(|pair| matches!(pair, [from, to] if from > to))
-}
-
 /// σ^(1/ρ) in even steps between two levels (Karras et al. 2022, eq. 5).
 fn karras([from, to]: [f64; 2], rho: f64, steps: usize) -> Vec<f64> {
     let (from, to) = (libm::pow(from, 1.0 / rho), libm::pow(to, 1.0 / rho));

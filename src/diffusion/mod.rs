@@ -27,6 +27,8 @@ mod edited;
 #[cfg(feature = "engine")]
 mod enlarge;
 #[cfg(feature = "engine")]
+mod finishing;
+#[cfg(feature = "engine")]
 mod levels;
 #[cfg(feature = "engine")]
 mod matrices;
@@ -47,13 +49,17 @@ mod shape;
 mod training;
 
 #[cfg(feature = "engine")]
+pub(crate) use finishing::one_or_many;
+
+#[cfg(feature = "engine")]
 pub use self::{
     bands::{Bands, BandsError},
     cascade::{Cascade, CascadeStep, PURE_NOISE, Plan},
     ddpm::BetaSchedule,
     edited::Edited,
     enlarge::{Enlargement, reduce},
-    levels::{FINISHING_LEVELS, NoiseLevels, can_finish_from},
+    finishing::{FINISHING_LEVELS, can_finish_from},
+    levels::NoiseLevels,
     model::{Model, Stage, with_condition},
     patches::{depth_to_space, space_to_depth},
     precondition::{Coefficients, Preconditioning, Prediction},

@@ -10,18 +10,20 @@
 //! pictures by heart. Every position of every level gives a verdict of its own, relative to the one on the real detail
 //! of the same picture (Jolicoeur-Martineau 2018; Huang et al. 2024, "The GAN is dead; long live the GAN!", eq. 2).
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::optim::{GradientsParams, MultiGradientsParams};
 use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::beginnings::{Beginnings, beginnings};
+use super::beginnings::Beginnings;
 use super::config::StageConfig;
 use super::gradients::{self, TrainedWeights};
 use super::trainer::{Report, Trainer, gaussian, read};
 use crate::data::Dataset;
-use crate::diffusion::{NoiseDensity, NoisyBatch, PURE_NOISE, StageShape, with_condition};
+use crate::diffusion::{NoiseDensity, NoisyBatch, PURE_NOISE, StageShape, one_or_many, with_condition};
 use crate::kernels::training::{Arithmetic, Update};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{ConvolutionWeight, Layers, Setting, UNet};
@@ -33,6 +35,7 @@ pub struct Adversarial {
     /// The noise levels, falling, as shares of the data's scale, from which the stage learns to finish a picture in a single
     /// evaluation, each from an equal part of the batch: from the first the training pictures, from each further one what it has
     /// just made of them from the one before. Where the first is 40 or more, that is all that it learns.
+    #[serde(deserialize_with = "one_or_many")]
     pub finishes_from: Vec<f64>,
     /// How much the stage's loss at all other noise levels counts, if there are any that it still has to know.
     pub denoising: f64,
@@ -196,9 +199,18 @@ impl Adversary {
         // What the stage makes of the noise levels that it is to finish from.
         let preconditioning = trainer.preconditioning.clone();
         let network = trainer.as_stored(&trainer.weights.model);
-        let Beginnings { bands, levels, real: from_real } =
-            beginnings(trainer, &network, &mut examples, &settings.finishes_from);
-        let noisy = preconditioning.noisy(bands.autodiff(), &levels, examples.white.clone().autodiff());
+        let (plain, condition) = (network.valid(), examples.condition.clone());
+        let finish = |bands: Tensor<4>, level: f64, pictures: Range<usize>| {
+            let streams = examples.streams.get_mut(pictures.clone()).unwrap_or_default();
+            let noise = gaussian(bands.dims(), streams, &device);
+            let noisy = preconditioning.noisy(bands, &vec![level * scale; pictures.len()], noise);
+            let condition = condition.clone().map(|whole| whole.slice([pictures]));
+            let input = with_condition(noisy.input.clone(), condition, context.patch);
+            noisy.denoised(plain.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic)))
+        };
+        let begun = Beginnings::of(real.clone(), &settings.finishes_from, finish);
+        let levels: Vec<f64> = begun.levels.iter().map(|level| level * scale).collect();
+        let noisy = preconditioning.noisy(begun.bands.autodiff(), &levels, examples.white.clone().autodiff());
         let input = with_condition(noisy.input.clone(), context.condition.clone(), context.patch);
         let raw = network.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic));
         // What lies beyond white is cut off when it is shown, so a stage may paint over it to have it even, as it is behind
@@ -227,8 +239,8 @@ impl Adversary {
 
         let discriminator = weights.model.clone().no_grad();
         // What was begun with something made need not become what is there.
-        let errors = noisy.errors(raw, real.clone().autodiff()).narrow(0, 0, from_real);
-        let share = from_real as f64 / count.max(1) as f64;
+        let errors = noisy.errors(raw, real.clone().autodiff()).narrow(0, 0, begun.real);
+        let share = begun.real as f64 / count.max(1) as f64;
         let loss = discriminator.loss(&seen_made(made), &seen_real, &context)
             + errors.mean().mul_scalar(share * settings.reconstruction);
         let loss = if settings.finishes_from.first().is_some_and(|&level| level < PURE_NOISE) {

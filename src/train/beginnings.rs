@@ -1,53 +1,43 @@
 //! What a stage that is tuned to finish in one evaluation begins with.
 
-use burn::module::Module;
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
-use super::trainer::{BatchShare, Examples, Trainer, gaussian};
-use crate::diffusion::with_condition;
-use crate::unet::{Setting, UNet};
-
-/// A batch before it is put under noise.
-pub(super) struct Beginnings {
+/// A batch before it is put under the noise that the stage is to finish from.
+#[derive(Debug, Clone)]
+pub struct Beginnings {
     /// Clean bands, `[n, rows, columns, K]`.
     pub bands: Tensor<4>,
-    /// The noise level that each is to be finished from.
+    /// The noise level of each, as a share of the data's scale.
     pub levels: Vec<f64>,
     /// So many of them, from the first on, are of training pictures. The others were made.
     pub real: usize,
 }
 
-/// Shares a batch out to the noise levels that it is to be finished from. What is finished again when the stage is used is what
-/// the stage has made, so that is what it learns to finish again ("backward simulation", Yin et al. 2024, "Improved Distribution
-/// Matching Distillation for Fast Image Synthesis", section 4.4), without a gradient through what came before.
-pub(super) fn beginnings(
-    trainer: &Trainer,
-    network: &UNet,
-    examples: &mut Examples,
-    finishes_from: &[f64],
-) -> Beginnings {
-    let scale = trainer.preconditioning.bands.scale();
-    let count = examples.streams.len();
-    let share = BatchShare { batch_size: count, parts: finishes_from.len().max(1) };
-    let network = network.valid();
-    let (mut parts, mut levels) = (Vec::new(), Vec::new());
-    for (number, level) in finishes_from.iter().enumerate() {
-        let range = share.range(number);
-        if range.is_empty() {
-            continue;
+impl Beginnings {
+    /// Shares a batch of training pictures' bands out to the levels that it is to be finished from, evenly; the last gets less where it
+    /// cannot be. What is finished again when the stage is used is what the stage has made, so that is what it learns to finish
+    /// again ("backward simulation", Yin et al. 2024, "Improved Distribution Matching Distillation for Fast Image Synthesis",
+    /// section 4.4): `finish` says what it makes of the bands of some pictures of the batch under noise of a level.
+    pub fn of(
+        real: Tensor<4>,
+        finishes_from: &[f64],
+        mut finish: impl FnMut(Tensor<4>, f64, Range<usize>) -> Tensor<4>,
+    ) -> Self {
+        let count = real.dims()[0];
+        let share = count.div_ceil(finishes_from.len().max(1));
+        let (mut parts, mut levels) = (Vec::new(), Vec::new());
+        for (number, &level) in finishes_from.iter().enumerate() {
+            let pictures = (number * share).min(count)..((number + 1) * share).min(count);
+            if pictures.is_empty() {
+                break;
+            }
+            let begun = real.clone().slice([pictures.clone()]);
+            let before = finishes_from.iter().take(number);
+            parts.push(before.fold(begun, |bands, &level| finish(bands, level, pictures.clone())));
+            levels.extend(pictures.map(|_| level));
         }
-        let part = |whole: Tensor<4>| whole.slice([range.clone()]);
-        let mut bands = part(examples.bands.clone());
-        for before in finishes_from.iter().take(number) {
-            let streams = examples.streams.get_mut(range.clone()).unwrap_or_default();
-            let noise = gaussian(bands.dims(), streams, &bands.device());
-            let noisy = trainer.preconditioning.noisy(bands, &vec![before * scale; range.len()], noise);
-            let condition = examples.condition.clone().map(part);
-            let input = with_condition(noisy.input.clone(), condition, trainer.stage.shape.patch);
-            bands = noisy.denoised(network.forward_in(input, &noisy.labels, Setting::plain(trainer.arithmetic)));
-        }
-        levels.extend(std::iter::repeat_n(level * scale, range.len()));
-        parts.push(bands);
+        Self { bands: Tensor::cat(parts, 0), levels, real: share }
     }
-    Beginnings { bands: Tensor::cat(parts, 0), levels, real: share.range(0).len() }
 }

@@ -20,6 +20,7 @@ mod trained;
 mod trainer;
 
 pub use adversary::Adversarial;
+pub use beginnings::Beginnings;
 pub use checkpoint::CheckpointError;
 pub use config::{ConfigError, Precision, StageConfig, TrainConfig};
 pub use earlier::EarlierStages;

@@ -382,13 +382,13 @@ pub(super) fn gaussian(shape: [usize; 4], streams: &mut [Noise], device: &Device
 }
 
 /// How a batch is cut into parts of nearly equal size.
-pub(super) struct BatchShare {
-    pub batch_size: usize,
-    pub parts: usize,
+struct BatchShare {
+    batch_size: usize,
+    parts: usize,
 }
 
 impl BatchShare {
-    pub fn range(&self, index: usize) -> std::ops::Range<usize> {
+    fn range(&self, index: usize) -> std::ops::Range<usize> {
         self.batch_size * index / self.parts..self.batch_size * (index + 1) / self.parts
     }
 }

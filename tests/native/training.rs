@@ -5,15 +5,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use chrysalis::command::export::{self, About};
 use chrysalis::data::{Dataset, Squaring};
 use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler, Stage};
 use chrysalis::picture::Picture;
 use chrysalis::quality::NetworkError;
 use chrysalis::train::{
-    Adversarial, EarlierStages, Limits, Precision, Run, RunFolder, StopReason, TrainConfig, TrainError, Trained,
-    Trainer, Which,
+    Adversarial, Beginnings, EarlierStages, Limits, Precision, Run, RunFolder, StopReason, TrainConfig, TrainError,
+    Trained, Trainer, Which,
 };
 use chrysalis::weights::Storage;
 
@@ -492,6 +492,43 @@ fn a_discriminator_learns_to_tell_detail_from_none_unless_it_may_not_be_steep() 
     let flat = mean(&losses[50..]);
     // A verdict that is the same everywhere: ln 2.
     assert!((flat - std::f64::consts::LN_2).abs() < 0.1 && flat > 1.1 * free, "{flat} and {free}");
+}
+
+#[test]
+fn a_configuration_names_levels_to_finish_from_in_falling_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |levels: &str| {
+        let mut config = small_cascade();
+        config.stages[1].adversarial = Some(Adversarial { finishes_from: vec![40.0, 0.5], ..Adversarial::default() });
+        let written = config.to_toml().unwrap();
+        let start = written.find("finishes_from").unwrap();
+        let end = start + written[start..].find(']').unwrap() + 1;
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, [&written[..start], "finishes_from = ", levels, &written[end..]].concat()).unwrap();
+        TrainConfig::read(&path).map(|config| config.stages[1].adversarial.clone().unwrap().finishes_from)
+    };
+    assert_eq!(read("[40.0, 0.5]").unwrap(), [40.0, 0.5]);
+    assert_eq!(read("0.5").unwrap(), [0.5], "as runs wrote it at first");
+    for impossible in ["[]", "[0.5, 40.0]", "[0.5, 0.5]", "0.0", "[5.0, 4.0, 3.0, 2.0, 1.0]"] {
+        let error = read(impossible).unwrap_err().to_string();
+        assert!(error.contains("adversarial.finishes_from of stage 2"), "{impossible}: {error}");
+    }
+}
+
+#[test]
+fn each_level_begins_with_what_was_made_from_the_one_before() {
+    let real = Tensor::<4>::from_data([[[[1.0f32]]], [[[2.0]]], [[[3.0]]], [[[4.0]]], [[[5.0]]]], &Device::flex());
+    let mut asked = Vec::new();
+    let begun = Beginnings::of(real.clone(), &[40.0, 2.0, 0.5], |bands, level, pictures| {
+        asked.push((level, pictures));
+        bands * 10.0 + level
+    });
+    assert_eq!(begun.bands.into_data().try_into_vec::<f32>().unwrap(), [1.0, 2.0, 70.0, 80.0, 902.0]);
+    assert_eq!((begun.levels, begun.real), (vec![40.0, 40.0, 2.0, 2.0, 0.5], 2));
+    assert_eq!(asked, [(40.0, 2..4), (40.0, 4..5), (2.0, 4..5)]);
+    // Fewer pictures than levels: the first levels get them.
+    let one = Beginnings::of(real.narrow(0, 0, 1), &[40.0, 0.5], |_, _, _| unreachable!("nothing to finish again"));
+    assert_eq!((one.levels, one.real), (vec![40.0], 1));
 }
 
 #[test]

@@ -332,7 +332,10 @@ fn the_model_card_says_what_the_file_is() {
     let model = small_model(&Device::flex());
     let notes = "\n## Known faults\n\nDiscs are round.\n";
     let facts = CardFacts { storage: Storage::F16, parameters: 123_456, bytes: 250_000, notes };
-    let card = model_card(&description(&model), facts);
+    let mut described = description(&model);
+    described.stages[0].finishes_from = vec![0.5];
+    described.stages[1].finishes_from = vec![40.0, 1.25];
+    let card = model_card(&described, facts);
     let quality = "| | | at 8 px | at 16 px |\n|---|---|---|---|\n\
                    | KID × 1000 | | | 8.5 |\n| KID × 1000 of real pictures, noise of σ = 0.10 | | | 110 |\n\
                    | FID | | 169 | |\n| recall | | | 0.005 |\n| sharpness | 3.0 | | |\n\n## Known faults\n\nDiscs are round.\n\n## Use\n";
@@ -344,7 +347,8 @@ fn the_model_card_says_what_the_file_is() {
         "CC0-1.0",
         "stage 1 | makes 8 × 8 pixels",
         "stage 2 | adds detail to pictures enlarged 2 times, to 16 × 16 pixels",
-        "12 pictures seen (4 passes), 2 minutes",
+        "12 pictures seen (4 passes), 2 minutes; tuned against a discriminator to finish in one evaluation from σ = 0.5 |",
+        "in one evaluation from σ = 40, and what is finished again from σ = 1.25 |",
     ] {
         assert!(card.contains(needed), "{needed} is missing in:\n{card}");
     }

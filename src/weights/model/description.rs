@@ -1,9 +1,9 @@
 //! What a weight file says about itself.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::probe::Probe;
-use crate::diffusion::{Prediction, StageShape};
+use crate::diffusion::{Prediction, StageShape, one_or_many};
 
 /// The version of the layout that this crate writes and reads.
 pub const LAYOUT: u32 = 2;
@@ -44,20 +44,6 @@ pub struct StageDescription {
     pub finishes_from: Vec<f64>,
     /// A known input and what the stage makes of it.
     pub probe: Probe,
-}
-
-/// A list, or the single number that stood in its place at first.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(f64),
-        Many(Vec<f64>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(level) => vec![level],
-        OneOrMany::Many(levels) => levels,
-    })
 }
 
 impl Description {
