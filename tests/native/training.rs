@@ -602,7 +602,8 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
     assert!(far < 1e-3, "{far} from what the tuned stage makes once it is stored");
     assert!(farthest(&given(&config), &handed_on(&before, 5, &[3, 4])) > 0.01);
 
-    // The second stage's grid shows what the whole cascade makes of the seeds.
+    // The second stage's grid shows what the whole cascade makes of the seeds, finished twice as it is when it is used.
+    config.stages[1].adversarial = Some(Adversarial { finishes_from: vec![2.0, 1.0], ..Adversarial::default() });
     train(&config, 1);
     let (grid, model) = (run.stage(1).grid(6), Trained::read(&run, &config, Which::Newest, &device).unwrap().model());
     let model = chrysalis::diffusion::Model { stages: vec![tuned.stages[0].clone(), model.stages[1].clone()] };
