@@ -43,7 +43,8 @@ class Chrysalis {
   async hatch(seed, count, steps) {
     const times = [performance.now()];
     const done = this.until("Finished", event => event.Step && times.push(performance.now()));
-    this.worker.postMessage({ Sample: { turn: 1, request: { seed: String(seed), count, steps, sampler: "dpm" } } });
+    const origins = Array.from({ length: count }, (_, place) => [String(seed + place), null]);
+    this.worker.postMessage({ Sample: { turn: 1, task: { origins, steps, sampler: "dpm", edit: null, activations: false } } });
     await done;
     return times;
   }
