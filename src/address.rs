@@ -1,6 +1,6 @@
 //! What an address asks for: seed, how many and of which series, steps and sampler, so that an address is a butterfly.
 
-use crate::diffusion::{DEFAULT_STEPS, Sampler};
+use crate::diffusion::DEFAULT_STEPS;
 use crate::origin::Series;
 use crate::pool::DevicePreference;
 use crate::protocol::{Purpose, SampleRequest};
@@ -26,7 +26,7 @@ pub const USUAL: SampleRequest = SampleRequest {
     count: 1,
     series: Series::Seeds,
     steps: DEFAULT_STEPS,
-    sampler: Sampler::DpmSolver,
+    sampler: None,
     edit: None,
     purpose: Purpose::Specimen,
 };
@@ -89,7 +89,7 @@ impl Address {
         }
         if let Some(text) = get("sampler") {
             match text.parse() {
-                Ok(sampler) => address.request.sampler = sampler,
+                Ok(sampler) => address.request.sampler = Some(sampler),
                 Err(error) => fault = Some(format!("In the address, {error}.")),
             }
         }
@@ -115,7 +115,7 @@ impl Address {
             ("count", (known && *count != 1).then(|| count.to_string())),
             ("series", (known && *series != Series::Seeds).then(|| series.to_string())),
             ("steps", known.then(|| steps.to_string())),
-            ("sampler", known.then(|| sampler.to_string())),
+            ("sampler", sampler.filter(|_| known).map(|sampler| sampler.to_string())),
         ]
     }
 }

@@ -67,7 +67,9 @@ impl Between {
                 request
             }
             Wanted::Preview => {
-                let fits = |steps: &usize| request.sampler.evaluations(*steps) as f64 * self.step_ms <= PREVIEW_MS;
+                // Whatever suits a model asks the network as often as the default.
+                let sampler = request.sampler.unwrap_or_default();
+                let fits = |steps: &usize| sampler.evaluations(*steps) as f64 * self.step_ms <= PREVIEW_MS;
                 let steps = (FEWEST_STEPS..=request.steps).rev().find(fits).unwrap_or(FEWEST_STEPS.min(request.steps));
                 SampleRequest { steps, purpose: Purpose::Preview, ..request }
             }

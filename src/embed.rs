@@ -153,7 +153,13 @@ impl SamplingLoop {
                     let _ = job.reject.call1(&JsValue::NULL, &Error::new(&message));
                 }
             }
-            Update::Busy(_) | Update::Ready(_) | Update::Started(_) => {}
+            // From here on it says which sampler it is, where that was left to the model.
+            Update::Started(request) => {
+                if let Some(job) = &mut self.current {
+                    job.request = request;
+                }
+            }
+            Update::Busy(_) | Update::Ready(_) => {}
         }
     }
 }

@@ -83,8 +83,8 @@ pub struct SampleRequest {
     pub series: Series,
     /// Steps from noise to picture.
     pub steps: usize,
-    /// How to get from one noise level to the next.
-    pub sampler: Sampler,
+    /// How to get from one noise level to the next; none for what suits the model, whichever that is.
+    pub sampler: Option<Sampler>,
     /// The picture that it begins with, if not with noise alone.
     pub edit: Option<Arc<Edit>>,
     /// Who looks at what comes of it.
@@ -177,6 +177,8 @@ pub enum WorkerOutput {
         image_size: usize,
         /// Side of the first stage's pictures, in pixels.
         first_size: usize,
+        /// The sampler that suits it.
+        sampler: Sampler,
         /// How much memory the engine has for itself, in bytes; what a GPU holds is not in it.
         memory: f64,
     },

@@ -59,8 +59,8 @@ pub fn report(running: &Running) -> String {
 
 /// How long something took.
 pub fn measured(request: &SampleRequest, total_ms: f64) -> String {
-    let SampleRequest { count, steps, sampler, .. } = request;
-    let seconds = total_ms / 1000.0;
+    let SampleRequest { count, steps, .. } = request;
+    let (seconds, sampler) = (total_ms / 1000.0, sampler(request));
     format!("{count} butterflies in {seconds:.2} s, {:.2} s each: {steps} steps of {sampler}", seconds / *count as f64)
 }
 
@@ -77,8 +77,14 @@ pub fn step_of(request: &SampleRequest, index: usize, of: usize) -> String {
 }
 
 /// How something is sampled: "12 steps of dpm-sde".
-pub fn settings(SampleRequest { steps, sampler, .. }: &SampleRequest) -> String {
-    format!("{steps} step{} of {sampler}", if *steps == 1 { "" } else { "s" })
+pub fn settings(request: &SampleRequest) -> String {
+    let steps = request.steps;
+    format!("{steps} step{} of {}", if steps == 1 { "" } else { "s" }, sampler(request))
+}
+
+/// The sampler's name; until the model is there, what suits it has none.
+fn sampler(request: &SampleRequest) -> String {
+    request.sampler.map_or("what suits the model".into(), |sampler| sampler.to_string())
 }
 
 /// What there is to say to the answer to a riddle.
@@ -135,7 +141,7 @@ pub fn place(request: &SampleRequest, place: usize) -> String {
 
 /// What to call a file of all its pictures, or of one of them; and of an earlier step, by its number.
 pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usize>) -> String {
-    let SampleRequest { seed, count, series, steps, sampler, .. } = *request;
+    let SampleRequest { seed, count, series, steps, .. } = *request;
     let what = match (series, place) {
         (Series::Seeds, Some(place)) => format!("butterfly-{}", seed.wrapping_add(place as u64)),
         (Series::Seeds, None) if count == 1 => format!("butterfly-{seed}"),
@@ -154,19 +160,18 @@ pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usi
         Some(EditTask::Inpainting) => "-filled-in",
         Some(EditTask::Guess { .. }) => "-guessed",
     };
-    format!("{what}{beginning}-{}-{steps}{step}.png", sampler.to_string().replace(':', "-"))
+    format!("{what}{beginning}-{}-{steps}{step}.png", sampler(request).replace([':', ' '], "-"))
 }
 
 /// How it came about: "number 7, 12 steps of dpm-sde".
 pub fn label(name: &str, request: &SampleRequest) -> String {
-    let SampleRequest { steps, sampler, .. } = request;
     let beginning = match task(request) {
         None => String::new(),
         Some(EditTask::ImageToImage { strength }) => format!(", from a picture at {:.0} %", 100.0 * strength),
         Some(EditTask::Inpainting) => ", filled in".into(),
         Some(EditTask::Guess { sigma, .. }) => format!(", guessed at {}", level(sigma)),
     };
-    format!("{}{beginning}, {steps} steps of {sampler}", capitalised(name))
+    format!("{}{beginning}, {} steps of {}", capitalised(name), request.steps, sampler(request))
 }
 
 /// What became of the picture that was begun with, if there was one.

@@ -29,19 +29,20 @@ mod exported {
             Ok(Self(embed::SamplingClient::new(folder, weights, allowed)))
         }
 
-        /// A seed is text, because a JavaScript number holds only 53 bits.
+        /// A seed is text, because a JavaScript number holds only 53 bits. Without a sampler it is what suits the model.
         pub fn sample(
             &self,
             number: u32,
             seed: &str,
             steps: usize,
-            sampler: &str,
+            sampler: Option<String>,
             on_step: Option<Function>,
         ) -> Result<Promise, Error> {
             let seed = seed
                 .parse()
                 .map_err(|_| Error::new(&format!("the seed '{seed}' is no whole number from 0 to {}", u64::MAX)))?;
-            let sampler = sampler.parse().map_err(|error| Error::new(&format!("{error}")))?;
+            let sampler = sampler.map(|name| name.parse()).transpose();
+            let sampler = sampler.map_err(|error| Error::new(&format!("{error}")))?;
             let request = SampleRequest {
                 seed,
                 count: 1,

@@ -61,7 +61,7 @@ impl Forward {
         let task = EditTask::Guess { sigma: level(view), without_skip };
         // Only a picture that is no square is refused, and the model makes none.
         let edit = Edit::new(picture.width as usize, picture.rgba.clone(), task).ok()?;
-        let (seed, series, sampler) = (self.seed, Series::Seeds, Sampler::default());
+        let (seed, series, sampler) = (self.seed, Series::Seeds, Some(Sampler::default()));
         let edit = Some(Arc::new(edit));
         Some(SampleRequest { seed, count: 1, series, steps: 1, sampler, edit, purpose: Purpose::Guess { activations } })
     }

@@ -83,7 +83,7 @@ impl Twins {
 
 /// What is asked for, and the same with the knob turned.
 fn differing(knob: &str, request: SampleRequest) -> (SampleRequest, SampleRequest) {
-    let with = |sampler| SampleRequest { sampler, ..request.clone() };
+    let with = |sampler| SampleRequest { sampler: Some(sampler), ..request.clone() };
     match knob {
         "noise" => (with(Sampler::DpmSolverSde), with(Sampler::DpmSolver)),
         "order" => (with(Sampler::DpmSolver), with(Sampler::Ddim { eta: 0.0 })),

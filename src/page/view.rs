@@ -152,7 +152,10 @@ impl View {
     pub fn request(&self) -> Result<SampleRequest, String> {
         let seed = seed(&self.seed)?;
         let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
-        let sampler = self.sampler.value().parse().map_err(|error| format!("{error}."))?;
+        let sampler = match self.sampler.value().as_str() {
+            "" => None,
+            named => Some(named.parse().map_err(|error| format!("{error}."))?),
+        };
         let count = self.count.value().parse().unwrap_or(1);
         Ok(SampleRequest { seed, count, series: Series::Seeds, steps, sampler, edit: None, purpose: Purpose::Specimen })
     }
@@ -177,7 +180,7 @@ impl View {
         }
         self.steps.set_value(&request.steps.to_string());
         self.show_steps();
-        self.choose(&self.sampler, &request.sampler.to_string());
+        self.choose(&self.sampler, &request.sampler.map_or(String::new(), |sampler| sampler.to_string()));
     }
 
     /// Says which weight file is used. One that the list does not offer is added to it.

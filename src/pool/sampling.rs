@@ -31,6 +31,8 @@ impl Pool {
             State::Ready(workers) | State::Gathering { workers, .. } | State::Sampling { workers, .. } => workers,
             other => return self.state = other,
         };
+        let sampler = request.sampler.unwrap_or(workers.sampler);
+        let request = SampleRequest { sampler: Some(sampler), ..request };
         let engines = self.engines_for(&workers, &request);
         while workers.helpers.len() + 1 < engines {
             let engine = self.start_engine(Kind::Cpu);
@@ -45,7 +47,7 @@ impl Pool {
             return;
         }
         self.turn += 1;
-        let (parts, tasks) = Parts::share_out(&request, engines);
+        let (parts, tasks) = Parts::share_out(&request, sampler, engines);
         for (id, task) in workers.ids().zip(tasks) {
             self.send(id, WorkerInput::Sample { turn: self.turn, task });
         }

@@ -5,13 +5,13 @@ use chrysalis::diffusion::Sampler;
 use chrysalis::origin::Series;
 use chrysalis::protocol::{Purpose, SampleRequest};
 
-fn request(steps: usize, sampler: Sampler) -> SampleRequest {
+fn request(steps: usize, sampler: Option<Sampler>) -> SampleRequest {
     let (series, purpose) = (Series::Seeds, Purpose::Specimen);
     SampleRequest { seed: 7, count: 9, series, steps, sampler, edit: None, purpose }
 }
 
 /// What is asked for next by who stands at 40 % of the way to 23.
-fn next(between: &mut Between, steps: usize, sampler: Sampler) -> Option<SampleRequest> {
+fn next(between: &mut Between, steps: usize, sampler: Option<Sampler>) -> Option<SampleRequest> {
     between.next(|| Some((request(steps, sampler), 23, 40)))
 }
 
@@ -19,14 +19,15 @@ fn next(between: &mut Between, steps: usize, sampler: Sampler) -> Option<SampleR
 fn who_drags_sees_previews_in_as_many_steps_as_fit_and_who_lets_go_hatches_in_full() {
     let mut between = Between::default();
     let place = Series::Between { to: 23, percent: 40 };
-    let heun = Sampler::Heun { churn: 0.0 };
+    let heun = Some(Sampler::Heun { churn: 0.0 });
     // A quarter of a second, one evaluation a step, or two but for the last; and never fewer steps than show something.
     for (step_ms, sampler, steps) in [
-        (5.0, Sampler::DpmSolverSde, 12),
-        (50.0, Sampler::DpmSolverSde, 5),
+        (5.0, Some(Sampler::DpmSolverSde), 12),
+        (50.0, Some(Sampler::DpmSolverSde), 5),
+        (50.0, None, 5),
         (50.0, heun, 3),
         (25.0, heun, 5),
-        (400.0, Sampler::DpmSolverSde, 3),
+        (400.0, Some(Sampler::DpmSolverSde), 3),
     ] {
         between.set_speed(step_ms);
         between.drag();
@@ -42,13 +43,13 @@ fn who_drags_sees_previews_in_as_many_steps_as_fit_and_who_lets_go_hatches_in_fu
     }
     // Two steps are all that was asked for.
     between.drag();
-    assert_eq!(next(&mut between, 2, Sampler::DpmSolverSde).unwrap().steps, 2);
+    assert_eq!(next(&mut between, 2, None).unwrap().steps, 2);
 }
 
 #[test]
 fn what_was_let_go_is_left_for_who_moves_on() {
     let mut between = Between::default();
-    let ask = |between: &mut Between| next(between, 12, Sampler::DpmSolverSde).unwrap();
+    let ask = |between: &mut Between| next(between, 12, Some(Sampler::DpmSolverSde)).unwrap();
     assert!(!between.drag() && between.is_wanted(), "nothing hatches");
     ask(&mut between);
     assert!(!between.drag() && between.is_wanted(), "a preview is waited for");
@@ -67,11 +68,11 @@ fn what_was_let_go_is_left_for_who_moves_on() {
 #[test]
 fn what_is_given_up_or_makes_no_sense_is_not_asked_for_later() {
     let mut between = Between::default();
-    assert_eq!(next(&mut between, 12, Sampler::DpmSolverSde), None);
+    assert_eq!(next(&mut between, 12, Some(Sampler::DpmSolverSde)), None);
     between.let_go();
     between.give_up();
-    assert_eq!(next(&mut between, 12, Sampler::DpmSolverSde), None);
+    assert_eq!(next(&mut between, 12, Some(Sampler::DpmSolverSde)), None);
     between.let_go();
     assert_eq!(between.next(|| None), None);
-    assert_eq!(next(&mut between, 12, Sampler::DpmSolverSde), None);
+    assert_eq!(next(&mut between, 12, Some(Sampler::DpmSolverSde)), None);
 }

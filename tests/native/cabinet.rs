@@ -17,7 +17,7 @@ fn request(seed: u64, count: usize) -> SampleRequest {
         count,
         series: Series::Seeds,
         steps: 3,
-        sampler: Sampler::Ddpm,
+        sampler: Some(Sampler::Ddpm),
         edit: None,
         purpose: Purpose::Specimen,
     }

@@ -30,6 +30,8 @@ struct World {
     asked: Vec<Origin>,
     /// The pictures that they are to begin with, one an engine.
     edits: Vec<Option<Edit>>,
+    /// With which sampler, one an engine.
+    samplers: Vec<Sampler>,
     states: BTreeSet<&'static str>,
 }
 
@@ -50,6 +52,7 @@ impl World {
             turn: 0,
             asked: Vec::new(),
             edits: Vec::new(),
+            samplers: Vec::new(),
             states: BTreeSet::from(["new"]),
         }
     }
@@ -87,10 +90,12 @@ impl World {
                         if *turn != self.turn {
                             self.asked.clear();
                             self.edits.clear();
+                            self.samplers.clear();
                         }
                         self.turn = *turn;
                         self.asked.extend(&task.origins);
                         self.edits.push(task.edit.clone());
+                        self.samplers.push(task.sampler);
                     }
                 }
                 Effect::SetTimer(timer, milliseconds) => {
@@ -175,6 +180,7 @@ fn ready(kind: Kind, step_ms: f64) -> protocol::WorkerOutput {
         model: "discs".into(),
         image_size: 16,
         first_size: 8,
+        sampler: Sampler::DpmSolverSde,
         memory: 3e7,
     }
 }
@@ -246,7 +252,7 @@ fn request(count: usize) -> SampleRequest {
         count,
         series: Series::Seeds,
         steps: 2,
-        sampler: Sampler::Ddpm,
+        sampler: Some(Sampler::Ddpm),
         edit: None,
         purpose: Purpose::Specimen,
     }
@@ -278,6 +284,20 @@ fn a_request_before_anything_is_ready_hatches_as_soon_as_it_is() {
     let Some(Update::Finished(found, shown, _)) = world.told.last() else { panic!("{:?}", world.told) };
     assert_eq!((found, shown.len()), (&request(1), 1));
     assert!(world.told.iter().any(|update| matches!(update, Update::Step(..))));
+}
+
+#[test]
+fn a_sampler_left_to_the_model_is_the_one_that_the_engine_says_suits_it() {
+    for (left, taken) in [(None, Sampler::DpmSolverSde), (Some(Sampler::Ddpm), Sampler::Ddpm)] {
+        let mut world = World::new(DevicePreference::Cpu, 4);
+        world.happen(Event::Begin);
+        // Of several engines, before they are ready.
+        world.happen(Event::Request(SampleRequest { sampler: left, ..request(4) }));
+        world.answer(5.0);
+        assert_eq!(world.samplers, [taken; 4]);
+        let Some(Update::Finished(found, ..)) = world.told.last() else { panic!("{:?}", world.told) };
+        assert_eq!(found, &SampleRequest { sampler: Some(taken), ..request(4) }, "it can be asked for again");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ export interface Options {
   seed?: number | bigint | string;
   /** Steps of the first stage, from 1 to 1000. 12 by default. */
   steps?: number;
-  /** dpm (the default), dpm-sde, ddpm, heun, heun:CHURN, ddim or ddim:ETA. */
+  /** dpm, dpm-sde, ddpm, heun, heun:CHURN, ddim or ddim:ETA. What suits the model by default: dpm for the shipped ones. */
   sampler?: string;
   /** Address of a weight file, relative to the page. The butterflies beside this module by default. */
   weights?: string;

@@ -259,7 +259,10 @@ impl App {
         match request.purpose {
             Purpose::Specimen => {
                 let model = self.display.view.model.value();
-                if let Some(controls) = address::controls(&request, &model).filter(|_| model != OWN_MODEL) {
+                // What was left to the model stays so.
+                let sampler = request.sampler.filter(|_| !self.display.view.sampler.value().is_empty());
+                let controls = SampleRequest { sampler, ..request.clone() };
+                if let Some(controls) = address::controls(&controls, &model).filter(|_| model != OWN_MODEL) {
                     self.favourites.keep_controls(controls);
                 }
                 self.display.finish(request, pictures, total_ms);

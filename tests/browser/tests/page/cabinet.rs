@@ -211,6 +211,24 @@ async fn another_model_can_be_chosen_while_the_first_is_on_its_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
+async fn a_model_is_sampled_with_what_suits_it_until_the_visitor_names_a_sampler() {
+    let browser = Browser::start(false).await;
+    // Not tuned to finish early, as most that people train themselves; the shipped ones are.
+    browser.hatch_at(&format!("{}?weights=weights/tiny.safetensors&seed=7&steps=3", serve(Fault::None))).await;
+    assert_eq!(browser.text("caption").await, "Number 7, 3 steps of dpm-sde");
+    assert!(browser.driver.current_url().await.unwrap().as_str().contains("sampler=dpm-sde"), "for others to see it");
+    assert_eq!(browser.controls().await, "weights/tiny.safetensors,3,");
+    browser.choose("model", "weights/butterflies-128.safetensors").await;
+    browser.wait_for("caption", "the other model", |text| text == "Number 7, 3 steps of dpm").await;
+    browser.wait_hatched().await;
+    browser.set("sampler", "ddim").await;
+    browser.choose("model", "weights/heliconius-128.safetensors").await;
+    browser.wait_for("caption", "the named sampler", |text| text == "Number 7, 3 steps of ddim").await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
 async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     let browser = Browser::start(false).await;
     browser.open(&format!("{}?seed=7&steps=4", serve(Fault::None))).await;
