@@ -18,7 +18,7 @@ need_wasm_compiler
 cd "$ROOT"
 
 if [ "${1:-serve}" = dist ]; then
-  say "Building the page for a static host (the first time 10 minutes on two cores, then three)"
+  say "Building the page for a static host (the first time 20 minutes on two cores, then five: the GPU's engine is compiled for size)"
   # By this the page and its workers know whether they were built together: a cache may keep one of them and not the other.
   CHRYSALIS_BUILD=$(git describe --always --dirty 2>/dev/null) || CHRYSALIS_BUILD=unversioned
   export CHRYSALIS_BUILD
