@@ -27,7 +27,7 @@ if [ ! -e "$TOOLS/pytorch/.done" ] && have python3; then
 fi
 if [ -e "$TOOLS/pytorch/.done" ]; then export PYTORCH="$TOOLS/pytorch/bin/python"; fi
 
-say "Building the page as visitors get it (five minutes)"
+say "Building the page as visitors get it (the first time 20 minutes, then five)"
 (
   need_wasm_compiler
   trunk build --release || fail "the page could not be built: see the lines above."
