@@ -85,6 +85,10 @@ struct Arguments {
     /// first stage, finishes its picture); wants --from
     #[arg(long)]
     adversarial: bool,
+    /// The noise levels that the tuned stage learns to finish from, falling, as shares of the data's scale: 40 is pure noise,
+    /// and from each further one it finishes again what it has made
+    #[arg(long, value_name = "LEVELS", value_delimiter = ',', requires = "adversarial", conflicts_with = "resume")]
+    finishes_from: Option<Vec<f64>>,
     /// Start from the weights of a file instead of random ones; the network then has the file's shape
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "image_size"])]
     from: Option<PathBuf>,
@@ -255,6 +259,9 @@ fn settings(arguments: &Arguments, folder: &RunFolder, from: &[Stage]) -> anyhow
         if arguments.adversarial && stage.adversarial.is_none() {
             stage.adversarial = Some(Adversarial::of(&stage.shape));
             stage.learning_rate = StageConfig::ADVERSARIAL_RATE;
+        }
+        if let (Some(tuning), Some(levels)) = (&mut stage.adversarial, &arguments.finishes_from) {
+            tuning.finishes_from.clone_from(levels);
         }
         stage.batch_size = arguments.batch_size.unwrap_or(stage.batch_size);
         stage.learning_rate = arguments.learning_rate.unwrap_or(stage.learning_rate);

@@ -63,8 +63,8 @@ pub async fn load(engine: Rc<RefCell<WorkerState>>, weights: Vec<u8>, kind: Kind
                 launches: loaded.launches,
                 model: description.name.clone(),
                 image_size: description.image_size(),
-                sampler: loaded.model.usual_sampler(),
                 first_size: loaded.model.stages().first().map_or(0, SamplingStage::image_size),
+                sampler: loaded.model.usual_sampler(),
                 memory: scope::memory(),
             });
             engine.borrow_mut().loaded = Some(Rc::new(loaded));

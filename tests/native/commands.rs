@@ -284,7 +284,7 @@ fn a_run_that_began_with_weights_goes_on_with_them_and_is_tuned() {
     assert_eq!(losses("at-once", "stage-1"), losses("in-turn", "stage-1"), "the stage that came later began elsewhere");
 
     let tune = ["--from", "a.safetensors", "--adversarial", "--batch-size", "4", "--out", "tuned", "--steps", "3"];
-    let said = train(&[&tune[..], &["--images", "8"]].concat());
+    let said = train(&[&tune[..], &["--images", "8", "--finishes-from", "40,0.5"]].concat());
     assert!(said.contains("train --resume --stage 2 --out tuned"), "{said}");
     assert!(!folder.path().join("tuned/stage-1").exists(), "only the last stage is tuned");
     train(&["--resume", "--stage", "2", "--out", "tuned"]);
@@ -292,6 +292,7 @@ fn a_run_that_began_with_weights_goes_on_with_them_and_is_tuned() {
     assert!(output.status.success(), "{}", stderr(&output));
     let card = std::fs::read_to_string(folder.path().join("tuned.md")).unwrap();
     assert_eq!(card.matches("in one evaluation from σ = 40").count(), 1, "{card}");
+    assert!(card.contains("from σ = 40, and what is finished again from σ = 0.5"), "{card}");
     assert!(card.contains("160 pictures seen") && card.contains("172 pictures seen"), "{card}");
 }
 
