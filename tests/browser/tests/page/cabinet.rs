@@ -218,14 +218,6 @@ async fn a_model_is_sampled_with_what_suits_it_until_the_visitor_names_a_sampler
     assert_eq!(browser.text("caption").await, "Number 7, 3 steps of dpm-sde");
     assert!(browser.driver.current_url().await.unwrap().as_str().contains("sampler=dpm-sde"), "for others to see it");
     assert_eq!(browser.controls().await, "weights/tiny.safetensors,3,");
-    // On the next visit it is still left to the model.
-    browser.settle().await;
-    let page = browser.driver.current_url().await.unwrap();
-    browser.open("about:blank").await;
-    browser.open(page.as_str().split_once('?').unwrap().0).await;
-    browser.wait_for("caption", "what was kept", |text| text == "Number 7, 3 steps of dpm-sde").await;
-    browser.wait_hatched().await;
-    assert_eq!(browser.controls().await, "weights/tiny.safetensors,3,");
     browser.choose("model", "weights/butterflies-128.safetensors").await;
     browser.wait_for("caption", "the other model", |text| text == "Number 7, 3 steps of dpm").await;
     browser.wait_hatched().await;

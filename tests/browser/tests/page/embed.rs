@@ -51,6 +51,21 @@ impl Browser {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
+async fn the_module_samples_with_what_suits_the_model() {
+    let browser = Browser::start(false).await;
+    browser.open_foreign_page().await;
+    let body = "const options = { steps: 3, weights: '../weights/tiny.safetensors', device: 'cpu' }, all = [];
+        for (const sampler of [undefined, 'dpm-sde', 'dpm']) all.push(apart(await hatch({ ...options, sampler })));
+        return all;";
+    let all: Vec<Image> = serde_json::from_value(browser.in_foreign_page(body).await).unwrap();
+    let [left, suiting, other] = all.try_into().map(|all: [Image; 3]| all.map(Picture::from)).ok().unwrap();
+    assert_eq!(left.largest_difference(&suiting), 0);
+    assert!(left.largest_difference(&other) > 10, "the samplers differ");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
 async fn the_module_hatches_in_any_page() {
     let browser = Browser::start(false).await;
     browser.open_foreign_page().await;
