@@ -88,6 +88,21 @@ async fn favourites_and_controls_are_there_on_the_next_visit() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
+async fn a_sampler_left_to_the_model_is_left_to_it_on_the_next_visit() {
+    let browser = Browser::start(false).await;
+    let start = serve(Fault::None);
+    browser.hatch_at(&format!("{start}?weights=weights/tiny.safetensors&seed=7&steps=3")).await;
+    assert_eq!(browser.text("caption").await, "Number 7, 3 steps of dpm-sde");
+    browser.settle().await;
+    browser.open("about:blank").await;
+    browser.open(&start).await;
+    browser.wait_for("steps-shown", "the controls of the last visit", |text| text == "3").await;
+    assert_eq!(browser.controls().await, "weights/tiny.safetensors,3,");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
 async fn an_address_says_more_than_the_last_visit() {
     let browser = Browser::start(false).await;
     // What is kept is kept for a server.
