@@ -10,7 +10,7 @@ use chrysalis::diffusion::{
 };
 use chrysalis::noise::{BatchNoise, Noise, Purpose};
 
-use crate::support::strange_bands;
+use crate::support::{small_model, strange_bands};
 
 const HEUN: Sampler = Sampler::Heun { churn: 0.0 };
 const MEAN: f64 = 0.4;
@@ -470,6 +470,23 @@ fn sharpening_adds_the_difference_from_the_four_neighbours_with_white_beyond_the
         assert!((got - expected).abs() < 1e-5, "{got} for {expected}");
     }
     assert!(sharpened([1.0; 9]).iter().all(|value| (value - 1.0).abs() < 1e-5), "white stays white");
+}
+
+#[test]
+fn small_pictures_are_sharpened_by_a_tenth_where_they_are_finished_early_and_nowhere_else() {
+    let device = device();
+    for (finishes_from, expected) in [(vec![], 0.5), (vec![0.5], 0.55), (vec![40.0], 0.5)] {
+        let mut model = small_model(&device);
+        model.stages[0].finishes_from = finishes_from.clone();
+        let model = model.for_sampling(&device);
+        let first = &model.stages()[0];
+        // A pixel of .5 on grey, away from the edges.
+        let (side, place) = (first.image_size(), 3 * first.image_size() + 3);
+        let colours: Vec<f32> = (0..3 * side * side).map(|i| if i == place { 0.5 } else { 0.0 }).collect();
+        let picture = Tensor::from_data(burn::tensor::TensorData::new(colours, [1, 3, side, side]), &device);
+        let got = values(first.handed_on(picture))[place];
+        assert!((got - expected).abs() < 1e-5, "finished from {finishes_from:?}: {got}");
+    }
 }
 
 #[test]
