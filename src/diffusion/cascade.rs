@@ -35,8 +35,8 @@ pub const PURE_NOISE: f64 = 40.0;
 
 /// A stage that finishes early takes so many steps down to where it does before it finishes more than once.
 const FEWEST_STEPS_DOWN: usize = 4;
-/// And of those beyond, one in so many finishes again. KID × 1000 of the shipped weights at 128 px is 78 in 12 steps down, and 74 in
-/// 8 after which it finishes 4 times more; recall rises from .10 to .20 (docs/recipe.md).
+/// And of those beyond, one in so many finishes again. When it was chosen, KID × 1000 at 128 px was 78 in 12 steps down, and 74 in
+/// 8 after which it finishes 4 times more; recall rose from .10 to .20. Two of three would do a little better now (docs/recipe.md).
 const STEPS_TO_FINISH_AGAIN: usize = 2;
 
 impl Plan {
