@@ -114,6 +114,7 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
                 images_seen: *images_seen,
                 seconds: *seconds,
                 finishes_from: stage.finishes_from.clone(),
+                finishing_noise: stage.finishing_noise.clone(),
                 probe: Probe { expected: Vec::new() },
             })
             .collect(),

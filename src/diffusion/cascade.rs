@@ -35,9 +35,9 @@ pub const PURE_NOISE: f64 = 40.0;
 
 /// A stage that finishes early takes so many steps down to where it does before it finishes more than once.
 const FEWEST_STEPS_DOWN: usize = 4;
-/// And of those beyond, one in so many finishes again. When it was chosen, KID × 1000 at 128 px was 78 in 12 steps down, and 74 in
-/// 8 after which it finishes 4 times more; recall rose from .10 to .20. Two of three would do a little better now (docs/recipe.md).
-const STEPS_TO_FINISH_AGAIN: usize = 2;
+/// And of those beyond, two of three finish again: KID × 1000 at 64 px is 20.6 in 7 steps down and 5 that finish again, 21.6 in 8
+/// and 4, 22.4 in 6 and 6 (docs/recipe.md).
+const FINISHING_AGAIN: [usize; 2] = [2, 3];
 
 impl Plan {
     /// The noise levels of a stage, counted from zero, as shares of its scale, and a zero to end on. A stage that
@@ -52,7 +52,8 @@ impl Plan {
             [] => self.levels.list(steps),
             [first, ..] if *first >= PURE_NOISE => finishes_from.iter().copied().chain([0.0]).collect(),
             [first, others @ ..] => {
-                let again = (steps.saturating_sub(FEWEST_STEPS_DOWN) / STEPS_TO_FINISH_AGAIN)
+                let [again, of] = FINISHING_AGAIN;
+                let again = (steps.saturating_sub(FEWEST_STEPS_DOWN) * again / of)
                     .max(others.len())
                     .min(steps.saturating_sub(1));
                 let last = others.last().unwrap_or(first);
@@ -188,21 +189,13 @@ impl<'a> Cascade<'a> {
     fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Informed<Conditioned<'a>>>> {
         let this = self.walked().get(stage)?;
         let size = this.image_size();
-        let mut noise = BatchNoise::of_stage(&self.origins, stage, [3, size, size], &self.device);
+        let noise = BatchNoise::of_stage(&self.origins, stage, [3, size, size], &self.device);
         let (sigmas, sampler) = (self.sigmas(stage, this), self.plan.sampler_of(stage));
         let known = self.edited.as_ref().and_then(|edited| edited.known(this, under.as_ref()));
         let start = self.edited.as_ref().filter(|_| stage == 0).and_then(|edited| edited.start(this));
         let without_skip = self.edited.as_ref().and_then(Edited::without_skip);
         let denoiser = Informed { denoiser: this.denoiser(under).without_skip(without_skip), known };
-        let sampling = match start {
-            Some(picture) => {
-                let sigma = sigmas.first().copied().unwrap_or(0.0);
-                let noisy = picture + noise.draw().mul_scalar(sigma);
-                Sampling::from_noisy(denoiser, sampler, sigmas, noise, noisy)
-            }
-            None => Sampling::new(denoiser, sampler, sigmas, noise),
-        };
-        Some(sampling.finishing_from(this.finishing_sigma()))
+        Some(this.sampling(denoiser, sampler, sigmas, noise, start))
     }
 
     /// What a stage's pictures are added to.
@@ -227,8 +220,7 @@ impl Iterator for Cascade<'_> {
         let finished = ends && stage + 1 == self.walked().len();
         if ends {
             self.stage += 1;
-            let small = self.walked().get(stage).map(|ended| ended.handed_on(x.clone()));
-            self.under = self.walked().get(self.stage).zip(small).map(|(next, small)| next.enlarge(small));
+            self.under = self.walked().get(self.stage).map(|next| next.enlarge(x.clone()));
             self.sampling = self.enter(self.stage, self.under.clone());
         }
         let step = Step { index: self.done, of: self.steps(), sigma: step.sigma, x, denoised };

@@ -1,4 +1,4 @@
-//! How a stage sees the picture of the stage before: enlarged, and sharpened where that stage finished early.
+//! How a stage sees the picture of the stage before: enlarged.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -22,20 +22,9 @@ pub struct Enlargement {
 impl Enlargement {
     /// For pictures of `side` pixels.
     pub fn new(factor: usize, side: usize, device: &Device) -> Self {
-        Self::of(factor, &between_pixels(factor), side, device)
-    }
-
-    /// Leaves pictures of `side` pixels their size, and adds to each pixel `amount` times its difference from the mean of its four
-    /// neighbours.
-    pub fn sharpening(amount: f32, side: usize, device: &Device) -> Self {
-        let away = -amount / 4.0;
-        Self::of(1, &[[0.0, away, 0.0, away, 1.0 + amount, away, 0.0, away, 0.0]], side, device)
-    }
-
-    /// `squares`: how much each of the 3 × 3 pixels around its own counts for an output pixel, one row of these after the other.
-    fn of(factor: usize, squares: &[[f32; 9]], side: usize, device: &Device) -> Self {
         let (outputs, inputs) = (COLOURS * factor * factor, COLOURS + 1);
-        let weight = Tensor::from_data(TensorData::new(weights(squares), [outputs, inputs, 3, 3]), device);
+        let weight =
+            Tensor::from_data(TensorData::new(weights(&between_pixels(factor)), [outputs, inputs, 3, 3]), device);
         let packing = Packing { outputs, inputs, side: 3, rows: side, scale: 1.0 };
         let weight = kernels::pack(weight, Tensor::ones([1], device), packing);
         let scales = Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device);

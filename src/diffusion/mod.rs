@@ -58,7 +58,7 @@ pub use self::{
     ddpm::BetaSchedule,
     edited::Edited,
     enlarge::{Enlargement, reduce},
-    finishing::{FINISHING_LEVELS, can_finish_from},
+    finishing::{FINISHING_LEVELS, FINISHING_NOISE, Finishing, can_finish_from, can_finish_under},
     levels::NoiseLevels,
     model::{Model, Stage, with_condition},
     patches::{depth_to_space, space_to_depth},

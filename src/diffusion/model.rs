@@ -21,6 +21,9 @@ pub struct Stage {
     /// was tuned for that: from the first whatever comes down to it, from each further one what was just finished, under
     /// fresh noise.
     pub finishes_from: Vec<f64>,
+    /// How much noise there is for each σ that the stage is told where it finishes, for each of these levels: S_noise of Karras et
+    /// al. 2022, algorithm 2, from 0.1 to 10, and 1 where the list ends.
+    pub finishing_noise: Vec<f64>,
 }
 
 impl Stage {

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::ddpm::Posterior;
+use super::finishing::Finishing;
 use super::method::Sampler;
 use crate::kernels::mix;
 use crate::noise::BatchNoise;
@@ -49,7 +50,7 @@ pub struct Sampling<D> {
     noise: BatchNoise,
     x: Tensor<4>,
     first: f64,
-    finishes_from: f64,
+    finishing: Finishing,
     done: usize,
     previous: Option<(f64, Tensor<4>)>,
 }
@@ -64,14 +65,14 @@ impl<D: Denoiser> Sampling<D> {
     /// Starts at a picture that already has the noise of the first level.
     pub fn from_noisy(denoiser: D, sampler: Sampler, sigmas: Vec<f64>, noise: BatchNoise, x: Tensor<4>) -> Self {
         let first = sigmas.first().copied().unwrap_or(1.0);
-        Self { denoiser, sampler, sigmas, noise, x, first, finishes_from: 0.0, done: 0, previous: None }
+        let finishing = Finishing::default();
+        Self { denoiser, sampler, sigmas, noise, x, first, finishing, done: 0, previous: None }
     }
 
-    /// From this level on, whatever the sampler, each guess is a picture and no mean of pictures, as the denoiser was tuned for
-    /// that: it is put under fresh noise of the next level, which may be the same one.
-    pub fn finishing_from(mut self, sigma: f64) -> Self {
-        self.finishes_from = sigma;
-        self
+    /// Where the denoiser was tuned to finish, whatever the sampler, each guess is a picture and no mean of pictures: it is put
+    /// under fresh noise of the next level, which may be the same one.
+    pub fn finishing(self, finishing: Finishing) -> Self {
+        Self { finishing, ..self }
     }
 
     /// The picture at the noise level that was reached last, at first that of the first level.
@@ -85,7 +86,7 @@ impl<D: Denoiser> Sampling<D> {
     }
 
     fn advance(&mut self, from: f64, to: f64) -> (Tensor<4>, Tensor<4>) {
-        if from <= self.finishes_from {
+        if self.finishing.finishes(from) {
             return self.anew(from, to);
         }
         let (x, from) = self.churn(from, to);
@@ -120,7 +121,8 @@ impl<D: Denoiser> Sampling<D> {
         if to == 0.0 {
             return (denoised.clone(), denoised);
         }
-        (self.with_fresh_noise(denoised.clone(), &denoised, [0.0, 1.0], to), denoised)
+        let deviation = self.finishing.deviation_at(to);
+        (self.with_fresh_noise(denoised.clone(), &denoised, [0.0, 1.0], deviation), denoised)
     }
 
     /// Karras et al. (2022), algorithm 2, lines 4 to 6: raises the noise level, by noise of a little more than unit

@@ -2,15 +2,16 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::cascade::PURE_NOISE;
 use super::enlarge::Enlargement;
+use super::finishing::Finishing;
 use super::matrices::{Matrices, Matrix};
 use super::method::Sampler;
 use super::model::{Model, Stage};
 use super::precondition::Preconditioning;
-use super::sampler::Denoiser;
+use super::sampler::{Denoiser, Sampling};
 use super::shape::StageShape;
 use crate::kernels::{self, Convolution, Epilogue, Join, Packing, Patches};
+use crate::noise::BatchNoise;
 use crate::unet::SamplingNet;
 
 /// A [`Model`] made ready for sampling.
@@ -61,18 +62,13 @@ pub struct SamplingStage {
     shape: StageShape,
     preconditioning: Preconditioning,
     enlargement: Option<Enlargement>,
-    sharpening: Option<Enlargement>,
     finishes_from: Vec<f64>,
+    finishing_noise: Vec<f64>,
     one: Tensor<1>,
     /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
     scales: Tensor<4>,
     device: Device,
 }
-
-/// How much of a small picture's difference from the mean of each pixel's neighbours is added to it before it is enlarged. What a
-/// tuned stage finishes is hardly softer than real small pictures if it finishes several times, and softer if it does so once: with
-/// .1, KID × 1000 at 64 px is 21.6 (22.4 without, 25.1 with .4) in 12 + 2 evaluations, and 37.6 (40.1, 36.0) in 5 + 2 (docs/recipe.md).
-const SHARPENING: f32 = 0.1;
 
 impl SamplingStage {
     fn new(stage: &Stage, device: &Device) -> Self {
@@ -82,12 +78,8 @@ impl SamplingStage {
             shape: stage.shape.clone(),
             preconditioning: stage.preconditioning.clone(),
             enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
-            sharpening: stage
-                .finishes_from
-                .first()
-                .filter(|&&level| level < PURE_NOISE)
-                .map(|_| Enlargement::sharpening(SHARPENING, image_size, device)),
             finishes_from: stage.finishes_from.clone(),
+            finishing_noise: stage.finishing_noise.clone(),
             one: Tensor::ones([1], device),
             scales: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
             device: device.clone(),
@@ -114,11 +106,6 @@ impl SamplingStage {
         self.preconditioning.bands.scale()
     }
 
-    /// The noise level from which on the stage's guesses are pictures, if it was tuned for that, or zero.
-    pub fn finishing_sigma(&self) -> f64 {
-        self.finishes_from.first().map_or(0.0, |level| level * self.scale())
-    }
-
     /// Noise levels brought to the stage's scale.
     pub fn sigmas(&self, levels: &[f64]) -> Vec<f64> {
         let scale = self.scale();
@@ -133,13 +120,24 @@ impl SamplingStage {
         }
     }
 
-    /// What the next stage is given of a finished picture, `[n, 3, size, size]` in and out: sharpened if this
-    /// stage finishes pictures from a level where something is left of them.
-    pub fn handed_on(&self, picture: Tensor<4>) -> Tensor<4> {
-        match &self.sharpening {
-            Some(sharpening) => sharpening.enlarge(picture),
-            None => picture,
-        }
+    /// Walks down noise levels in `sigmas`, with `denoiser` as this stage: from pure noise of the first of them, or from `start`, a
+    /// picture of the stage's size, under noise of it.
+    pub fn sampling<D: Denoiser>(
+        &self,
+        denoiser: D,
+        sampler: Sampler,
+        sigmas: Vec<f64>,
+        mut noise: BatchNoise,
+        start: Option<Tensor<4>>,
+    ) -> Sampling<D> {
+        let finishing = Finishing::new(self.sigmas(&self.finishes_from), self.finishing_noise.clone());
+        let first = sigmas.first().copied().unwrap_or(0.0);
+        let drawn = noise.draw().mul_scalar(finishing.deviation_at(first));
+        let x = match start {
+            Some(picture) => picture + drawn,
+            None => drawn,
+        };
+        Sampling::from_noisy(denoiser, sampler, sigmas, noise, x).finishing(finishing)
     }
 
     /// The stage as a denoiser, for pictures that add detail to `condition`.

@@ -37,6 +37,9 @@ pub struct Adversarial {
     /// just made of them from the one before. Where the first is 40 or more, that is all that it learns.
     #[serde(deserialize_with = "one_or_many")]
     pub finishes_from: Vec<f64>,
+    /// How much noise there is for each σ that the stage is told where it finishes, for each of these levels, when it is sampled: 1
+    /// where the list ends. Training does not use it, so it can be chosen afterwards.
+    pub finishing_noise: Vec<f64>,
     /// How much the stage's loss at all other noise levels counts, if there are any that it still has to know.
     pub denoising: f64,
     /// How much the stage's own loss counts beside the discriminator's verdict: it holds what is sampled to what is
@@ -57,6 +60,7 @@ impl Default for Adversarial {
     fn default() -> Self {
         Self {
             finishes_from: vec![PURE_NOISE],
+            finishing_noise: Vec::new(),
             denoising: 1.0,
             reconstruction: 0.1,
             gradient_penalty: 0.02,

@@ -9,8 +9,8 @@ use thiserror::Error;
 use super::adversary::Adversarial;
 use crate::data::{DEFAULT_SOURCE, Squaring};
 use crate::diffusion::{
-    DEFAULT_STEPS, FINISHING_LEVELS, NoiseDensity, Prediction, Sampler, ShapeError, StageShape, can_finish_from,
-    check_shapes,
+    DEFAULT_STEPS, FINISHING_LEVELS, FINISHING_NOISE, NoiseDensity, Prediction, Sampler, ShapeError, StageShape,
+    can_finish_from, can_finish_under, check_shapes,
 };
 use crate::files::{self, FileError};
 use crate::kernels::training::Arithmetic;
@@ -214,6 +214,7 @@ impl StageConfig {
         let mut densities = vec![("noise_density", self.noise_density)];
         if let &Some(Adversarial {
             ref finishes_from,
+            ref finishing_noise,
             denoising,
             reconstruction,
             gradient_penalty,
@@ -224,6 +225,8 @@ impl StageConfig {
         {
             let fine = !finishes_from.is_empty() && can_finish_from(finishes_from);
             check(fine, "adversarial.finishes_from", format!("{finishes_from:?}"), FINISHING_LEVELS)?;
+            let fine = can_finish_under(finishing_noise, finishes_from);
+            check(fine, "adversarial.finishing_noise", format!("{finishing_noise:?}"), FINISHING_NOISE)?;
             let fine = denoising.is_finite() && denoising >= 0.0;
             check(fine, "adversarial.denoising", denoising.to_string(), "0 or above")?;
             let fine = reconstruction.is_finite() && reconstruction >= 0.0;

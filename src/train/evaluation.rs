@@ -10,7 +10,7 @@ use super::error::TrainError;
 use super::log::Stepped;
 use super::trainer::Trainer;
 use crate::data::Dataset;
-use crate::diffusion::{Model, Plan, Sampling, reduce};
+use crate::diffusion::{Model, Plan, reduce};
 use crate::files;
 use crate::noise::BatchNoise;
 use crate::origin::Origin;
@@ -61,8 +61,9 @@ pub fn sample(
         let noise = BatchNoise::of_stage(&origins, plan.stage, [3, size, size], &device);
         let sigmas = stage.sigmas(&plan.cascade.levels_of(plan.stage, stage.finishes_from()));
         let sampler = plan.cascade.sampler_of(plan.stage);
-        let sampling = Sampling::new(stage.denoiser(under.clone()), sampler, sigmas, noise);
-        let Some(last) = sampling.finishing_from(stage.finishing_sigma()).last() else { break };
+        let Some(last) = stage.sampling(stage.denoiser(under.clone()), sampler, sigmas, noise, None).last() else {
+            break;
+        };
         let whole = match under {
             Some(under) => last.x + under,
             None => last.x,

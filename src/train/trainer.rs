@@ -167,6 +167,12 @@ impl Trainer {
             unet: unet.folded(),
             preconditioning: self.preconditioning.clone(),
             finishes_from: self.finishes_from(),
+            finishing_noise: self
+                .stage
+                .adversarial
+                .as_ref()
+                .map(|settings| settings.finishing_noise.clone())
+                .unwrap_or_default(),
         }
     }
 

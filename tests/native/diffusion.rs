@@ -5,8 +5,8 @@
 
 use burn::tensor::{Device, Tensor};
 use chrysalis::diffusion::{
-    Bands, BandsError, BetaSchedule, Cascade, CascadeStep, Denoiser, Enlargement, NoiseDensity, NoiseLevels, Plan,
-    Preconditioning, Prediction, Sampler, Sampling, StageShape, check_shapes, reduce,
+    Bands, BandsError, BetaSchedule, Cascade, CascadeStep, Denoiser, Enlargement, Finishing, NoiseDensity, NoiseLevels,
+    Plan, Preconditioning, Prediction, Sampler, Sampling, StageShape, check_shapes, reduce,
 };
 use chrysalis::noise::{BatchNoise, Noise, Purpose};
 
@@ -164,17 +164,23 @@ fn heun_asks_twice_a_step_but_the_last() {
         }
     }
     for sampler in [HEUN, Sampler::DpmSolver, Sampler::Ddim { eta: 0.3 }, Sampler::Ddpm] {
-        let counted = |levels: Vec<f64>, finishes_from: f64| {
+        let counted = |levels: Vec<f64>, finishes_from: Vec<f64>| {
             let counting = Counting(Default::default());
             let noise = BatchNoise::new(&[5], [3, 4, 4], &device());
-            Sampling::new(&counting, sampler, levels, noise).finishing_from(finishes_from).for_each(drop);
+            Sampling::new(&counting, sampler, levels, noise)
+                .finishing(Finishing::new(finishes_from, Vec::new()))
+                .for_each(drop);
             counting.0.get()
         };
-        assert_eq!(counted(NoiseLevels::EDM.list(9), 0.0), sampler.evaluations(9), "{sampler}");
+        assert_eq!(counted(NoiseLevels::EDM.list(9), vec![]), sampler.evaluations(9), "{sampler}");
         // A stage that finishes more than once asks once for each.
         let plan = Plan { sampler, levels: NoiseLevels::default(), steps: 12 };
-        assert_eq!(counted(plan.levels_of(0, &[0.5]), 0.5), plan.evaluations_of(0, &[0.5]), "{sampler}");
-        assert_eq!(counted(plan.levels_of(0, &[2.0, 0.5]), 2.0), plan.evaluations_of(0, &[2.0, 0.5]), "{sampler}");
+        assert_eq!(counted(plan.levels_of(0, &[0.5]), vec![0.5]), plan.evaluations_of(0, &[0.5]), "{sampler}");
+        assert_eq!(
+            counted(plan.levels_of(0, &[2.0, 0.5]), vec![2.0, 0.5]),
+            plan.evaluations_of(0, &[2.0, 0.5]),
+            "{sampler}"
+        );
         assert_eq!(plan.evaluations_of(1, &[]), 4, "further stages are sampled ancestrally");
     }
 }
@@ -185,7 +191,8 @@ fn from_the_level_that_a_stage_finishes_from_its_guesses_are_put_under_fresh_noi
     for sampler in every.map(|name| name.parse::<Sampler>().unwrap()) {
         let noise = BatchNoise::new(&[1, 2, 3], [1, 100, 100], &device());
         let levels = vec![2.0, 0.5, 0.5, 0.3, 0.0];
-        let steps: Vec<_> = Sampling::new(&Gaussian, sampler, levels, noise).finishing_from(0.5).collect();
+        let steps: Vec<_> =
+            Sampling::new(&Gaussian, sampler, levels, noise).finishing(Finishing::new(vec![0.5], Vec::new())).collect();
         let mut fresh = Vec::new();
         for (pair, next) in steps.windows(2).zip([0.5, 0.3]) {
             let [before, again] = pair else { unreachable!() };
@@ -453,39 +460,29 @@ fn the_loss_is_the_one_computed_by_hand() {
 }
 
 #[test]
-fn sharpening_adds_the_difference_from_the_four_neighbours_with_white_beyond_the_edge() {
+fn a_stage_finishes_under_as_much_noise_as_it_says() {
     let device = device();
-    let small = |values: [f32; 9]| {
-        let colours: Vec<f32> = values.iter().cycle().take(27).copied().collect();
-        Tensor::<4>::from_data(burn::tensor::TensorData::new(colours, [1, 3, 3, 3]), &device)
-    };
-    let sharpened = |picture: [f32; 9]| values(Enlargement::sharpening(0.4, 3, &device).enlarge(small(picture)));
-    // A pixel of .5 in the middle of -.5: 1 away from each of its neighbours, which are a quarter of that away from theirs.
-    let mut picture = [-0.5; 9];
-    picture[4] = 0.5;
-    let got = sharpened(picture);
-    let (corner, side) = (-0.5 - 0.4 * 0.75, -0.5 - 0.4 * (0.25 + 0.375));
-    let expected = [corner, side, corner, side, 0.9, side, corner, side, corner];
-    for (got, expected) in got.iter().zip(expected.iter().cycle()) {
-        assert!((got - expected).abs() < 1e-5, "{got} for {expected}");
-    }
-    assert!(sharpened([1.0; 9]).iter().all(|value| (value - 1.0).abs() < 1e-5), "white stays white");
-}
-
-#[test]
-fn small_pictures_are_sharpened_by_a_tenth_where_they_are_finished_early_and_nowhere_else() {
-    let device = device();
-    for (finishes_from, expected) in [(vec![], 0.5), (vec![0.5], 0.55), (vec![40.0], 0.5)] {
-        let mut model = small_model(&device);
-        model.stages[0].finishes_from = finishes_from.clone();
-        let model = model.for_sampling(&device);
-        let first = &model.stages()[0];
-        // A pixel of .5 on grey, away from the edges.
-        let (side, place) = (first.image_size(), 3 * first.image_size() + 3);
-        let colours: Vec<f32> = (0..3 * side * side).map(|i| if i == place { 0.5 } else { 0.0 }).collect();
-        let picture = Tensor::from_data(burn::tensor::TensorData::new(colours, [1, 3, side, side]), &device);
-        let got = values(first.handed_on(picture))[place];
-        assert!((got - expected).abs() < 1e-5, "finished from {finishes_from:?}: {got}");
+    let mut model = small_model(&device);
+    let stage = &mut model.stages[1];
+    stage.finishes_from = vec![40.0, 2.0, 1.0];
+    // The last level has no number of its own: as much noise as the stage is told.
+    stage.finishing_noise = vec![1.25, 0.5];
+    let model = model.for_sampling(&device);
+    let stage = &model.stages()[1];
+    let sigmas = stage.sigmas(&[40.0, 2.0, 1.0, 1.0, 0.0]);
+    for given in [None, Some(Tensor::<4>::full([1, 3, 100, 100], 0.25, &device))] {
+        let noise = BatchNoise::new(&[6], [3, 100, 100], &device);
+        let mut sampling = stage.sampling(&Gaussian, Sampler::Ddpm, sigmas.clone(), noise, given.clone());
+        let begun = sampling.noisy() - given.unwrap_or_else(|| sampling.noisy().zeros_like());
+        let made = sampling.by_ref().take(3).map(|step| step.x - step.denoised);
+        let noises: Vec<_> = std::iter::once(begun).chain(made).collect();
+        for ((noise, sigma), share) in noises.iter().zip(&sigmas).zip([1.25, 0.5, 1.0, 1.0]) {
+            let (_, variance) = mean_and_variance(&values(noise.clone()));
+            let found = variance.sqrt() / sigma;
+            assert!((found / share - 1.0).abs() < 0.02, "σ = {sigma}: {found} of it for {share}");
+        }
+        let last = sampling.next().unwrap();
+        assert_eq!(values(last.x), values(last.denoised), "and what comes last is under none");
     }
 }
 
@@ -531,13 +528,13 @@ fn a_cascade_tells_every_step_and_gives_each_seed_its_own_picture() {
     assert_eq!(plan.evaluations_of(1, &[40.0, 0.5]), 2);
     let early = plan.levels_of(0, &[0.5]);
     assert_eq!((early.len(), early[7]), (8, 0.0), "as many steps");
-    assert_eq!(early[5..7], [0.5, 0.5], "and the last two from there");
-    assert!((early[0] - 40.0).abs() < 1e-9 && early[..6].windows(2).all(|pair| pair[0] > pair[1]), "{early:?}");
+    assert_eq!(early[4..7], [0.5; 3], "and the last three from there");
+    assert!((early[0] - 40.0).abs() < 1e-9 && early[..5].windows(2).all(|pair| pair[0] > pair[1]), "{early:?}");
     let finishes = |steps| {
         let levels = Plan { steps, ..plan }.levels_of(0, &[0.5]);
         levels.iter().filter(|&&level| level == 0.5).count()
     };
-    assert_eq!([1, 2, 5, 6, 8, 12, 40].map(finishes), [1, 1, 1, 2, 3, 5, 19]);
+    assert_eq!([1, 2, 5, 6, 7, 8, 12, 40].map(finishes), [1, 1, 1, 2, 3, 3, 6, 25]);
     assert_eq!(Plan { steps: 0, ..plan }.levels_of(0, &[0.5]), [0.0]);
     let several = |steps| Plan { steps, ..plan }.levels_of(0, &[2.0, 0.5]);
     assert_eq!(several(1), [2.0, 0.0]);

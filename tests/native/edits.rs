@@ -128,7 +128,7 @@ fn image_to_image_begins_with_the_picture_under_noise_of_the_level_that_is_left(
     tuned.stages[0].finishes_from = vec![0.5];
     let tuned = tuned.for_sampling(&device);
     let plan = Plan { steps: 12, ..PLAN };
-    for (strength, steps) in [(0.0, 1 + 4), (0.5, 4 + 4), (1.0, 8 + 4)] {
+    for (strength, steps) in [(0.0, 1 + 5), (0.5, 4 + 5), (1.0, 7 + 5)] {
         let edit = Edit::new(size, picture.rgba(), EditTask::ImageToImage { strength }).unwrap();
         let edited = Edited::new(&edit, &tuned, &device).unwrap();
         let cascade = Cascade::from_origins(&tuned, plan, vec![7.into()], Some(edited), &device);

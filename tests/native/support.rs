@@ -63,7 +63,7 @@ pub fn strange_bands(patch: usize) -> Bands {
 pub fn small_stage(shape: &StageShape, device: &Device) -> Stage {
     let unet = lively_unet(&shape.unet(), device).folded();
     let preconditioning = Preconditioning { prediction: Prediction::Edm, bands: strange_bands(shape.patch) };
-    Stage { shape: shape.clone(), unet, preconditioning, finishes_from: Vec::new() }
+    Stage { shape: shape.clone(), unet, preconditioning, finishes_from: Vec::new(), finishing_noise: Vec::new() }
 }
 
 /// A small folded model of two stages.

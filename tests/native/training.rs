@@ -516,6 +516,23 @@ fn a_configuration_names_levels_to_finish_from_in_falling_order() {
 }
 
 #[test]
+fn a_configuration_names_no_more_noise_than_levels_to_finish_from() {
+    let check = |finishing_noise: Vec<f64>| {
+        let mut config = small_cascade();
+        let tuning = Adversarial { finishes_from: vec![40.0, 0.5], finishing_noise, ..Adversarial::default() };
+        config.stages[1].adversarial = Some(tuning);
+        config.validate()
+    };
+    for possible in [vec![], vec![1.1], vec![1.1, 0.7]] {
+        check(possible).unwrap();
+    }
+    for impossible in [vec![0.0], vec![f64::NAN], vec![1.0, 100.0], vec![1.0; 3]] {
+        let error = check(impossible.clone()).unwrap_err().to_string();
+        assert!(error.contains("adversarial.finishing_noise of stage 2"), "{impossible:?}: {error}");
+    }
+}
+
+#[test]
 fn each_level_begins_with_what_was_made_from_the_one_before() {
     let real = Tensor::<4>::from_data([[[[1.0f32]]], [[[2.0]]], [[[3.0]]], [[[4.0]]], [[[5.0]]]], &Device::flex());
     let mut asked = Vec::new();
@@ -559,12 +576,12 @@ fn a_stage_learns_from_the_verdicts_alone() {
 }
 
 /// What the second stage of a cascade is given of some seeds when it is used.
-fn handed_on(model: &chrysalis::diffusion::Model, steps: usize, seeds: &[u64]) -> Vec<f32> {
+fn small_pictures(model: &chrysalis::diffusion::Model, steps: usize, seeds: &[u64]) -> Vec<f32> {
     let device = Device::flex();
     let model = model.for_sampling(&device);
     let plan = Plan { sampler: model.usual_sampler(), levels: NoiseLevels::default(), steps };
     let last = Cascade::new(&model, plan, seeds, &device).filter(|step| step.stage == 0).last().unwrap();
-    model.stages()[0].handed_on(last.step.x).into_data().try_into_vec().unwrap()
+    last.step.x.into_data().try_into_vec().unwrap()
 }
 
 #[test]
@@ -581,7 +598,7 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
         let plan = Plan { sampler: earlier.usual_sampler(), levels: NoiseLevels::default(), steps: 5 };
         earlier.pictures(plan, &[3, 4]).unwrap().into_data().try_into_vec().unwrap()
     };
-    assert!(given(&config) == handed_on(&before, 5, &[3, 4]), "what the weights before make");
+    assert!(given(&config) == small_pictures(&before, 5, &[3, 4]), "what the weights before make");
 
     // A first stage that the run itself has tuned, and that finishes early and rounded, takes their place.
     let settings = Adversarial { finishes_from: vec![0.5], ..Adversarial::default() };
@@ -598,9 +615,9 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
     export::write(&trained, &config, &About { storage: Storage::Compact, ..about() }, &file).unwrap();
     let tuned = chrysalis::weights::decode(&std::fs::read(file).unwrap(), &device).unwrap().model;
     let farthest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    let far = farthest(&given(&config), &handed_on(&tuned, 5, &[3, 4]));
+    let far = farthest(&given(&config), &small_pictures(&tuned, 5, &[3, 4]));
     assert!(far < 1e-3, "{far} from what the tuned stage makes once it is stored");
-    assert!(farthest(&given(&config), &handed_on(&before, 5, &[3, 4])) > 0.01);
+    assert!(farthest(&given(&config), &small_pictures(&before, 5, &[3, 4])) > 0.01);
 
     // The second stage's grid shows what the whole cascade makes of the seeds, finished twice as it is when it is used.
     config.stages[1].adversarial = Some(Adversarial { finishes_from: vec![2.0, 1.0], ..Adversarial::default() });

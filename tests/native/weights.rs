@@ -20,6 +20,7 @@ pub fn description(model: &Model) -> Description {
         images_seen: 12,
         seconds: 90.0,
         finishes_from: Vec::new(),
+        finishing_noise: Vec::new(),
         probe: pollster::block_on(Probe::measure(stage, &Device::flex())).unwrap(),
     });
     Description {
@@ -250,6 +251,17 @@ fn impossible_descriptions_are_named_before_anything_is_built() {
         let error = fails(&finishing(levels.into()));
         assert!(matches!(&error, WeightsError::NoiseLevels { found } if found == levels), "{error}");
     }
+    let noise = |noise: serde_json::Value| {
+        with_description(&finishing([40.0, 0.5].into()), |description| {
+            description["stages"][1]["finishing_noise"] = noise;
+        })
+    };
+    for share in [&[0.0][..], &[-1.0], &[1e9], &[1.0, 0.01], &[1.0, 1.0, 1.0]] {
+        let error = fails(&noise(share.into()));
+        assert!(matches!(&error, WeightsError::FinishingNoise { found } if found == share), "{error}");
+    }
+    let read = decode(&noise([1.1, 0.7].into()), &Device::flex()).unwrap();
+    assert_eq!(read.model.stages[1].finishing_noise, [1.1, 0.7]);
     // What stood there at first was a number.
     for levels in [serde_json::json!(40.0), serde_json::json!([40.0])] {
         let read = decode(&finishing(levels), &Device::flex()).unwrap();
@@ -335,6 +347,7 @@ fn the_model_card_says_what_the_file_is() {
     let mut described = description(&model);
     described.stages[0].finishes_from = vec![0.5];
     described.stages[1].finishes_from = vec![40.0, 1.25];
+    described.stages[1].finishing_noise = vec![1.1, 0.7];
     let card = model_card(&described, facts);
     let quality = "| | | at 8 px | at 16 px |\n|---|---|---|---|\n\
                    | KID × 1000 | | | 8.5 |\n| KID × 1000 of real pictures, noise of σ = 0.10 | | | 110 |\n\
@@ -348,7 +361,7 @@ fn the_model_card_says_what_the_file_is() {
         "stage 1 | makes 8 × 8 pixels",
         "stage 2 | adds detail to pictures enlarged 2 times, to 16 × 16 pixels",
         "12 pictures seen (4 passes), 2 minutes; tuned against a discriminator to finish in one evaluation from σ = 0.5 |",
-        "in one evaluation from σ = 40, and what is finished again from σ = 1.25 |",
+        "in one evaluation from σ = 40, and what is finished again from σ = 1.25, under 1.1, 0.7 times the noise that it is told of |",
     ] {
         assert!(card.contains(needed), "{needed} is missing in:\n{card}");
     }

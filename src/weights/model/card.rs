@@ -64,7 +64,7 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
             card,
             "| stage {number} | {makes}; UNet of magnitude-preserving blocks (EDM2) on patches of {patch} × {patch}, widths {:?}, {} \
              block(s) a level, attention heads of {} channels at the coarsest; preconditioned by bands ({:?}); {} pictures seen \
-             ({epochs:.0} passes), {:.0} minutes{} |",
+             ({epochs:.0} passes), {:.0} minutes{}{} |",
             layers.widths,
             layers.depth,
             layers.head_width,
@@ -76,8 +76,12 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
                 [level] => format!("; tuned against a discriminator to finish in one evaluation from σ = {level}"),
                 [level, ref again @ ..] => format!(
                     "; tuned against a discriminator to finish in one evaluation from σ = {level}, and what is finished again from σ = {}",
-                    again.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+                    listed(again)
                 ),
+            },
+            match stage.finishing_noise[..] {
+                [] => String::new(),
+                ref noise => format!(", under {} times the noise that it is told of", listed(noise)),
             }
         );
     }
@@ -99,6 +103,10 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
     );
     card.push_str(SIGNATURE);
     card
+}
+
+fn listed(numbers: &[f64]) -> String {
+    numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The order of measures in a card, by how their names begin.

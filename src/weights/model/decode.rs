@@ -12,8 +12,8 @@ use thiserror::Error;
 use super::description::{Description, LAYOUT};
 use super::encode::{DEVIATIONS, MEAN, ROTATION, SCALE};
 use crate::diffusion::{
-    Bands, BandsError, FINISHING_LEVELS, Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from,
-    check_shapes,
+    Bands, BandsError, FINISHING_LEVELS, FINISHING_NOISE, Model, Preconditioning, ShapeError, Stage, StageShape,
+    can_finish_from, can_finish_under, check_shapes,
 };
 use crate::unet::{UNet, UNetConfigError};
 use crate::weights::container::{Container, ContainerError, inflate};
@@ -54,6 +54,14 @@ pub enum WeightsError {
     )]
     NoiseLevels {
         /// The levels.
+        found: Vec<f64>,
+    },
+    /// A stage finishes under noise that no sampler adds.
+    #[error(
+        "the weight file has a stage that finishes from so much noise for each σ: {found:?}, but possible are {FINISHING_NOISE}"
+    )]
+    FinishingNoise {
+        /// The numbers.
         found: Vec<f64>,
     },
     /// The bands are none.
@@ -122,6 +130,7 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
             unet,
             preconditioning,
             finishes_from: stage.finishes_from.clone(),
+            finishing_noise: stage.finishing_noise.clone(),
         });
     }
     if let Some(name) = fill.tensors.into_keys().next() {
@@ -147,6 +156,10 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
     let mut finishes = description.stages.iter().map(|stage| &stage.finishes_from);
     if let Some(found) = finishes.find(|levels| !can_finish_from(levels)) {
         return Err(WeightsError::NoiseLevels { found: found.clone() });
+    }
+    let mut stages = description.stages.iter();
+    if let Some(stage) = stages.find(|stage| !can_finish_under(&stage.finishing_noise, &stage.finishes_from)) {
+        return Err(WeightsError::FinishingNoise { found: stage.finishing_noise.clone() });
     }
     Ok(description)
 }

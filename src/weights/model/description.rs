@@ -42,6 +42,9 @@ pub struct StageDescription {
     /// See [`Stage::finishes_from`](crate::diffusion::Stage::finishes_from).
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub finishes_from: Vec<f64>,
+    /// See [`Stage::finishing_noise`](crate::diffusion::Stage::finishing_noise).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finishing_noise: Vec<f64>,
     /// A known input and what the stage makes of it.
     pub probe: Probe,
 }
