@@ -39,7 +39,7 @@ pub fn can_finish_from(levels: &[f64]) -> bool {
         && levels.windows(2).all(|pair| matches!(pair, [from, to] if from > to))
 }
 
-/// How much noise a stage may finish from, beside what it is told.
+/// Under how much noise a stage may finish, for each σ that it is told.
 pub const FINISHING_NOISE: &str = "no more numbers than levels to finish from, each from 0.1 to 10";
 
 /// Whether so much noise, for each σ that it is told, may go with the levels that a stage finishes from.
