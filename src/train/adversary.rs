@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use super::beginnings::Beginnings;
 use super::config::StageConfig;
+use super::examples::gaussian;
 use super::gradients::{self, TrainedWeights};
-use super::trainer::{Report, Trainer, gaussian, read};
+use super::trainer::{Report, Trainer, read};
 use crate::data::Dataset;
 use crate::diffusion::{NoiseDensity, NoisyBatch, PURE_NOISE, StageShape, one_or_many, with_condition};
 use crate::kernels::training::{Arithmetic, Update};

@@ -10,6 +10,7 @@ mod config;
 mod earlier;
 mod error;
 mod evaluation;
+mod examples;
 mod folder;
 mod gradients;
 mod log;

@@ -2,15 +2,15 @@
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, MultiGradientsParams};
-use burn::tensor::{Device, Tensor, TensorData};
-use rayon::prelude::*;
+use burn::tensor::{Device, Tensor};
 
-use super::adversary::Adversary;
+use super::adversary::{Adversarial, Adversary};
 use super::config::{StageConfig, TrainConfig};
+use super::examples::Examples;
 use super::gradients::{self, TrainedWeights};
 use super::measure;
 use crate::data::{BatchPlan, Dataset, LABELS};
-use crate::diffusion::{Enlargement, Preconditioning, Stage, reduce, with_condition};
+use crate::diffusion::{Preconditioning, Stage, with_condition};
 use crate::kernels::training::{Arithmetic, Update, on_cpu};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{Dropout, Setting, UNet, UNetConfigError};
@@ -167,18 +167,17 @@ impl Trainer {
             unet: unet.folded(),
             preconditioning: self.preconditioning.clone(),
             finishes_from: self.finishes_from(),
-            finishing_noise: self
-                .stage
-                .adversarial
-                .as_ref()
-                .map(|settings| settings.finishing_noise.clone())
-                .unwrap_or_default(),
+            finishing_noise: self.tuning().map(|tuning| tuning.finishing_noise.clone()).unwrap_or_default(),
         }
     }
 
     /// The noise levels, as shares of the data's scale, that the stage is tuned to finish from, if it is.
     pub fn finishes_from(&self) -> Vec<f64> {
-        self.stage.adversarial.as_ref().map(|settings| settings.finishes_from.clone()).unwrap_or_default()
+        self.tuning().map(|tuning| tuning.finishes_from.clone()).unwrap_or_default()
+    }
+
+    fn tuning(&self) -> Option<&Adversarial> {
+        self.stage.adversarial.as_ref()
     }
 
     /// The preconditioning that the network is trained with.
@@ -301,90 +300,13 @@ impl Trainer {
     }
 }
 
-/// What a stage is to make of pictures, `[n, 3, size, size]`.
-struct Detail {
-    detail: Tensor<4>,
-    under: Option<Tensor<4>>,
-    condition: Option<Tensor<4>>,
-}
-
-/// A batch as a step learns from it.
-pub(super) struct Examples {
-    /// What the stage is to make, `[n, rows, columns, K]`.
-    pub bands: Tensor<4>,
-    /// What that is added to, if it is not the whole picture.
-    pub under: Option<Tensor<4>>,
-    /// The same as the stage is given it, a little noisy.
-    pub condition: Option<Tensor<4>>,
-    /// A noise level a picture.
-    pub sigmas: Vec<f64>,
-    /// Standard normal noise of the shape of the bands.
-    pub white: Tensor<4>,
-    /// What was done to each picture.
-    pub changes: Option<Tensor<2>>,
-    /// Each picture's own random numbers, for what more is needed.
-    pub streams: Vec<Noise>,
-    /// How many pictures were shown before.
-    pub first: u64,
-}
-
-impl Trainer {
-    /// The batch of this step.
-    pub(super) fn draw(&self, dataset: &Dataset, device: &Device) -> Examples {
-        let (pictures, changes) = if self.plan.change_share > 0.0 {
-            let (pictures, changes) = dataset.changed_batch(&self.plan, self.step, device);
-            (pictures, is_told(&self.plan).then_some(changes))
-        } else {
-            (dataset.batch(&self.plan, self.step, device), None)
-        };
-        let count = pictures.dims()[0];
-        // A stream of noise for every picture that is ever shown.
-        let first = self.step * self.stage.batch_size as u64;
-        let mut streams: Vec<Noise> = (first..first + count as u64)
-            .map(|shown| Noise::indexed(self.config.seed, Purpose::Training, shown))
-            .collect();
-        let scale = self.preconditioning.bands.scale();
-        let sigmas: Vec<f64> = streams.iter_mut().map(|noise| scale * self.stage.noise_density.draw(noise)).collect();
-        let Detail { detail, under, condition } = self.detail(pictures, &mut streams, device);
-        let bands = self.preconditioning.bands.from_pictures(detail);
-        let white = gaussian(bands.dims(), &mut streams, device);
-        Examples { bands, under, condition, sigmas, white, changes, streams, first }
-    }
-
-    /// What the stage is to make of pictures, and what it is given to make it: a first stage makes whole pictures of
-    /// nothing, a further one what is missing from pictures that were reduced and enlarged again, and made a little
-    /// noisy, each by an amount of its own.
-    fn detail(&self, pictures: Tensor<4>, streams: &mut [Noise], device: &Device) -> Detail {
-        let factor = self.stage.shape.enlarges;
-        if factor < 2 {
-            return Detail { detail: pictures, under: None, condition: None };
-        }
-        let [count, _, rows, _] = pictures.dims();
-        let enlargement = Enlargement::new(factor, rows / factor, device);
-        let under = enlargement.enlarge(reduce(pictures.clone(), factor));
-        let amounts: Vec<f32> =
-            streams.iter_mut().map(|noise| (noise.uniform() * self.stage.condition_noise) as f32).collect();
-        let amounts = Tensor::<4>::from_data(TensorData::new(amounts, [count, 1, 1, 1]), device);
-        let noisy = under.clone() + gaussian(under.dims(), streams, device) * amounts;
-        Detail { detail: pictures - under.clone(), under: Some(under), condition: Some(noisy) }
-    }
-}
-
 /// A network that can be told of changes, where pictures are changed and it is told.
 fn told_of_changes(unet: UNet, plan: &BatchPlan, device: &Device) -> UNet {
     if is_told(plan) { unet.told_of_changes(LABELS, plan.seed, device) } else { unet }
 }
 
-fn is_told(plan: &BatchPlan) -> bool {
+pub(super) fn is_told(plan: &BatchPlan) -> bool {
     plan.change_share > 0.0 && !plan.sharp
-}
-
-/// Standard normal numbers, each picture's from its own stream.
-pub(super) fn gaussian(shape: [usize; 4], streams: &mut [Noise], device: &Device) -> Tensor<4> {
-    let [_, rows, columns, channels] = shape;
-    let numbers: Vec<Vec<f32>> =
-        streams.par_iter_mut().map(|noise| noise.gaussians(rows * columns * channels)).collect();
-    Tensor::from_data(TensorData::new(numbers.concat(), shape), device)
 }
 
 /// How a batch is cut into parts of nearly equal size.

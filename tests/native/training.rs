@@ -395,7 +395,8 @@ fn small_weights() -> Vec<u8> {
 fn tuned(folder: &Path, from: &[u8], images: Option<u64>) -> (RunFolder, TrainConfig) {
     let device = Device::flex();
     let mut config = small_cascade();
-    config.stages[1].adversarial = Some(Adversarial { finishes_from: vec![40.0, 1.25], ..Adversarial::default() });
+    let (finishes_from, finishing_noise) = (vec![40.0, 1.25], vec![1.0, 0.5]);
+    config.stages[1].adversarial = Some(Adversarial { finishes_from, finishing_noise, ..Adversarial::default() });
     let run = RunFolder::new(folder);
     run.begin_with(from, 2).unwrap();
     let stage = chrysalis::weights::decode(from, &device).unwrap().model.stages.remove(1);
@@ -430,7 +431,11 @@ fn a_tuned_stage_is_sampled_as_it_was_tuned_and_the_others_are_as_they_were() {
     let plan = Plan { sampler: Sampler::Ddpm, levels: NoiseLevels::default(), steps: 6 };
     assert_eq!((plan.all_steps(&model), plan.evaluations(&model)), (8, 8));
     let steps: Vec<_> = Cascade::new(&model, plan, &[3], &device).collect();
-    assert_eq!(steps.iter().filter(|step| step.stage == 1).count(), 2);
+    let detail: Vec<_> = steps.iter().filter(|step| step.stage == 1).map(|step| &step.step).collect();
+    assert_eq!(detail.len(), 2);
+    let noise = (detail[0].x.clone() - detail[0].denoised.clone()).powf_scalar(2.0).mean().sqrt();
+    let share = f64::from(noise.into_scalar::<f32>()) / detail[0].sigma;
+    assert!((share - 0.5).abs() < 0.05, "what is finished again is under {share} of the noise that it is told of");
     assert!(steps.last().is_some_and(|step| step.finished));
 
     // What is damaged is said, and not what the run began with taken for it.

@@ -58,7 +58,7 @@ pub enum WeightsError {
     },
     /// A stage finishes under noise that no sampler adds.
     #[error(
-        "the weight file has a stage that finishes from so much noise for each σ: {found:?}, but possible are {FINISHING_NOISE}"
+        "the weight file has a stage that finishes under so much noise for each σ: {found:?}, but possible are {FINISHING_NOISE}"
     )]
     FinishingNoise {
         /// The numbers.
