@@ -5,6 +5,7 @@ use std::iter::repeat_n;
 use burn::tensor::{Device, Tensor};
 
 use super::edited::{Edited, Informed};
+use super::finishing::Finishing;
 use super::levels::NoiseLevels;
 use super::method::Sampler;
 use super::sampler::{Sampling, Step};
@@ -42,20 +43,22 @@ const FINISHING_AGAIN: [usize; 2] = [2, 3];
 impl Plan {
     /// The noise levels of a stage, counted from zero, as shares of its scale, and a zero to end on. A stage that
     /// [finishes](super::Stage::finishes_from) from pure noise takes the levels that it finishes from and no others; one that finishes
-    /// early comes down to the first of them, takes the others, and the last several times if there are steps enough.
+    /// early comes down to the first of them, takes the others, and the last several times if there are steps enough. All begin
+    /// in pure noise: a single step is all the way.
     pub fn levels_of(&self, stage: usize, finishes_from: &[f64]) -> Vec<f64> {
         let steps = match stage {
             0 => self.steps,
             _ => self.steps.div_ceil(SHARE_OF_STEPS).min(MOST_STEPS_OF_DETAIL),
         };
         match finishes_from {
+            [first, ..] if *first < PURE_NOISE && steps < 2 => self.levels.list(steps),
             [] => self.levels.list(steps),
             [first, ..] if *first >= PURE_NOISE => finishes_from.iter().copied().chain([0.0]).collect(),
             [first, others @ ..] => {
                 let [again, of] = FINISHING_AGAIN;
                 let again = (steps.saturating_sub(FEWEST_STEPS_DOWN) * again / of)
                     .max(others.len())
-                    .min(steps.saturating_sub(1));
+                    .min(steps.saturating_sub(2));
                 let last = others.last().unwrap_or(first);
                 let mut levels = self.levels.list_down_to(*first, steps - again);
                 levels.pop();
@@ -195,7 +198,9 @@ impl<'a> Cascade<'a> {
         let start = self.edited.as_ref().filter(|_| stage == 0).and_then(|edited| edited.start(this));
         let without_skip = self.edited.as_ref().and_then(Edited::without_skip);
         let denoiser = Informed { denoiser: this.denoiser(under).without_skip(without_skip), known };
-        Some(this.sampling(denoiser, sampler, sigmas, noise, start))
+        // Whoever asks what the network sees at a level puts as much noise there as the network is told.
+        let finishing = if self.guessed_at().is_some() { Finishing::default() } else { this.finishing() };
+        Some(this.sampling(denoiser, sampler, sigmas, noise, start, finishing))
     }
 
     /// What a stage's pictures are added to.
@@ -223,7 +228,7 @@ impl Iterator for Cascade<'_> {
             self.under = self.walked().get(self.stage).map(|next| next.enlarge(x.clone()));
             self.sampling = self.enter(self.stage, self.under.clone());
         }
-        let step = Step { index: self.done, of: self.steps(), sigma: step.sigma, x, denoised };
+        let step = Step { index: self.done, of: self.steps(), sigma: step.sigma, x, began: step.began, denoised };
         Some(CascadeStep { stage, finished, step })
     }
 }

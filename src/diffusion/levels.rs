@@ -52,7 +52,8 @@ impl NoiseLevels {
         sigmas
     }
 
-    /// The same with `last` as the last level before zero: `last` alone for a single step.
+    /// The same with `last` as the last level before zero: `last` alone for a single step. Fewer numbers where a schedule has
+    /// fewer levels above it.
     pub fn list_down_to(&self, last: f64, steps: usize) -> Vec<f64> {
         let mut sigmas: Vec<f64> = match *self {
             _ if steps < 2 => vec![last; steps],
@@ -65,7 +66,10 @@ impl NoiseLevels {
                     let t = STEPS - i * (STEPS - below) / (steps - 1);
                     all.get(t - 1).copied()
                 });
-                above.chain([last]).collect()
+                let mut sigmas: Vec<f64> = above.chain([last]).collect();
+                // Samplers of second order divide by the distance between two.
+                sigmas.dedup();
+                sigmas
             }
         };
         // To the bit, which powers of roots do not give.

@@ -31,7 +31,9 @@ pub struct Step {
     pub sigma: f64,
     /// The picture at that noise level, `[batch, channels, rows, columns]`.
     pub x: Tensor<4>,
-    /// The clean picture that the denoiser saw in it at the start of the step.
+    /// The noise level that the step began at.
+    pub began: f64,
+    /// The clean picture that the denoiser saw at the beginning of the step.
     pub denoised: Tensor<4>,
 }
 
@@ -131,8 +133,7 @@ impl<D: Denoiser> Sampling<D> {
         let x = self.x.clone();
         let Sampler::Heun { churn } = self.sampler else { return (x, from) };
         let share = (churn / self.steps().max(1) as f64).min(MOST_CHURN);
-        // Nothing comes after a step to zero that would take the noise away again, and a stage that was tuned to finish from
-        // a level must not be asked from another.
+        // Nothing comes after a step to zero that would take the noise away again.
         if share <= 0.0 || to == 0.0 || !CHURNED.contains(&(from / self.first)) {
             return (x, from);
         }
@@ -195,7 +196,7 @@ impl<D: Denoiser> Iterator for Sampling<D> {
         let (x, denoised) = self.advance(from, to);
         self.x = x.clone();
         self.done += 1;
-        Some(Step { index: self.done, of: self.steps(), sigma: to, x, denoised })
+        Some(Step { index: self.done, of: self.steps(), sigma: to, x, began: from, denoised })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -120,8 +120,13 @@ impl SamplingStage {
         }
     }
 
+    /// Where the stage finishes, and under how much noise, on its own scale.
+    pub fn finishing(&self) -> Finishing {
+        Finishing::new(self.sigmas(&self.finishes_from), self.finishing_noise.clone())
+    }
+
     /// Walks down noise levels in `sigmas`, with `denoiser` as this stage: from pure noise of the first of them, or from `start`, a
-    /// picture of the stage's size, under noise of it.
+    /// picture of the stage's size, under noise of it. `finishing` is the stage's own [`SamplingStage::finishing`], or none.
     pub fn sampling<D: Denoiser>(
         &self,
         denoiser: D,
@@ -129,8 +134,8 @@ impl SamplingStage {
         sigmas: Vec<f64>,
         mut noise: BatchNoise,
         start: Option<Tensor<4>>,
+        finishing: Finishing,
     ) -> Sampling<D> {
-        let finishing = Finishing::new(self.sigmas(&self.finishes_from), self.finishing_noise.clone());
         let first = sigmas.first().copied().unwrap_or(0.0);
         let drawn = noise.draw().mul_scalar(finishing.deviation_at(first));
         let x = match start {

@@ -61,7 +61,8 @@ pub fn sample(
         let noise = BatchNoise::of_stage(&origins, plan.stage, [3, size, size], &device);
         let sigmas = stage.sigmas(&plan.cascade.levels_of(plan.stage, stage.finishes_from()));
         let sampler = plan.cascade.sampler_of(plan.stage);
-        let Some(last) = stage.sampling(stage.denoiser(under.clone()), sampler, sigmas, noise, None).last() else {
+        let denoiser = stage.denoiser(under.clone());
+        let Some(last) = stage.sampling(denoiser, sampler, sigmas, noise, None, stage.finishing()).last() else {
             break;
         };
         let whole = match under {

@@ -308,7 +308,7 @@ fn every_frame_gives_the_exact_denoiser_for_the_exact_output() {
     for prediction in [Prediction::Edm, Prediction::Epsilon, Prediction::Velocity, Prediction::Clean] {
         let frame = Preconditioning { prediction, bands: strange_bands(1) };
         for sigma in [0.01f64, 0.5, 1.0, 7.0, 60.0] {
-            for c in frame.at(sigma) {
+            for (c, &deviation) in frame.at(sigma).iter().zip(frame.bands.deviations()) {
                 let (clean, epsilon) = (0.3, -1.2);
                 let x = clean + sigma * epsilon;
                 let root_alpha_bar = 1.0 / (1.0 + (sigma / scale).powi(2)).sqrt();
@@ -318,7 +318,12 @@ fn every_frame_gives_the_exact_denoiser_for_the_exact_output() {
                         root_alpha_bar * epsilon - (1.0 - root_alpha_bar.powi(2)).sqrt() * clean / scale
                     }
                     Prediction::Clean => clean / scale,
-                    Prediction::Edm => (clean - c.skip * x) / c.output,
+                    // The part of clean / s that is at right angles to x, at unit variance (Karras et al. 2022, table 1).
+                    Prediction::Edm => {
+                        let deviation = f64::from(deviation);
+                        let total = (sigma * sigma + deviation * deviation).sqrt();
+                        (sigma / deviation * clean - deviation * epsilon) / total
+                    }
                 };
                 assert!((c.skip * x + c.output * output - clean).abs() < 1e-6, "{prediction:?} at σ = {sigma}");
             }
@@ -472,7 +477,8 @@ fn a_stage_finishes_under_as_much_noise_as_it_says() {
     let sigmas = stage.sigmas(&[40.0, 2.0, 1.0, 1.0, 0.0]);
     for given in [None, Some(Tensor::<4>::full([1, 3, 100, 100], 0.25, &device))] {
         let noise = BatchNoise::new(&[6], [3, 100, 100], &device);
-        let mut sampling = stage.sampling(&Gaussian, Sampler::Ddpm, sigmas.clone(), noise, given.clone());
+        let mut sampling =
+            stage.sampling(&Gaussian, Sampler::Ddpm, sigmas.clone(), noise, given.clone(), stage.finishing());
         let begun = sampling.noisy() - given.unwrap_or_else(|| sampling.noisy().zeros_like());
         let made = sampling.by_ref().take(3).map(|step| step.x - step.denoised);
         let noises: Vec<_> = std::iter::once(begun).chain(made).collect();
@@ -534,17 +540,24 @@ fn a_cascade_tells_every_step_and_gives_each_seed_its_own_picture() {
         let levels = Plan { steps, ..plan }.levels_of(0, &[0.5]);
         levels.iter().filter(|&&level| level == 0.5).count()
     };
-    assert_eq!([1, 2, 5, 6, 7, 8, 12, 40].map(finishes), [1, 1, 1, 2, 3, 3, 6, 25]);
+    assert_eq!([1, 2, 5, 6, 7, 8, 12, 40].map(finishes), [0, 1, 1, 2, 3, 3, 6, 25]);
     assert_eq!(Plan { steps: 0, ..plan }.levels_of(0, &[0.5]), [0.0]);
     let several = |steps| Plan { steps, ..plan }.levels_of(0, &[2.0, 0.5]);
-    assert_eq!(several(1), [2.0, 0.0]);
+    // However few, they begin in pure noise.
+    assert_eq!(plan.levels.list(1), several(1));
+    assert_eq!(several(2)[1..], [2.0, 0.0]);
     assert_eq!(several(3)[1..], [2.0, 0.5, 0.0]);
+    for steps in 1..4 {
+        assert!((several(steps)[0] - 40.0).abs() < 1e-9, "{:?}", several(steps));
+    }
     assert_eq!(several(8)[5..], [2.0, 0.5, 0.5, 0.0]);
     let classic = NoiseLevels::Ddpm(BetaSchedule::Linear);
     let early = classic.list_down_to(0.5, 7);
     assert_eq!((early.len(), early[0], &early[6..]), (8, classic.list(7)[0], &[0.5, 0.0][..]));
     assert!(early.windows(2).all(|pair| pair[0] > pair[1]), "{early:?}");
     assert_eq!(classic.list_down_to(0.5, 1), [0.5, 0.0]);
+    let crowded = classic.list_down_to(30.0, 600);
+    assert!(crowded.len() < 601 && crowded.windows(2).all(|pair| pair[0] > pair[1]), "no level twice");
     let together: Vec<_> = Cascade::new(&model, plan, &[4, 9], &device).collect();
     assert_eq!(together.len(), 10);
     for (index, CascadeStep { stage, finished, step }) in together.iter().enumerate() {
