@@ -85,7 +85,7 @@ struct Arguments {
     /// first stage, finishes its picture); wants --from
     #[arg(long)]
     adversarial: bool,
-    /// The noise levels that the tuned stage learns to finish from, falling, as shares of the data's scale: 40 is pure noise,
+    /// The noise levels that the tuned stage learns to finish from, falling, as multiples of the data's scale: 40 is pure noise,
     /// and from each further one it finishes again what it has made
     #[arg(long, value_name = "LEVELS", value_delimiter = ',', requires = "adversarial", conflicts_with = "resume")]
     finishes_from: Option<Vec<f64>>,
@@ -163,7 +163,7 @@ pub fn main() -> anyhow::Result<()> {
     let mut left = arguments.time_limit;
     for number in numbers.clone() {
         let started = Instant::now();
-        let mut run = if arguments.resume && has_begun(&folder, number) {
+        let mut run = if arguments.resume && has_begun(&folder, number)? {
             Run::resume(folder.clone(), config.clone(), number, &dataset, &devices)?
         } else {
             Run::start(folder.clone(), config.clone(), number, &dataset, from.get(number).cloned(), &devices)?
@@ -257,6 +257,13 @@ fn settings(arguments: &Arguments, folder: &RunFolder, from: &[Stage]) -> anyhow
             continue;
         }
         if arguments.adversarial && stage.adversarial.is_none() {
+            if arguments.resume && has_begun(folder, number - 1)? {
+                bail!(
+                    "stage {number} of {} is trained as usual, and stays so when it is resumed: export it, and tune the file with --from in \
+                     another --out",
+                    folder.path().display()
+                );
+            }
             stage.adversarial = Some(Adversarial::of(&stage.shape));
             stage.learning_rate = StageConfig::ADVERSARIAL_RATE;
         }

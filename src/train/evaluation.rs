@@ -115,17 +115,18 @@ impl Evaluation {
         Ok(Self { judge, best: best.filter(|best| best.step <= step) })
     }
 
-    /// What a step's pictures score, and whether none before scored better.
+    /// What a step's pictures score, and whether none that was [kept](Evaluation::keep) scored better.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn judge(&mut self, pictures: &[Picture], step: u64) -> Result<(Best, bool), TrainError> {
+    pub fn judge(&self, pictures: &[Picture], step: u64) -> Result<(Best, bool), TrainError> {
         let (kid, deviation) = self.judge.kernel_distance(pictures, |_| ())?;
         let this = Best { step, kid, deviation };
-        let better = self.best.is_none_or(|best| kid < best.kid);
-        if better {
-            self.best = Some(this);
-        }
-        Ok((this, better))
+        Ok((this, self.best.is_none_or(|best| kid < best.kid)))
+    }
+
+    /// That is the best one from now on: its checkpoint is on the disk.
+    pub fn keep(&mut self, best: Best) {
+        self.best = Some(best);
     }
 }

@@ -62,7 +62,10 @@ impl RunFolder {
     /// When the run has begun already, and otherwise, or the file cannot be written.
     pub fn begin_with(&self, weights: &[u8], stages: usize) -> Result<(), TrainError> {
         let path = self.from();
-        let begun = (0..stages).any(|number| has_begun(self, number));
+        let mut begun = false;
+        for number in 0..stages {
+            begun |= has_begun(self, number)?;
+        }
         match files::read(&path) {
             Ok(there) if there == weights => Ok(()),
             _ if begun => Err(TrainError::BeganOtherwise(self.0.display().to_string())),

@@ -317,7 +317,7 @@ impl Run {
         let step = self.state.step;
         let noted = self.folder.best_quality();
         let pictures = self.sample(self.config.evaluate_count)?;
-        let Some(evaluation) = &mut self.evaluation else { return Ok(()) };
+        let Some(evaluation) = &self.evaluation else { return Ok(()) };
         let (quality, better) = evaluation.judge(&pictures, step)?;
         if let Some(qualities) = &self.qualities {
             qualities.add(&quality)?;
@@ -332,6 +332,9 @@ impl Run {
             checkpoint::save_only(&self.folder.best(), &self.trainer, &self.state)?;
             let text = format!("step = {step}\nkid = {kid:?}\ndeviation = {deviation:?}\n");
             files::write(&noted, text.as_bytes())?;
+            if let Some(evaluation) = &mut self.evaluation {
+                evaluation.keep(quality);
+            }
         }
         Ok(())
     }

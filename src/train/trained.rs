@@ -59,7 +59,7 @@ impl Trained {
                 ))
             });
             // A damaged checkpoint is one: nothing takes its place unasked.
-            if !checkpoint::any(&folder.stage(number).checkpoints())? {
+            if !has_begun(folder, number)? {
                 if let Some((stage, StageDescription { images_seen, seconds, .. }, pictures)) = before {
                     trained.pictures = trained.pictures.max(pictures);
                     let (images_seen, seconds) = (*images_seen, *seconds);
@@ -107,7 +107,7 @@ pub(super) fn stored_before(
     number: usize,
     device: &Device,
 ) -> Result<Vec<Stage>, TrainError> {
-    if !checkpoint::any(&folder.stage(0).checkpoints())? && !folder.from().exists() {
+    if !has_begun(folder, 0)? && !folder.from().exists() {
         return Ok(Vec::new());
     }
     let mut before = config.clone();
@@ -135,9 +135,12 @@ pub enum Which {
     Best,
 }
 
-/// Whether a stage has begun: there is a checkpoint to resume from.
-pub fn has_begun(folder: &RunFolder, number: usize) -> bool {
-    checkpoint::latest_state(&folder.stage(number).checkpoints()).is_ok()
+/// Whether a stage has begun: there is a checkpoint to resume from, or what a damaged one left.
+///
+/// # Errors
+/// When the folder of checkpoints cannot be listed.
+pub fn has_begun(folder: &RunFolder, number: usize) -> Result<bool, TrainError> {
+    Ok(checkpoint::any(&folder.stage(number).checkpoints())?)
 }
 
 /// Keeps the bands that a stage is begun in.

@@ -292,8 +292,24 @@ fn a_run_that_began_with_weights_goes_on_with_them_and_is_tuned() {
     assert!(output.status.success(), "{}", stderr(&output));
     let card = std::fs::read_to_string(folder.path().join("tuned.md")).unwrap();
     assert_eq!(card.matches("in one evaluation from σ = 40").count(), 1, "{card}");
-    assert!(card.contains("from σ = 40, and what is finished again from σ = 0.5"), "{card}");
+    assert!(card.contains("from σ = 40 times the data's scale") && card.contains("and again from 0.5 |"), "{card}");
     assert!(card.contains("160 pictures seen") && card.contains("172 pictures seen"), "{card}");
+
+    // An ordinary run is no tuning, and a damaged one no new one.
+    let refused = |arguments: &[&str]| {
+        let output =
+            run(TRAIN, &[&["--data", &data, "--device", "cpu", "--out", "a"], arguments].concat(), folder.path());
+        assert!(!output.status.success());
+        stderr(&output)
+    };
+    let said = refused(&["--resume", "--adversarial"]);
+    assert!(said.contains("trained as usual") && said.contains("--from"), "{said}");
+    std::fs::remove_file(folder.path().join("a/stage-2/checkpoints/step-00000040/state.toml")).unwrap();
+    let said = refused(&["--resume", "--steps", "41"]);
+    assert!(said.contains("state.toml") && !said.contains("already holds a run"), "{said}");
+    let before = folder.path().join("a/from.safetensors");
+    let said = refused(&["--from", "tuned.safetensors"]);
+    assert!(said.contains("choose another --out") && !before.exists(), "{said}");
 }
 
 #[test]
