@@ -37,12 +37,12 @@ struct Arguments {
 /// What a weight file says about itself beyond what the run knows.
 #[derive(Debug, Clone, Args)]
 pub struct About {
-    /// How numbers are stored
-    #[arg(long, default_value = "f16")]
-    pub storage: Storage,
-    /// What to call the model
-    #[arg(long, default_value = "Chrysalis butterflies")]
-    pub name: String,
+    /// How numbers are stored; without it, as the stages were trained for, or else f16
+    #[arg(long)]
+    pub storage: Option<Storage>,
+    /// What to call the model; without it, after its file
+    #[arg(long)]
+    pub name: Option<String>,
     /// What to call the training pictures; without it, as --data named them
     #[arg(long)]
     pub data_name: Option<String>,
@@ -92,6 +92,7 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
         None => String::new(),
     };
     let card_path = out.with_extension("md");
+    let storage = about.storage.unwrap_or_else(|| trained_for(config));
     let device = Device::flex();
     let mut model = trained.model();
     for stage in &mut model.stages {
@@ -104,7 +105,7 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
     };
     let mut description = Description {
         layout: crate::weights::LAYOUT,
-        name: about.name.clone(),
+        name: about.name.clone().unwrap_or_else(|| name_of(out)),
         stages: trained
             .stages
             .iter()
@@ -130,20 +131,30 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
         crate_version: env!("CARGO_PKG_VERSION").into(),
     };
     // The probe is measured on what a reader of the file will get, rounding included.
-    let rounded = pollster::block_on(encode(&model, &description, about.storage))?;
+    let rounded = pollster::block_on(encode(&model, &description, storage))?;
     let rounded = crate::weights::decode(&rounded, &device)?.model;
     for (described, stage) in description.stages.iter_mut().zip(&rounded.stages) {
         described.probe = pollster::block_on(Probe::measure(stage, &device))?;
     }
 
-    let bytes = pollster::block_on(encode(&model, &description, about.storage))?;
+    let bytes = pollster::block_on(encode(&model, &description, storage))?;
     let parameters = model.stages.iter().map(|stage| stage.unet.num_params()).sum();
-    let card =
-        model_card(&description, CardFacts { storage: about.storage, parameters, bytes: bytes.len(), notes: &notes });
+    let card = model_card(&description, CardFacts { storage, parameters, bytes: bytes.len(), notes: &notes });
     files::write(out, &bytes)?;
     files::write(&card_path, card.as_bytes())?;
     eprintln!("{} ({:.2} MB) and {}", out.display(), bytes.len() as f64 / 1e6, card_path.display());
     Ok(())
+}
+
+/// The storage that a run's stages learned to be rounded for, the last one's if several did; f16 where none did.
+fn trained_for(config: &TrainConfig) -> Storage {
+    let mut rounded = config.stages.iter().map(|stage| stage.storage).filter(|storage| *storage != Storage::F32);
+    rounded.next_back().unwrap_or(Storage::F16)
+}
+
+/// What a model is called that nobody has named.
+fn name_of(file: &Path) -> String {
+    file.file_stem().map_or_else(|| "Chrysalis".into(), |stem| stem.to_string_lossy().into_owned())
 }
 
 /// Whether the weight file and its card may be written: there is none yet, or it is one that this command wrote.

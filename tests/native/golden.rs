@@ -68,8 +68,8 @@ fn make_golden_files() {
     let mut trained = Trained::read(&folder, &config, Which::Newest, &device).unwrap();
     trained.stages.iter_mut().for_each(|stage| stage.seconds = 0.0);
     let about = About {
-        storage: Storage::F16,
-        name: "Discs".into(),
+        storage: Some(Storage::F16),
+        name: Some("Discs".into()),
         data_name: Some("discs drawn by the tests".into()),
         data_licence: Some("CC0-1.0".into()),
         quality: None,

@@ -371,8 +371,8 @@ fn the_best_checkpoint_is_kept_beside_the_newest() {
 }
 
 fn about() -> About {
-    let (name, data_name) = ("Discs".into(), None);
-    About { storage: Storage::F32, name, data_name, data_licence: None, quality: None, notes: None }
+    let (name, data_name) = (Some("Discs".into()), None);
+    About { storage: Some(Storage::F32), name, data_name, data_licence: None, quality: None, notes: None }
 }
 
 /// Weights of a small cascade as a file has them.
@@ -617,7 +617,10 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
     train(&config, 0);
     let file = folder.path().join("tuned.safetensors");
     let trained = Trained::read(&run, &config, Which::Newest, &device).unwrap();
-    export::write(&trained, &config, &About { storage: Storage::Compact, ..about() }, &file).unwrap();
+    export::write(&trained, &config, &About { storage: None, name: None, ..about() }, &file).unwrap();
+    let card = std::fs::read_to_string(file.with_extension("md")).unwrap();
+    assert!(card.starts_with("# tuned\n"), "called after its file");
+    assert!(card.contains("4 bits a number"), "stored as the first stage learned to be: {card}");
     let tuned = chrysalis::weights::decode(&std::fs::read(file).unwrap(), &device).unwrap().model;
     let farthest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     let far = farthest(&given(&config), &small_pictures(&tuned, 5, &[3, 4]));

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use chrysalis::diffusion::Model;
 use chrysalis::noise::BatchNoise;
 use chrysalis::weights::{
-    CardFacts, ContainerError, DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage,
+    CardFacts, ContainerError, DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage, Weights,
     WeightsError, decode, encode, model_card, rounded,
 };
 use proptest::prelude::*;
@@ -360,10 +361,26 @@ fn the_model_card_says_what_the_file_is() {
         "CC0-1.0",
         "stage 1 | makes 8 × 8 pixels",
         "stage 2 | adds detail to pictures enlarged 2 times, to 16 × 16 pixels",
-        "12 pictures seen (4 passes), 2 minutes; tuned against a discriminator to finish in one evaluation from σ = 0.5 |",
-        "in one evaluation from σ = 40, and what is finished again from σ = 1.25, under 1.1, 0.7 times the noise that it is told of |",
+        "12 pictures seen (4 passes), 2 minutes; tuned against a discriminator to finish in one evaluation from σ = 0.5 times the data's scale (their root mean square about the mean) |",
+        "in one evaluation from σ = 40 times the data's scale (their root mean square about the mean), and again from 1.25; the noise \
+         there is, for each of these σ that it is told (S_noise): 1.1, 0.7 |",
     ] {
         assert!(card.contains(needed), "{needed} is missing in:\n{card}");
+    }
+}
+
+#[test]
+fn the_shipped_cards_are_those_of_their_files() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("weights");
+    for name in ["butterflies-128", "heliconius-128"] {
+        let read = |ending: &str| std::fs::read(folder.join(format!("{name}.{ending}"))).unwrap();
+        let bytes = read("safetensors");
+        let Weights { model, description } = decode(&bytes, &Device::flex()).unwrap();
+        let parameters = model.stages.iter().map(|stage| stage.unet.num_params()).sum();
+        let notes = String::from_utf8(read("notes.md")).unwrap();
+        let facts = CardFacts { storage: Storage::Compact, parameters, bytes: bytes.len(), notes: &notes };
+        let card = model_card(&description, facts);
+        assert!(card.as_bytes() == read("md"), "weights/{name}.md is not what export writes, which is:\n{card}");
     }
 }
 

@@ -73,15 +73,19 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
             stage.seconds / 60.0,
             match stage.finishes_from[..] {
                 [] => String::new(),
-                [level] => format!("; tuned against a discriminator to finish in one evaluation from σ = {level}"),
-                [level, ref again @ ..] => format!(
-                    "; tuned against a discriminator to finish in one evaluation from σ = {level}, and what is finished again from σ = {}",
-                    listed(again)
-                ),
+                [level, ref again @ ..] => {
+                    let again =
+                        if again.is_empty() { String::new() } else { format!(", and again from {}", listed(again)) };
+                    format!(
+                        "; tuned against a discriminator to finish in one evaluation from σ = {level} times the data's scale (their \
+                         root mean square about the mean){again}"
+                    )
+                }
             },
             match stage.finishing_noise[..] {
                 [] => String::new(),
-                ref noise => format!(", under {} times the noise that it is told of", listed(noise)),
+                ref noise =>
+                    format!("; the noise there is, for each of these σ that it is told (S_noise): {}", listed(noise)),
             }
         );
     }
@@ -125,7 +129,8 @@ fn quality_table(quality: &BTreeMap<String, f64>) -> String {
     }
     let heading = |size: &usize| if *size == 0 { " |".into() } else { format!(" at {size} px |") };
     let mut table = format!(
-        "\n## Quality\n\nMeasured by `evaluate` with EfficientNet-Lite0. Read KID beside its floor and beside what damage does to real pictures.\n\n\
+        "\n## Quality\n\nMeasured by `evaluate` with EfficientNet-Lite0. Read KID beside its floor and beside what damage does to real pictures \
+         (noise there is on a scale where pictures go from −1 to 1).\n\n\
          | |{}\n|---|{}\n",
         sizes.iter().map(heading).collect::<String>(),
         "---|".repeat(sizes.len())
