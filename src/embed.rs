@@ -176,7 +176,7 @@ fn described(step: &ShownStep) -> Object {
     let fields = [
         ("index", JsValue::from(step.index as f64)),
         ("of", JsValue::from(step.of as f64)),
-        ("sigma", JsValue::from(step.sigma)),
+        ("sigma", JsValue::from(step.began)),
         ("pictures", images(&step.clean).into()),
     ];
     for (name, value) in fields {

@@ -237,9 +237,11 @@ pub struct ShownStep {
     pub of: usize,
     /// The noise level that it reached.
     pub sigma: f64,
-    /// The noisy pictures.
+    /// The noise level that it began at.
+    pub began: f64,
+    /// The pictures under the noise that it reached; where the network was only asked what it sees, what it was given.
     pub noisy: Vec<Shown>,
-    /// The clean pictures that the network sees in them.
+    /// The clean pictures that the network saw where it began.
     pub clean: Vec<Shown>,
     /// What the network's blocks put out of the first of them, if that was asked: those on the way down, the middle one and those
     /// on the way up.

@@ -51,9 +51,9 @@ impl Riddle {
         Some((self.at + 1, self.steps.len(), self.steps.get(self.at)?.sigma))
     }
 
-    /// Whether there is a step left that hides something.
+    /// Whether there is a step left that hides something: where no noise is left, the small picture is finished.
     pub fn goes_on(&self) -> bool {
-        !self.answered && self.at + 1 < self.steps.len()
+        !self.answered && self.steps.get(self.at + 1).is_some_and(|next| next.sigma > 0.0)
     }
 
     /// Whether there is something to answer.

@@ -69,7 +69,12 @@ impl Film {
         match self {
             Self::Steps(steps) => {
                 let step = steps.get(index)?;
-                Some((words::level(step.sigma), if noisy { &step.noisy } else { &step.clean }))
+                // What is finished is seen under no noise.
+                let (level, pictures) = match noisy || step.sigma == 0.0 {
+                    true => (step.sigma, if noisy { &step.noisy } else { &step.clean }),
+                    false => (step.began, &step.clean),
+                };
+                Some((words::level(level), pictures))
             }
             Self::Way(request, pictures) => Some((words::place(request, index), pictures.get(index..=index)?)),
         }

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::spawn_local;
 use super::device::{Failure, Kind, LoadedModel, Opened};
 use super::scope;
 use crate::activations;
-use crate::diffusion::{Cascade, CascadeStep, Edited, NoiseLevels, Plan, Sampler, SamplingModel, SamplingStage};
+use crate::diffusion::{Cascade, CascadeStep, Edited, NoiseLevels, Plan, Sampler, SamplingModel, SamplingStage, Step};
 use crate::edit::Edit;
 use crate::picture::Picture;
 use crate::protocol::{self, Fault, SampleTask, SamplingOutput, Shown, WorkerOutput};
@@ -133,11 +133,12 @@ async fn try_sample(
             Some((first, sigma)) => shown_activations(first.denoiser(None).activations(&step.x, sigma)).await?,
             None => Vec::new(),
         };
-        let (noisy, clean) = shown(step.x, step.denoised).await?;
+        let (noisy, clean) = shown(step.x.clone(), step.denoised.clone()).await?;
         if finished {
             last = Some(noisy.clone());
         }
-        report(protocol::ShownStep { index: step.index, of: step.of, sigma: step.sigma, noisy, clean, activations });
+        let Step { index, of, sigma, began, .. } = step;
+        report(protocol::ShownStep { index, of, sigma, began, noisy, clean, activations });
         scope::give_way().await;
         if !still_wanted() {
             return Ok(SamplingOutput::Cancelled);

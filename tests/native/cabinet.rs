@@ -34,6 +34,7 @@ fn steps(count: usize, side: u32) -> Vec<ShownStep> {
             index,
             of: 3,
             sigma: 1.0 / index as f64,
+            began: 1.0 / (index - 1).max(1) as f64,
             noisy: pictures(10 * index as u8),
             clean: pictures(100 + 10 * index as u8),
             activations: Vec::new(),

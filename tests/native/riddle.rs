@@ -16,7 +16,8 @@ fn riddle(guesses: &[u8]) -> Riddle {
         riddle.add(ShownStep {
             index: index + 1,
             of: guesses.len(),
-            sigma: 10.0 / (index + 1) as f64,
+            sigma: if index + 1 == guesses.len() { 0.0 } else { 10.0 / (index + 1) as f64 },
+            began: 10.0 / index.max(1) as f64,
             noisy,
             clean,
             activations: Vec::new(),
@@ -52,8 +53,8 @@ fn a_guess_has_settled_at_half_of_the_way() {
 }
 
 #[test]
-fn it_ends_at_its_last_step_and_there_may_be_none() {
-    let mut riddle = riddle(&[1, 2]);
+fn it_ends_before_the_finished_picture_and_there_may_be_none() {
+    let mut riddle = riddle(&[1, 2, 3]);
     assert!(riddle.goes_on() && riddle.is_open());
     (0..5).for_each(|_| riddle.advance());
     assert_eq!(riddle.place().map(|(at, ..)| at), Some(2));

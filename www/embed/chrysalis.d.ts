@@ -4,7 +4,7 @@ export interface Step {
   index: number;
   /** How many steps there are, of all stages together. */
   of: number;
-  /** The noise level σ that it reached, for pictures from −1 to 1. */
+  /** The noise level σ at which the network saw the picture, where pictures go from −1 to 1. */
   sigma: number;
   /** The clean picture that the network sees: 32 × 32 pixels in the first stage of the shipped models, 128 × 128 in the last step. */
   picture: ImageData;

@@ -14,7 +14,11 @@ let requests = 0;
 const clients = new Map();
 
 async function clientFor(weights, device) {
-  await (ready ??= init());
+  // What failed, for want of a network perhaps, is tried again the next time.
+  await (ready ??= init().catch((error) => {
+    ready = undefined;
+    throw error;
+  }));
   const key = `${device} ${weights}`;
   if (!clients.has(key)) clients.set(key, new SamplingClient(FOLDER, weights, device));
   return clients.get(key);

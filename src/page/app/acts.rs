@@ -191,11 +191,10 @@ impl App {
             Some(fault) => view.announce(&fault),
             None => {
                 view.set_request(&address.request);
-                if let Some(weights) = address.weights.filter(|weights| *weights != view.model.value()) {
-                    view.set_model(&weights);
-                    if !self.use_chosen_model() {
-                        return;
-                    }
+                if let Some(weights) = address.weights.filter(|weights| *weights != view.model.value())
+                    && !self.use_model(&weights)
+                {
+                    return;
                 }
                 self.hear(Event::Request(address.request));
             }
@@ -212,8 +211,7 @@ impl App {
         }
         view.set_request(&address.request);
         if let Some(weights) = address.weights.filter(|weights| *weights != view.model.value()) {
-            view.set_model(&weights);
-            self.use_chosen_model();
+            self.use_model(&weights);
         }
         if begun {
             self.hear(Event::Request(address.request));
@@ -229,19 +227,37 @@ impl App {
         }
     }
 
+    /// Samples with the model that an address names from now on, if that may be; the list says so only then.
+    fn use_model(&mut self, weights: &str) -> bool {
+        let Some(source) = self.source_of(weights) else { return false };
+        self.display.view.set_model(weights);
+        self.take_source(weights, source);
+        true
+    }
+
     /// Samples with the model that the list says from now on, if that may be.
     fn use_chosen_model(&mut self) -> bool {
         let chosen = self.display.view.model.value();
-        let weights = match chosen.as_str() {
+        let Some(source) = self.source_of(&chosen) else { return false };
+        self.take_source(&chosen, source);
+        true
+    }
+
+    /// Where the weights of a model come from; if they may not be taken from there, that is said.
+    fn source_of(&self, chosen: &str) -> Option<Source> {
+        let source = match chosen {
             OWN_MODEL => self.own.clone(),
-            _ => address::beside_page(&chosen).map(Source::Address),
+            _ => address::beside_page(chosen).map(Source::Address),
         };
-        let Some(weights) = weights else {
+        if source.is_none() {
             self.display.view.announce("Those weights are on another server.");
-            return false;
-        };
+        }
+        source
+    }
+
+    fn take_source(&mut self, chosen: &str, weights: Source) {
         if chosen != OWN_MODEL {
-            address::write_model(&chosen);
+            address::write_model(chosen);
         }
         self.between.give_up();
         self.display.change_model(matches!(weights, Source::Own { .. }));
@@ -249,7 +265,6 @@ impl App {
         self.models.show_card();
         self.engines.set_weights(weights);
         self.hear(Event::OtherWeights);
-        true
     }
 
     /// Takes a weight file that the visitor has brought.
