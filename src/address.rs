@@ -31,7 +31,7 @@ pub const USUAL: SampleRequest = SampleRequest {
     purpose: Purpose::Specimen,
 };
 /// The most steps that the page offers.
-const MOST_STEPS: usize = 64;
+pub const MOST_STEPS: usize = 64;
 /// How many butterflies the page offers at once: squares, which fill the picture.
 const COUNTS: [usize; 5] = [1, 4, 9, 16, 36];
 /// How many pictures relatives and the way to another seed are.

@@ -39,7 +39,7 @@ struct Arguments {
     /// How many pictures to sample, from seed 0 up; without it, as many as there are training pictures
     #[arg(long, value_parser = clap::value_parser!(u64).range(8..=100_000))]
     count: Option<u64>,
-    /// Steps of the first stage; further stages take a third of them, at most eight, or the one that they were tuned for
+    /// Steps of the first stage; further stages take a third of them, at most eight, or the few that they were tuned for
     #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm; without it, dpm for a
@@ -166,7 +166,7 @@ pub fn main() -> anyhow::Result<()> {
         bar.finish_and_clear();
     }
     if let (Some(file), Some(judge), Some(judgement)) = (&arguments.index, judges.first(), quality.judgements.first()) {
-        let index = novelty::index(judge.real());
+        let index = novelty::index(judge.real()).checked()?;
         files::write(file, &index.write()?)?;
         let distance = |picture: &Picture| Some(index.novelty(&novelty::described(picture)?)?.distance);
         let distances: Vec<f64> = generated.iter().filter_map(distance).collect();
@@ -273,6 +273,7 @@ fn compare_further(
             let plan = |steps| Plan { sampler, levels: NoiseLevels::default(), steps };
             let affordable = |&steps: &usize| plan(steps).evaluations_of(0, finishes_from) <= evaluations;
             let plan = plan((1..=evaluations).rev().find(affordable).unwrap_or(1));
+            let evaluations = plan.evaluations_of(0, finishes_from);
             let generated = sample(model, plan, count, device)?;
             let (kid, deviation) = judge.kernel_distance(&generated, |_| ())?;
             quality.samplers.push(SamplerRow { sampler, evaluations, kid, deviation });

@@ -7,6 +7,7 @@ use clap::Parser;
 use indicatif::ProgressBar;
 
 use super::shipped;
+use crate::address::MOST_STEPS;
 use crate::data::{self, Squaring};
 use crate::device::{self, DeviceChoice};
 use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, DEFAULT_STEPS, Edited, NoiseLevels, Plan, Sampler};
@@ -37,7 +38,7 @@ struct Arguments {
     /// How many pictures
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
-    /// Steps of the first stage; further stages take a third of them, at most eight, or the one that they were tuned for, and are sampled ancestrally; heun asks the network twice a step
+    /// Steps of the first stage; further stages take a third of them, at most eight, or the few that they were tuned for, and are sampled ancestrally; heun asks the network twice a step
     #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm; without it, dpm for a
@@ -114,6 +115,9 @@ impl Arguments {
         let Self { weights: None, series: Series::Seeds, schedule: None, image: None, inpaint: None, .. } = self else {
             return None;
         };
+        if self.steps > MOST_STEPS as u64 {
+            return None;
+        }
         Some(format!(
             "seed={}&steps={}&sampler={}&weights={}",
             self.seed + index,

@@ -137,6 +137,10 @@ fn sample_works_with_the_shipped_weights_and_every_sampler() {
     for more in [&["--weights", &file][..], &["--schedule", "linear"]] {
         assert_eq!(each(more), None, "{more:?}");
     }
+    let many = ["--seed", "7", "--count", "1", "--steps", "65", "--device", "cpu", "--each", "--out", "many"];
+    assert!(run(SAMPLE, &many, folder.path()).status.success());
+    let said = png::text(&std::fs::read(folder.path().join("many/00000007.png")).unwrap(), png::KEYWORD);
+    assert_eq!(said, None, "the page takes no more than 64 steps");
 }
 
 #[test]
