@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The blocks are those of EDM2 (Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models",
-//! configuration G): no normalisation layers, no biases, every weight of unit norm, every operation built so that a unit
-//! variance going in comes out as one. What a group norm would cost in kernel launches and passes over memory is saved, and
+//! configuration G): no group norm, no biases, every weight of unit norm, activations brought to unit length on the way down and in
+//! attention, every operation built so that a unit variance going in comes out as one. What a group norm would cost in kernel launches and passes over memory is saved, and
 //! training stays stable because weights cannot grow.
 //!
 //! [`Trunk`] says once what the network is made of and how it runs. [`UNet`] holds the parameters and runs it for
