@@ -17,7 +17,7 @@ use crate::page::browser;
 use crate::page::favourites::Wanted;
 use crate::page::inbox::{Act, Beginning};
 use crate::page::view::OWN_MODEL;
-use crate::pool::Event;
+use crate::pool::{Event, Fault};
 use crate::protocol::SampleRequest;
 
 /// How long a slider stays where it was let go before that is taken for meant: each press of an arrow key lets go of it.
@@ -211,11 +211,25 @@ impl App {
         }
         view.set_request(&address.request);
         if let Some(weights) = address.weights.filter(|weights| *weights != view.model.value()) {
-            self.use_model(&weights);
+            let usual = view.model.value();
+            self.usual_model = self.use_model(&weights).then_some(usual);
         }
         if begun {
             self.hear(Event::Request(address.request));
         }
+    }
+
+    /// Where the weights of the last visit are not to be had any more, goes back to those that the page names.
+    pub(super) fn do_without_last_model(&mut self, fault: &Fault) -> bool {
+        let Some(usual) = self.usual_model.take() else { return false };
+        if !matches!(fault, Fault::Download(_) | Fault::Weights(_)) || !self.use_model(&usual) {
+            return false;
+        }
+        self.display.view.announce("The model of your last visit is not here any more: this is the page's own.");
+        if !browser::prefers_calm() {
+            self.hatch();
+        }
+        true
     }
 
     /// Takes the model that the visitor has chosen.
@@ -259,6 +273,7 @@ impl App {
         if chosen != OWN_MODEL {
             address::write_model(chosen);
         }
+        self.usual_model = None;
         self.between.give_up();
         self.display.change_model(matches!(weights, Source::Own { .. }));
         self.tell_novelty();

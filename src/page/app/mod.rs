@@ -52,6 +52,8 @@ pub struct App {
     inputs: UnboundedReceiver<PageEvent>,
     /// The visitor's own weight file, if there is one.
     own: Option<Source>,
+    /// The model that the page names, while that of the last visit is on its way.
+    usual_model: Option<String>,
     /// Whether the address leaves the controls as they stood on the last visit.
     fresh: bool,
     /// Whether the page is kept for use without a network.
@@ -134,6 +136,7 @@ impl App {
             inbox,
             inputs,
             own: None,
+            usual_model: None,
             fresh,
             offline: offline.is_some(),
             fault,
@@ -189,6 +192,7 @@ impl App {
                 }
             }
             Update::Ready(ready) => {
+                self.usual_model = None;
                 let bytes = self.engines.weight_bytes();
                 self.bonnet.set_ready(&self.display.view, &ready, self.engines.weights(), bytes, &self.inbox);
                 if self.offline {
@@ -220,6 +224,9 @@ impl App {
                 self.go_between();
             }
             Update::Failed(fault) => {
+                if self.do_without_last_model(&fault) {
+                    return;
+                }
                 self.between.give_up();
                 self.display.view.set_progress(Some(0.0));
                 self.display.view.say(if self.engines.pool().is_ready() { "Stopped." } else { "Not ready." });

@@ -118,6 +118,32 @@ async fn an_address_says_more_than_the_last_visit() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
+async fn a_model_that_is_gone_since_the_last_visit_gives_way_to_the_usual_one() {
+    let browser = Browser::start(false).await;
+    let start = serve(Fault::None);
+    browser.hatch_at(&format!("{start}?{GOLDEN}")).await;
+    browser.settle().await;
+    let script = "const done = arguments[0], open = indexedDB.open('chrysalis');
+        open.onsuccess = () => {
+            const all = open.result.transaction('settings', 'readwrite');
+            all.oncomplete = () => { open.result.close(); done(true); };
+            all.objectStore('settings').put('steps=3&weights=weights/gone.safetensors', 'controls');
+        };";
+    browser.driver.execute_async(script, Vec::new()).await.unwrap();
+    browser.open("about:blank").await;
+    browser.open(&start).await;
+    browser.wait_for("steps-shown", "the controls of the last visit", |text| text == "3").await;
+    browser.wait_until("document.getElementById('model').value === 'weights/butterflies-128.safetensors'").await;
+    browser.wait_for("status", "the usual model", |text| text == "Ready.").await;
+    browser.click("hatch").await;
+    browser.wait_for("caption", "one of the usual model's", |text| text == "Number 7, 3 steps of dpm").await;
+    assert_eq!(browser.controls().await, "weights/butterflies-128.safetensors,3,");
+    assert_eq!(browser.text("failure").await, "", "nobody is to be blamed");
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
 async fn a_browser_that_keeps_nothing_says_so_when_it_is_asked_to() {
     for fault in [Fault::NoStore, Fault::FullStore] {
         let browser = Browser::start(false).await;
