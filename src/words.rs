@@ -59,9 +59,9 @@ pub fn report(running: &Running) -> String {
 
 /// How long something took.
 pub fn measured(request: &SampleRequest, total_ms: f64) -> String {
-    let SampleRequest { count, steps, .. } = request;
-    let (seconds, sampler) = (total_ms / 1000.0, sampler(request));
-    format!("{count} butterflies in {seconds:.2} s, {:.2} s each: {steps} steps of {sampler}", seconds / *count as f64)
+    let SampleRequest { count, .. } = request;
+    let seconds = total_ms / 1000.0;
+    format!("{count} butterflies in {seconds:.2} s, {:.2} s each: {}", seconds / *count as f64, settings(request))
 }
 
 /// How far something has come.
@@ -171,7 +171,7 @@ pub fn label(name: &str, request: &SampleRequest) -> String {
         Some(EditTask::Inpainting) => ", filled in".into(),
         Some(EditTask::Guess { sigma, .. }) => format!(", guessed at {}", level(sigma)),
     };
-    format!("{}{beginning}, {} steps of {}", capitalised(name), request.steps, sampler(request))
+    format!("{}{beginning}, {}", capitalised(name), settings(request))
 }
 
 /// What became of the picture that was begun with, if there was one.
