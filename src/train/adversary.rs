@@ -25,7 +25,7 @@ use super::gradients::{self, TrainedWeights};
 use super::trainer::{Report, Trainer, read};
 use crate::data::Dataset;
 use crate::diffusion::{NoiseDensity, NoisyBatch, PURE_NOISE, StageShape, one_or_many, with_condition};
-use crate::kernels::training::{Arithmetic, Update};
+use crate::kernels::training::{Arithmetic, Optimizer, Update};
 use crate::noise::{Noise, Purpose};
 use crate::unet::{ConvolutionWeight, Layers, Setting, UNet};
 
@@ -239,7 +239,11 @@ impl Adversary {
         let gradients = GradientsParams::from_grads(whole.backward(), &weights.model);
         let discriminator_loss = read(loss.inner())?;
         let (gradients, norm) = gradients::mean(&weights.model, alone(gradients, &device), &device);
-        let update = |rate: f64, norm: &Tensor<1>| Update { betas: BETAS, ..trainer.update(rate, norm) };
+        let update = |rate: f64, norm: &Tensor<1>| Update {
+            optimizer: Optimizer::AdamW,
+            betas: BETAS,
+            ..trainer.update(rate, norm)
+        };
         let weights = weights.updated(gradients, update(learning_rate * settings.discriminator_rate, &norm));
 
         let discriminator = weights.model.clone().no_grad();

@@ -13,7 +13,7 @@ use crate::diffusion::{
     can_finish_from, can_finish_under, check_shapes,
 };
 use crate::files::{self, FileError};
-use crate::kernels::training::Arithmetic;
+use crate::kernels::training::{Arithmetic, Optimizer};
 use crate::unet::Layers;
 use crate::weights::Storage;
 
@@ -29,7 +29,9 @@ pub struct TrainConfig {
     pub flip: bool,
     /// What the network's output stands for.
     pub prediction: Prediction,
-    /// AdamW's weight decay. Zero, since every step brings the weights back to their norm.
+    /// What turns gradients into steps; a stage that is tuned against a discriminator takes AdamW's.
+    pub optimizer: Optimizer,
+    /// The decay of weights. Zero, since every step brings the weights back to their norm.
     pub weight_decay: f32,
     /// Decay rates of AdamW's two moments.
     pub betas: [f32; 2],
@@ -104,6 +106,7 @@ impl Default for TrainConfig {
             squaring: Squaring::Pad,
             flip: true,
             prediction: Prediction::Edm,
+            optimizer: Optimizer::default(),
             weight_decay: 0.0,
             betas: [0.9, 0.99],
             gradient_clip: 1.0,

@@ -185,7 +185,7 @@ impl Trainer {
         &self.preconditioning
     }
 
-    /// One step: draw a batch, noise levels and noise; take the gradient of the loss; let AdamW change the weights; bring
+    /// One step: draw a batch, noise levels and noise; take the gradient of the loss; let the optimiser change the weights; bring
     /// them back to their norm; and take them into the average. All random numbers depend on the seed and the step alone.
     ///
     /// # Errors
@@ -221,9 +221,10 @@ impl Trainer {
         Ok(Report { loss, gradient_norm: read(norm)?, learning_rate, discriminator_loss: None })
     }
 
-    /// AdamW's next step, for gradients of a norm.
+    /// The optimiser's next step, for gradients of a norm.
     pub(super) fn update(&self, learning_rate: f64, norm: &Tensor<1>) -> Update {
         Update {
+            optimizer: self.config.optimizer,
             learning_rate,
             betas: self.config.betas.map(f64::from),
             epsilon: EPSILON,

@@ -1,6 +1,6 @@
 //! The kernels against the plain tensor operations, at shapes that leave remainders everywhere.
 
-use burn::optim::{AdamWConfig, Optimizer};
+use burn::optim::{AdamWConfig, AdjustLrFn, MuonConfig, Optimizer};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use chrysalis::device::{DeviceChoice, choose};
@@ -260,6 +260,7 @@ fn everything_else_in_training_has_them_too() {
 #[test]
 fn the_optimiser_takes_the_steps_of_adamw_and_keeps_kernels_at_unit_variance() {
     let update = |time, device: &Device| training::Update {
+        optimizer: training::Optimizer::AdamW,
         learning_rate: 0.03,
         betas: [0.9, 0.99],
         epsilon: 1e-8,
@@ -293,6 +294,56 @@ fn the_optimiser_takes_the_steps_of_adamw_and_keeps_kernels_at_unit_variance() {
         let after = update(1, &device).apply(state, numbers(3, [6, 5, 3, 3], &device)).weight;
         let variances = after.square().mean_dims(&[1, 2, 3]);
         assert!(off(variances, Tensor::ones([6, 1, 1, 1], &device)) < 1e-4, "{name}");
+    }
+}
+
+#[test]
+fn muon_takes_the_steps_of_burns_own_and_keeps_kernels_at_unit_variance() {
+    let burns = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).build();
+    for (name, device) in devices() {
+        // Wider than high, and higher than wide.
+        let shapes = [[6, 5, 3, 3], [70, 3, 3, 3], [20, 20, 1, 1]];
+        // A GPU tries several ways to multiply matrices of each new size, which takes one in software half a minute.
+        let shapes = if training::on_cpu(&device) { &shapes[..] } else { &shapes[..1] };
+        for &shape in shapes {
+            let [rows, columns] = [shape[0], shape[1..].iter().product()];
+            let unit = |x: Tensor<2>| {
+                let norms = x.clone().square().mean_dim(1).sqrt();
+                x / norms
+            };
+            let start = unit(numbers(2, shape, &device).reshape([rows, columns]));
+            let kernel = start.clone().reshape(shape);
+            let zeros = kernel.zeros_like();
+            let mut state = training::State {
+                weight: kernel.clone(),
+                first: zeros.clone(),
+                second: zeros,
+                average: kernel.clone(),
+            };
+            let (mut expected, mut memory) = (start, None);
+            for time in 1..=3 {
+                let gradient: Tensor<4> = numbers(10 + time, shape, &device);
+                let update = training::Update {
+                    optimizer: training::Optimizer::Muon,
+                    learning_rate: 0.3,
+                    betas: [0.9, 0.99],
+                    epsilon: 1e-8,
+                    weight_decay: 0.0,
+                    time,
+                    // Whatever a gradient's size, its step is the same; all of them are as large here.
+                    gradient_scale: Tensor::full([1], 0.5, &device),
+                    keep: 0.75,
+                };
+                let before = state.average.clone();
+                state = update.apply(state, gradient.clone());
+                let (stepped, remembered) = burns.step(0.3, expected, gradient.reshape([rows, columns]), memory);
+                (expected, memory) = (unit(stepped), remembered);
+                let wanted = expected.clone().reshape(shape);
+                assert!(off(state.weight.clone(), wanted.clone()) < 1e-3, "{name}, {shape:?}: weights, step {time}");
+                let average = before.mul_scalar(0.75) + wanted.mul_scalar(0.25);
+                assert!(off(state.average.clone(), average) < 1e-3, "{name}, {shape:?}: average, step {time}");
+            }
+        }
     }
 }
 

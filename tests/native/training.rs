@@ -232,7 +232,7 @@ fn weights_of_a_file_can_be_trained_further() {
 fn a_stage_learns_with_its_weights_as_they_will_be_stored() {
     let dataset = discs();
     let trained = |storage| {
-        let config = config_with(|stage| (stage.steps, stage.learning_rate, stage.storage) = (150, 2e-2, storage));
+        let config = config_with(|stage| (stage.steps, stage.learning_rate, stage.storage) = (150, 6e-2, storage));
         let mut trainer = Trainer::measured(&config, &config.stages[0], &dataset, &[Device::flex()]).unwrap();
         let losses: Vec<f64> = (0..150).map(|_| trainer.step(&dataset).unwrap().loss).collect();
         (trainer, losses)
@@ -468,8 +468,12 @@ fn a_tuning_goes_on_as_if_it_had_not_stopped() {
 
 /// The columns of loss, gradient norm and discriminator's loss of a tuning of so many steps.
 fn tuning(settings: Adversarial, steps: u64, learning_rate: f64) -> [Vec<f64>; 3] {
+    tuning_in(small_cascade(), settings, steps, learning_rate)
+}
+
+/// The same in a configuration.
+fn tuning_in(mut config: TrainConfig, settings: Adversarial, steps: u64, learning_rate: f64) -> [Vec<f64>; 3] {
     let (folder, from) = (tempfile::tempdir().unwrap(), small_weights());
-    let mut config = small_cascade();
     let stage = &mut config.stages[1];
     (stage.steps, stage.warmup_steps, stage.learning_rate) = (steps, 5, learning_rate);
     stage.adversarial = Some(settings);
@@ -483,6 +487,25 @@ fn tuning(settings: Adversarial, steps: u64, learning_rate: f64) -> [Vec<f64>; 3
     let text = std::fs::read_to_string(run.stage(1).log()).unwrap();
     let column = |at| text.lines().skip(1).map(|line| line.split(',').nth(at).unwrap().parse().unwrap()).collect();
     [3, 4, 6].map(column)
+}
+
+#[test]
+fn the_configuration_chooses_the_optimiser_but_for_a_tuning() {
+    let (folder, dataset) = (tempfile::tempdir().unwrap(), discs());
+    let path = folder.path().join("config.toml");
+    let [adamw, muon] = ["adamw", "muon"].map(|name| {
+        let config = TrainConfig { sample_count: 0, ..small_config() };
+        let text = config.to_toml().unwrap().replace("optimizer = \"muon\"", &format!("optimizer = \"{name}\""));
+        std::fs::write(&path, text).unwrap();
+        let config = TrainConfig::read(&path).unwrap();
+        let mut trainer = Trainer::measured(&config, &config.stages[0], &dataset, &[Device::flex()]).unwrap();
+        let losses: Vec<f64> = (0..4).map(|_| trainer.step(&dataset).unwrap().loss).collect();
+        let TrainConfig { stages, .. } = small_cascade();
+        (losses, tuning_in(TrainConfig { stages, ..config }, Adversarial::default(), 3, 1e-2))
+    });
+    assert_eq!(adamw.0[0], muon.0[0], "they begin alike");
+    assert_ne!(adamw.0[3], muon.0[3]);
+    assert_eq!(adamw.1, muon.1, "a tuning has an optimiser of its own");
 }
 
 #[test]

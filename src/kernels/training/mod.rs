@@ -10,7 +10,7 @@ mod update;
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, FloatDType, Tensor};
 
-pub use update::{State, Update};
+pub use update::{Optimizer, State, Update};
 
 use super::reference;
 use super::spec::{Attention, EPSILON, Join, LARGEST_ACTIVATION};
