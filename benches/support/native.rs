@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use chrysalis::data::{Dataset, Squaring};
 use chrysalis::device::{DeviceChoice, choose};
 use chrysalis::diffusion::{Denoiser, Model, Preconditioning, Stage, StageShape};
+use chrysalis::kernels::training::Optimizer;
 use chrysalis::noise::BatchNoise;
 use chrysalis::picture::Picture;
 use chrysalis::train::{StageConfig, TrainConfig, Trainer};
@@ -80,7 +81,9 @@ pub fn training(stage: &StageConfig, device: &Device) -> f64 {
     }
     let data = Dataset::load(&folder.path().display().to_string(), size, Squaring::Pad).expect("pictures just written");
     let stage = StageConfig { batch_size: TRAINING_BATCH, ..stage.clone() };
-    let config = TrainConfig { stages: vec![stage.clone()], ..TrainConfig::default() };
+    // As earlier figures were measured, and as PyTorch is asked to.
+    let optimizer = Optimizer::AdamW;
+    let config = TrainConfig { optimizer, stages: vec![stage.clone()], ..TrainConfig::default() };
     let preconditioning = Preconditioning::edm(shape.patch, 0.8);
     let devices = std::slice::from_ref(device);
     let mut trainer = Trainer::new(&config, &stage, preconditioning, devices).expect("a sound configuration");

@@ -299,6 +299,7 @@ fn the_optimiser_takes_the_steps_of_adamw_and_keeps_kernels_at_unit_variance() {
 
 #[test]
 fn muon_takes_the_steps_of_burns_own_and_keeps_kernels_at_unit_variance() {
+    // Its steps are half as large at the same learning rate.
     let burns = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).build();
     for (name, device) in devices() {
         // Wider than high, and higher than wide.
@@ -336,7 +337,7 @@ fn muon_takes_the_steps_of_burns_own_and_keeps_kernels_at_unit_variance() {
                 };
                 let before = state.average.clone();
                 state = update.apply(state, gradient.clone());
-                let (stepped, remembered) = burns.step(0.3, expected, gradient.reshape([rows, columns]), memory);
+                let (stepped, remembered) = burns.step(2.0 * 0.3, expected, gradient.reshape([rows, columns]), memory);
                 (expected, memory) = (unit(stepped), remembered);
                 let wanted = expected.clone().reshape(shape);
                 assert!(off(state.weight.clone(), wanted.clone()) < 1e-3, "{name}, {shape:?}: weights, step {time}");
