@@ -51,14 +51,10 @@ impl Plan {
             _ => self.steps.div_ceil(SHARE_OF_STEPS).min(MOST_STEPS_OF_DETAIL),
         };
         match finishes_from {
-            [first, ..] if *first < PURE_NOISE && steps < 2 => self.levels.list(steps),
-            [] => self.levels.list(steps),
             [first, ..] if *first >= PURE_NOISE => finishes_from.iter().copied().chain([0.0]).collect(),
-            [first, others @ ..] => {
+            [first, others @ ..] if steps > 1 => {
                 let [again, of] = FINISHING_AGAIN;
-                let again = (steps.saturating_sub(FEWEST_STEPS_DOWN) * again / of)
-                    .max(others.len())
-                    .min(steps.saturating_sub(2));
+                let again = (steps.saturating_sub(FEWEST_STEPS_DOWN) * again / of).max(others.len()).min(steps - 2);
                 let last = others.last().unwrap_or(first);
                 let mut levels = self.levels.list_down_to(*first, steps - again);
                 levels.pop();
@@ -66,6 +62,7 @@ impl Plan {
                 levels.push(0.0);
                 levels
             }
+            _ => self.levels.list(steps),
         }
     }
 

@@ -70,11 +70,8 @@ impl Film {
             Self::Steps(steps) => {
                 let step = steps.get(index)?;
                 // What is finished is seen under no noise.
-                let (level, pictures) = match noisy || step.sigma == 0.0 {
-                    true => (step.sigma, if noisy { &step.noisy } else { &step.clean }),
-                    false => (step.began, &step.clean),
-                };
-                Some((words::level(level), pictures))
+                let level = if noisy || step.sigma == 0.0 { step.sigma } else { step.began };
+                Some((words::level(level), if noisy { &step.noisy } else { &step.clean }))
             }
             Self::Way(request, pictures) => Some((words::place(request, index), pictures.get(index..=index)?)),
         }

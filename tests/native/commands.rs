@@ -372,6 +372,8 @@ fn evaluate_measures_and_export_notes_it() {
     assert_eq!(quality["judgements"][0]["scores"]["generated"], 9);
     assert_eq!(quality["sampler"], "dpm-sde", "what suits a first stage that is not tuned");
     assert_eq!(quality["samplers"].as_array().unwrap().len(), 12, "four samplers at three numbers of evaluations");
+    let heun = quality["samplers"].as_array().unwrap().iter().filter(|row| row["sampler"].to_string().contains("heun"));
+    assert!(heun.map(|row| row["evaluations"].as_u64().unwrap()).eq([9, 19, 39]), "what it took of 10, 20 and 40");
     let page = file("report/index.html");
     assert!(page.contains("reduced 4 times") && page.contains("closest.png") && page.contains("<svg"), "{page}");
     for picture in ["grid.png", "closest.png"] {

@@ -236,40 +236,23 @@ impl App {
     fn choose_model(&mut self) {
         // Who looks at a butterfly wants to see what the other model makes of its seed.
         let hatches = self.display.is_finished() || !browser::prefers_calm();
-        if self.use_chosen_model() && hatches {
+        let chosen = self.display.view.model.value();
+        if self.use_model(&chosen) && hatches {
             self.hatch();
         }
     }
 
-    /// Samples with the model that an address names from now on, if that may be; the list says so only then.
-    fn use_model(&mut self, weights: &str) -> bool {
-        let Some(source) = self.source_of(weights) else { return false };
-        self.display.view.set_model(weights);
-        self.take_source(weights, source);
-        true
-    }
-
-    /// Samples with the model that the list says from now on, if that may be.
-    fn use_chosen_model(&mut self) -> bool {
-        let chosen = self.display.view.model.value();
-        let Some(source) = self.source_of(&chosen) else { return false };
-        self.take_source(&chosen, source);
-        true
-    }
-
-    /// Where the weights of a model come from; if they may not be taken from there, that is said.
-    fn source_of(&self, chosen: &str) -> Option<Source> {
-        let source = match chosen {
+    /// Samples with a model from now on, if that may be; the list says so only then.
+    fn use_model(&mut self, chosen: &str) -> bool {
+        let weights = match chosen {
             OWN_MODEL => self.own.clone(),
             _ => address::beside_page(chosen).map(Source::Address),
         };
-        if source.is_none() {
+        let Some(weights) = weights else {
             self.display.view.announce("Those weights are on another server.");
-        }
-        source
-    }
-
-    fn take_source(&mut self, chosen: &str, weights: Source) {
+            return false;
+        };
+        self.display.view.set_model(chosen);
         if chosen != OWN_MODEL {
             address::write_model(chosen);
         }
@@ -280,6 +263,7 @@ impl App {
         self.models.show_card();
         self.engines.set_weights(weights);
         self.hear(Event::OtherWeights);
+        true
     }
 
     /// Takes a weight file that the visitor has brought.
