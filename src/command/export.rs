@@ -10,6 +10,7 @@ use clap::{Args, Parser};
 use super::evaluate;
 use crate::data::DEFAULT_SOURCE;
 use crate::device::{self, DeviceChoice};
+use crate::diffusion::Components;
 use crate::files;
 use crate::train::{RunFolder, TrainConfig, Trained, TrainedStage, Which};
 use crate::weights::{
@@ -116,6 +117,7 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
                 seconds: *seconds,
                 finishes_from: stage.finishes_from.clone(),
                 finishing_noise: stage.finishing_noise.clone(),
+                components: stage.preconditioning.components.as_ref().map_or(0, Components::count),
                 probe: Probe { expected: Vec::new() },
             })
             .collect(),

@@ -9,7 +9,7 @@ use super::finishing::Finishing;
 use super::levels::NoiseLevels;
 use super::method::Sampler;
 use super::sampler::{Sampling, Step};
-use super::sampling_model::{Conditioned, SamplingModel, SamplingStage};
+use super::sampling_model::{Beginning, Conditioned, SamplingModel, SamplingStage};
 use crate::noise::BatchNoise;
 use crate::origin::Origin;
 
@@ -34,18 +34,57 @@ const MOST_STEPS_OF_DETAIL: usize = 8;
 /// levels.
 pub const PURE_NOISE: f64 = 40.0;
 
-/// A stage that finishes early takes so many steps down to where it does before it finishes more than once.
-const FEWEST_STEPS_DOWN: usize = 4;
-/// And of those beyond, two of three finish again: KID × 1000 at 64 px is 20.6 in 7 steps down and 5 that finish again, 21.6 in 8
-/// and 4, 22.4 in 6 and 6 (docs/recipe.md).
-const FINISHING_AGAIN: [usize; 2] = [2, 3];
+/// Where the way down of a first stage begins that is known as a Gaussian, as a share of the data's scale: up to here, that is all
+/// there is to know. KID × 1000 of small pictures in four evaluations is 10.7 from 10, 12.8 from 14 and 14.0 from
+/// 16
+/// (docs/recipe.md).
+const GAUSSIAN_DOWN_TO: f64 = 10.0;
+
+/// And in more steps than these, a solver finds the way from pure noise as well: KID × 1000 at 128 and 64 px is 63 and 32 from there and
+/// 57 and 27 from a Gaussian in four steps, 55 and 24 and 56 and 25 in five (docs/recipe.md).
+const MOST_STEPS_FROM_A_GAUSSIAN: usize = 4;
+
+/// What a first stage begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Pure noise, or a picture under noise.
+    Noise,
+    /// A picture of the Gaussian that its data are far up, under noise.
+    Gaussian,
+}
+
+impl Start {
+    /// How many of so many steps finish again what was finished, where a stage finishes early: two of three, beyond the fewest that
+    /// lead down to there. KID × 1000 at 64 px from pure noise is 20.6 in 7 steps down and 5 that finish again, 21.6 in 8 and 4, 22.4
+    /// in 6 and 6; of small pictures from a Gaussian 10.3 in 3 and 1, 13.2 in 4 and none (docs/recipe.md).
+    fn finishing_again(self, steps: usize) -> usize {
+        let fewest = match self {
+            Self::Noise => 4.0,
+            Self::Gaussian => 2.5,
+        };
+        ((steps as f64 - fewest).max(0.0) * 2.0 / 3.0) as usize
+    }
+}
 
 impl Plan {
+    /// What a stage, counted from zero, begins with where it is not given a picture.
+    pub fn start_of(&self, number: usize, stage: &SamplingStage) -> Start {
+        let few = self.steps <= MOST_STEPS_FROM_A_GAUSSIAN;
+        match self.sampler {
+            Sampler::DpmSolver if number == 0 && few && stage.gaussian().is_some() => Start::Gaussian,
+            _ => Start::Noise,
+        }
+    }
+
     /// The noise levels of a stage, counted from zero, as shares of its scale, and a zero to end on. A stage that
     /// [finishes](super::Stage::finishes_from) from pure noise takes the levels that it finishes from and no others; one that finishes
     /// early comes down to the first of them, takes the others, and the last several times if there are steps enough. All begin
-    /// in pure noise: a single step is all the way.
-    pub fn levels_of(&self, stage: usize, finishes_from: &[f64]) -> Vec<f64> {
+    /// at the first of the plan's levels, or where a Gaussian leads to: a single step is all the way.
+    pub fn levels_of(&self, stage: usize, finishes_from: &[f64], start: Start) -> Vec<f64> {
+        let all = match start {
+            Start::Noise => self.levels,
+            Start::Gaussian => self.levels.below(GAUSSIAN_DOWN_TO),
+        };
         let steps = match stage {
             0 => self.steps,
             _ => self.steps.div_ceil(SHARE_OF_STEPS).min(MOST_STEPS_OF_DETAIL),
@@ -53,22 +92,21 @@ impl Plan {
         match finishes_from {
             [first, ..] if *first >= PURE_NOISE => finishes_from.iter().copied().chain([0.0]).collect(),
             [first, others @ ..] if steps > 1 => {
-                let [again, of] = FINISHING_AGAIN;
-                let again = (steps.saturating_sub(FEWEST_STEPS_DOWN) * again / of).max(others.len()).min(steps - 2);
+                let again = start.finishing_again(steps).max(others.len()).min(steps - 2);
                 let last = others.last().unwrap_or(first);
-                let mut levels = self.levels.list_down_to(*first, steps - again);
+                let mut levels = all.list_down_to(*first, steps - again);
                 levels.pop();
                 levels.extend(others.iter().chain(repeat_n(last, again)).take(again));
                 levels.push(0.0);
                 levels
             }
-            _ => self.levels.list(steps),
+            _ => all.list(steps),
         }
     }
 
     /// Steps of a stage, counted from zero.
     pub fn steps_of(&self, stage: usize, finishes_from: &[f64]) -> usize {
-        self.levels_of(stage, finishes_from).len().saturating_sub(1)
+        self.levels_of(stage, finishes_from, Start::Noise).len().saturating_sub(1)
     }
 
     /// The sampler of a stage, counted from zero. What the second order finds in detail is grain: on real small
@@ -89,7 +127,7 @@ impl Plan {
 
     /// How often the network of a stage, counted from zero, is asked.
     pub fn evaluations_of(&self, stage: usize, finishes_from: &[f64]) -> usize {
-        let levels = self.levels_of(stage, finishes_from);
+        let levels = self.levels_of(stage, finishes_from, Start::Noise);
         let again = finishing_again(&levels, finishes_from);
         self.sampler_of(stage).evaluations(levels.len().saturating_sub(1 + again)) + again
     }
@@ -177,7 +215,7 @@ impl<'a> Cascade<'a> {
         if let Some(sigma) = self.guessed_at() {
             return vec![sigma, 0.0];
         }
-        let mut levels = self.plan.levels_of(number, stage.finishes_from());
+        let mut levels = self.plan.levels_of(number, stage.finishes_from(), self.start(number, stage));
         if let (0, Some(edited)) = (number, &self.edited) {
             // Whoever begins with a picture begins at a lower level, and finishes as often.
             let steps = levels.len().saturating_sub(1 + finishing_again(&levels, stage.finishes_from()));
@@ -186,18 +224,27 @@ impl<'a> Cascade<'a> {
         stage.sigmas(&levels)
     }
 
+    /// What a stage begins with: whoever knows something of a picture does not begin with any other of its kind.
+    fn start(&self, number: usize, stage: &SamplingStage) -> Start {
+        match self.edited {
+            Some(_) => Start::Noise,
+            None => self.plan.start_of(number, stage),
+        }
+    }
+
     fn enter(&self, stage: usize, under: Option<Tensor<4>>) -> Option<Sampling<Informed<Conditioned<'a>>>> {
         let this = self.walked().get(stage)?;
         let size = this.image_size();
         let noise = BatchNoise::of_stage(&self.origins, stage, [3, size, size], &self.device);
         let (sigmas, sampler) = (self.sigmas(stage, this), self.plan.sampler_of(stage));
         let known = self.edited.as_ref().and_then(|edited| edited.known(this, under.as_ref()));
-        let start = self.edited.as_ref().filter(|_| stage == 0).and_then(|edited| edited.start(this));
+        let picture = self.edited.as_ref().filter(|_| stage == 0).and_then(|edited| edited.start(this));
+        let beginning = picture.map_or(self.start(stage, this).into(), Beginning::Picture);
         let without_skip = self.edited.as_ref().and_then(Edited::without_skip);
         let denoiser = Informed { denoiser: this.denoiser(under).without_skip(without_skip), known };
         // Whoever asks what the network sees at a level puts as much noise there as the network is told.
         let finishing = if self.guessed_at().is_some() { Finishing::default() } else { this.finishing() };
-        Some(this.sampling(denoiser, sampler, sigmas, noise, start, finishing))
+        Some(this.sampling(denoiser, sampler, sigmas, noise, beginning, finishing))
     }
 
     /// What a stage's pictures are added to.

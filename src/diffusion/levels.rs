@@ -52,6 +52,16 @@ impl NoiseLevels {
         sigmas
     }
 
+    /// The same levels from no higher than `largest`, unless they are a schedule's.
+    pub(super) fn below(self, largest: f64) -> Self {
+        match self {
+            Self::Karras { smallest, largest: first, rho } => {
+                Self::Karras { smallest, largest: first.min(largest), rho }
+            }
+            Self::Ddpm(_) => self,
+        }
+    }
+
     /// The same with `last` as the last level before zero: `last` alone for a single step. Fewer numbers where a schedule has
     /// fewer levels above it.
     pub fn list_down_to(&self, last: f64, steps: usize) -> Vec<f64> {

@@ -21,6 +21,8 @@ mod bands;
 #[cfg(feature = "engine")]
 mod cascade;
 #[cfg(feature = "engine")]
+mod components;
+#[cfg(feature = "engine")]
 mod ddpm;
 #[cfg(feature = "engine")]
 mod edited;
@@ -28,6 +30,8 @@ mod edited;
 mod enlarge;
 #[cfg(feature = "engine")]
 mod finishing;
+#[cfg(feature = "engine")]
+mod gaussian;
 #[cfg(feature = "engine")]
 mod levels;
 #[cfg(feature = "engine")]
@@ -54,17 +58,19 @@ pub(crate) use finishing::one_or_many;
 #[cfg(feature = "engine")]
 pub use self::{
     bands::{Bands, BandsError},
-    cascade::{Cascade, CascadeStep, PURE_NOISE, Plan},
+    cascade::{Cascade, CascadeStep, PURE_NOISE, Plan, Start},
+    components::{Components, ComponentsError, LARGEST_SIZE, MOST_COMPONENTS},
     ddpm::BetaSchedule,
     edited::Edited,
     enlarge::{Enlargement, reduce},
     finishing::{FINISHING_LEVELS, FINISHING_NOISE, Finishing, can_finish_from, can_finish_under},
+    gaussian::Gaussian,
     levels::NoiseLevels,
     model::{Model, Stage, with_condition},
     patches::{depth_to_space, space_to_depth},
     precondition::{Coefficients, Preconditioning, Prediction},
     sampler::{Denoiser, Sampling, Step},
-    sampling_model::{Conditioned, SamplingModel, SamplingStage},
+    sampling_model::{Beginning, Conditioned, SamplingModel, SamplingStage},
     shape::{ShapeError, StageShape, check_shapes},
     training::{NoiseDensity, NoisyBatch},
 };

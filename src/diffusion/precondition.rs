@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bands::Bands;
+use super::components::Components;
 
 /// What the network's raw output stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,8 +27,10 @@ pub enum Prediction {
 pub struct Preconditioning {
     /// How to read the network's output.
     pub prediction: Prediction,
-    /// The data: their mean, their principal components, and how large each is.
+    /// The data, patch by patch: their mean, their principal components, and how large each is.
     pub bands: Bands,
+    /// The data as whole pictures, if they are small; the network is not told of these, samplers are.
+    pub components: Option<Components>,
 }
 
 /// The three coefficients of one band at one noise level.
@@ -44,7 +47,7 @@ pub struct Coefficients {
 impl Preconditioning {
     /// EDM's own: one σ_data for everything.
     pub fn edm(patch: usize, sigma_data: f64) -> Self {
-        Self { prediction: Prediction::Edm, bands: Bands::uniform(patch, sigma_data) }
+        Self { prediction: Prediction::Edm, bands: Bands::uniform(patch, sigma_data), components: None }
     }
 
     /// What the network is told about a noise level: `c_noise = ln(σ / scale) / 4`.

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use super::ddpm::Posterior;
 use super::finishing::Finishing;
+use super::gaussian::Gaussian;
 use super::method::Sampler;
 use crate::kernels::mix;
 use crate::noise::BatchNoise;
@@ -53,6 +54,7 @@ pub struct Sampling<D> {
     x: Tensor<4>,
     first: f64,
     finishing: Finishing,
+    gaussian: Option<Gaussian>,
     done: usize,
     previous: Option<(f64, Tensor<4>)>,
 }
@@ -68,13 +70,19 @@ impl<D: Denoiser> Sampling<D> {
     pub fn from_noisy(denoiser: D, sampler: Sampler, sigmas: Vec<f64>, noise: BatchNoise, x: Tensor<4>) -> Self {
         let first = sigmas.first().copied().unwrap_or(1.0);
         let finishing = Finishing::default();
-        Self { denoiser, sampler, sigmas, noise, x, first, finishing, done: 0, previous: None }
+        Self { denoiser, sampler, sigmas, noise, x, first, finishing, gaussian: None, done: 0, previous: None }
     }
 
     /// Where the denoiser was tuned to finish, whatever the sampler, each guess is a picture and no mean of pictures: it is put
     /// under fresh noise of the next level, which may be the same one.
     pub fn finishing(self, finishing: Finishing) -> Self {
         Self { finishing, ..self }
+    }
+
+    /// With the data as a Gaussian, [`Sampler::DpmSolver`] follows the probability flow of that exactly, and solves only for what the
+    /// denoiser says beyond it.
+    pub fn about(self, gaussian: Option<Gaussian>) -> Self {
+        Self { gaussian, ..self }
     }
 
     /// The picture at the noise level that was reached last, at first that of the first level.
@@ -93,6 +101,12 @@ impl<D: Denoiser> Sampling<D> {
         }
         let (x, from) = self.churn(from, to);
         let denoised = self.denoiser.denoise(x.clone(), from);
+        if let (Sampler::DpmSolver, Some(gaussian)) = (self.sampler, self.gaussian.as_ref().filter(|_| to > 0.0)) {
+            let rest = gaussian.beyond(x.clone(), &denoised, from);
+            let next = gaussian.flow(x, self.extrapolated(rest.clone(), [from, to]), [from, to]);
+            self.previous = Some((from, rest));
+            return (next, denoised);
+        }
         let next = match self.sampler {
             Sampler::Ddpm => {
                 let posterior = Posterior::between(from, to);
@@ -165,12 +179,23 @@ impl<D: Denoiser> Sampling<D> {
         }
         match &self.previous {
             Some((before, denoised_before)) => {
-                let ratio = libm::log(before / from) / libm::log(from / to);
-                let weight = 1.0 / (2.0 * ratio);
+                let weight = weight_of_change([*before, from, to]);
                 let factors = [share, (1.0 - share) * (1.0 + weight), -(1.0 - share) * weight];
                 mix([x, denoised.clone(), denoised_before.clone()], factors)
             }
             None => toward(x, denoised, share),
+        }
+    }
+
+    /// The same algorithm's extrapolation alone, of anything that was `now` at the beginning of this step and is noted for the last
+    /// one's.
+    fn extrapolated(&self, now: Tensor<4>, [from, to]: [f64; 2]) -> Tensor<4> {
+        match &self.previous {
+            Some((before, previous)) => {
+                let weight = weight_of_change([*before, from, to]);
+                mix([now, previous.clone(), previous.clone()], [1.0 + weight, -weight, 0.0])
+            }
+            None => now,
         }
     }
 
@@ -180,6 +205,11 @@ impl<D: Denoiser> Sampling<D> {
         let noise = if deviation > 0.0 { self.noise.draw().cast(self.x.dtype()) } else { denoised.clone() };
         mix([x, denoised.clone(), noise], [noisy, clean, deviation])
     }
+}
+
+/// 1 / 2r of Lu et al. (2022), algorithm 2, for the last step's beginning, this one's and its end.
+fn weight_of_change([before, from, to]: [f64; 3]) -> f64 {
+    libm::log(from / to) / (2.0 * libm::log(before / from))
 }
 
 /// `target + share · (x − target)`: what is left of the distance to the target.

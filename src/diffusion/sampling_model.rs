@@ -2,8 +2,10 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::cascade::Start;
 use super::enlarge::Enlargement;
 use super::finishing::Finishing;
+use super::gaussian::Gaussian;
 use super::matrices::{Matrices, Matrix};
 use super::method::Sampler;
 use super::model::{Model, Stage};
@@ -64,6 +66,7 @@ pub struct SamplingStage {
     enlargement: Option<Enlargement>,
     finishes_from: Vec<f64>,
     finishing_noise: Vec<f64>,
+    gaussian: Option<Gaussian>,
     one: Tensor<1>,
     /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
     scales: Tensor<4>,
@@ -80,6 +83,7 @@ impl SamplingStage {
             enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
             finishes_from: stage.finishes_from.clone(),
             finishing_noise: stage.finishing_noise.clone(),
+            gaussian: stage.preconditioning.components.as_ref().map(|components| Gaussian::new(components, device)),
             one: Tensor::ones([1], device),
             scales: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
             device: device.clone(),
@@ -125,24 +129,30 @@ impl SamplingStage {
         Finishing::new(self.sigmas(&self.finishes_from), self.finishing_noise.clone())
     }
 
-    /// Walks down noise levels in `sigmas`, with `denoiser` as this stage: from pure noise of the first of them, or from `start`, a
-    /// picture of the stage's size, under noise of it. `finishing` is the stage's own [`SamplingStage::finishing`], or none.
+    /// The stage's data as a Gaussian, if it knows their principal components.
+    pub fn gaussian(&self) -> Option<&Gaussian> {
+        self.gaussian.as_ref()
+    }
+
+    /// Walks down noise levels in `sigmas`, with `denoiser` as this stage, from where `start` says. `finishing` is the stage's own
+    /// [`SamplingStage::finishing`], or none.
     pub fn sampling<D: Denoiser>(
         &self,
         denoiser: D,
         sampler: Sampler,
         sigmas: Vec<f64>,
         mut noise: BatchNoise,
-        start: Option<Tensor<4>>,
+        start: Beginning,
         finishing: Finishing,
     ) -> Sampling<D> {
         let first = sigmas.first().copied().unwrap_or(0.0);
         let drawn = noise.draw().mul_scalar(finishing.deviation_at(first));
-        let x = match start {
-            Some(picture) => picture + drawn,
-            None => drawn,
+        let (x, gaussian) = match (start, &self.gaussian) {
+            (Beginning::Picture(picture), _) => (picture + drawn, None),
+            (Beginning::Gaussian, Some(gaussian)) => (gaussian.noisy(drawn, first), Some(gaussian.clone())),
+            (Beginning::Noise | Beginning::Gaussian, _) => (drawn, None),
         };
-        Sampling::from_noisy(denoiser, sampler, sigmas, noise, x).finishing(finishing)
+        Sampling::from_noisy(denoiser, sampler, sigmas, noise, x).finishing(finishing).about(gaussian)
     }
 
     /// The stage as a denoiser, for pictures that add detail to `condition`.
@@ -150,6 +160,26 @@ impl SamplingStage {
         let patches = Patches { side: self.shape.patch };
         let condition = condition.map(|condition| kernels::patchify(condition, self.scales.clone(), patches));
         Conditioned { stage: self, condition, without_skip: None }
+    }
+}
+
+/// What a stage begins with at its first noise level.
+#[derive(Debug, Clone)]
+pub enum Beginning {
+    /// Pure noise.
+    Noise,
+    /// A picture of the stage's size under noise, `[1 or n, 3, size, size]`.
+    Picture(Tensor<4>),
+    /// A picture of the stage's [`Gaussian`] under noise, if it has one, and the walk goes by that; else pure noise.
+    Gaussian,
+}
+
+impl From<Start> for Beginning {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Noise => Self::Noise,
+            Start::Gaussian => Self::Gaussian,
+        }
     }
 }
 

@@ -77,9 +77,9 @@ pub enum TrainError {
         /// Which stage, from one.
         number: usize,
     },
-    /// The stage's bands cannot be read.
+    /// What was measured on the stage's pictures cannot be read.
     #[error("{path}: {reason}. Start the stage anew, or restore the file")]
-    Bands {
+    Measured {
         /// The file.
         path: String,
         /// What is wrong with it.

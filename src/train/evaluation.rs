@@ -59,10 +59,12 @@ pub fn sample(
         let under = small.map(|small| stage.enlarge(small));
         let origins: Vec<Origin> = seeds.iter().copied().map(Origin::from).collect();
         let noise = BatchNoise::of_stage(&origins, plan.stage, [3, size, size], &device);
-        let sigmas = stage.sigmas(&plan.cascade.levels_of(plan.stage, stage.finishes_from()));
+        let start = plan.cascade.start_of(plan.stage, stage);
+        let sigmas = stage.sigmas(&plan.cascade.levels_of(plan.stage, stage.finishes_from(), start));
         let sampler = plan.cascade.sampler_of(plan.stage);
         let denoiser = stage.denoiser(under.clone());
-        let Some(last) = stage.sampling(denoiser, sampler, sigmas, noise, None, stage.finishing()).last() else {
+        let Some(last) = stage.sampling(denoiser, sampler, sigmas, noise, start.into(), stage.finishing()).last()
+        else {
             break;
         };
         let whole = match under {

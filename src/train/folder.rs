@@ -100,6 +100,11 @@ impl StageFolder {
         self.0.join("bands.json")
     }
 
+    /// The principal components of whole pictures, if the stage has any.
+    pub fn components(&self) -> PathBuf {
+        self.0.join("components.safetensors")
+    }
+
     /// The checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.0.join("checkpoints")

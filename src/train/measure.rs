@@ -1,11 +1,16 @@
-//! The bands of a stage, measured on its pictures.
+//! What a stage is told of its pictures, measured on them: bands, and principal components of whole pictures.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::diffusion::{Bands, Enlargement, StageShape, reduce, space_to_depth};
-use crate::quality::matrix::principal_components;
+use crate::diffusion::{
+    Bands, Components, Enlargement, LARGEST_SIZE, MOST_COMPONENTS, StageShape, reduce, space_to_depth,
+};
+use crate::noise::{Noise, Purpose};
+use crate::picture::planes_from_rgb;
+use crate::quality::matrix::{Matrix, dot, principal_components};
+use crate::weights::rounded_components;
 
 /// No band counts as smaller than this: half of it is the noise of rounding to 8 bits, 1 / 127.5 / √12.
 const SMALLEST_DEVIATION: f32 = 0.004;
@@ -29,6 +34,86 @@ pub fn bands(dataset: &Dataset, shape: &StageShape) -> Bands {
         moments.add(pictures.flip([3]), shape.patch);
     }
     moments.bands(shape.patch)
+}
+
+/// Pictures that components are measured on, each with its mirror image: a thousand tell some hundred components.
+const MOST_MEASURED: usize = 1024;
+/// Components that are looked for beyond those that are kept, so that these come out well (Halko, Martinsson and Tropp 2011,
+/// "Finding Structure with Randomness", section 4.2).
+const SPARE: usize = 16;
+/// The share of a row of f32 numbers that may be nothing but rounding.
+const ROUNDING: f64 = 1e-6;
+/// Turns of subspace iteration: what is left in a component of another of half its variance falls to a 2⁻¹²th.
+const TURNS: usize = 6;
+
+/// The mean picture and the principal components of pictures of the stage's size and their mirror images; none of a further stage,
+/// of pictures larger than [`LARGEST_SIZE`], or of fewer than two. They are rounded as a weight file will hold them for data
+/// of this scale. By subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
+pub fn components(dataset: &Dataset, shape: &StageShape, scale: f64) -> Option<Components> {
+    let size = shape.image_size;
+    if shape.is_conditioned() || size > LARGEST_SIZE || dataset.len() < 2 {
+        return None;
+    }
+    let device = Device::flex();
+    let pictures = (0..dataset.len()).step_by(dataset.len().div_ceil(MOST_MEASURED));
+    let both = pictures.filter_map(|index| dataset.picture(index)).flat_map(|picture| {
+        [false, true].map(|flipped| planes_from_rgb(picture.rgb(), size, flipped).into_iter().map(f64::from))
+    });
+    let pictures = Matrix::new(both.flatten().collect(), 3 * size * size);
+    let mean: Vec<f32> = pictures.mean().into_iter().map(|mean| mean as f32).collect();
+    let (count, pixels) = (pictures.rows(), pictures.width());
+    let centred: Vec<f32> = pictures.centred().iter().flatten().map(|value| *value as f32).collect();
+    let centred = Tensor::<2>::from_data(TensorData::new(centred, [count, pixels]), &device);
+
+    let wanted = (MOST_COMPONENTS + SPARE).min(count).min(pixels);
+    let start = Noise::new(0, Purpose::Weights).gaussians(wanted * pixels);
+    let mut basis = Tensor::<2>::from_data(TensorData::new(start, [wanted, pixels]), &device);
+    for _ in 0..TURNS {
+        let turned = centred.clone().matmul(basis.transpose()).transpose().matmul(centred.clone());
+        basis = orthonormal(turned)?;
+    }
+    let coordinates = rows(centred.matmul(basis.clone().transpose()).transpose())?;
+    let covariance = coordinates.products(&coordinates);
+    let covariance = covariance.iter().map(|row| row.iter().map(|value| value / count as f64).collect()).collect();
+    let mut found = principal_components(covariance);
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let loadings = found.iter().take(MOST_COMPONENTS).flat_map(|(variance, component)| {
+        let deviation = variance.max(0.0).sqrt();
+        component.iter().map(move |share| (share * deviation) as f32)
+    });
+    let kept = found.len().min(MOST_COMPONENTS);
+    let loadings = Tensor::<2>::from_data(TensorData::new(loadings.collect(), [kept, wanted]), &device).matmul(basis);
+    let loadings: Vec<f32> = rows(loadings)?.iter().flatten().map(|value| *value as f32).collect();
+    let components = Components::new(size, mean, loadings).ok()?;
+    Some(rounded_components(&components, scale))
+}
+
+/// The rows of a matrix on the CPU, which always gives its numbers back.
+fn rows(matrix: Tensor<2>) -> Option<Matrix> {
+    let [_, width] = matrix.dims();
+    Some(Matrix::new(matrix.into_data().convert::<f64>().try_into_vec().ok()?, width))
+}
+
+/// Orthonormal rows that span what these do, by Gram and Schmidt's way.
+fn orthonormal(matrix: Tensor<2>) -> Option<Tensor<2>> {
+    let (device, dims) = (matrix.device(), matrix.dims());
+    let mut kept: Vec<Vec<f64>> = Vec::new();
+    for row in rows(matrix)?.iter() {
+        let whole = dot(row, row).sqrt();
+        let mut row = row.to_vec();
+        // Twice is enough (Giraud, Langou and Rozložník 2005).
+        for before in kept.iter().chain(&kept) {
+            let share = dot(&row, before);
+            row.iter_mut().zip(before).for_each(|(value, before)| *value -= share * before);
+        }
+        let length = dot(&row, &row).sqrt();
+        // What is nothing but rounding spans nothing: pictures may have fewer components than are looked for.
+        let scale = if length > ROUNDING * whole { length.recip() } else { 0.0 };
+        row.iter_mut().for_each(|value| *value *= scale);
+        kept.push(row);
+    }
+    let values: Vec<f32> = kept.into_iter().flatten().map(|value| value as f32).collect();
+    Some(Tensor::from_data(TensorData::new(values, dims), &device))
 }
 
 /// Sums over patches.

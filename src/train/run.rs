@@ -13,10 +13,10 @@ use super::evaluation::{self, Best, Evaluation, SamplePlan};
 use super::folder::{RunFolder, StageFolder};
 use super::log::{Row, Table};
 use super::progress::Progress;
-use super::trained;
 use super::trainer::{Report, Trainer};
+use super::{measure, measured};
 use crate::data::Dataset;
-use crate::diffusion::{NoiseLevels, Plan, Sampler, Stage};
+use crate::diffusion::{NoiseLevels, Plan, Preconditioning, Sampler, Stage};
 use crate::files;
 use crate::picture::Picture;
 
@@ -94,11 +94,14 @@ impl Run {
         check_tuning(&stage, number, from.is_some(), devices)?;
         let trainer = match from {
             Some(Stage { unet, preconditioning, .. }) => {
+                // The network knows its bands; how these pictures lie as a whole only a sampler has to know.
+                let components = measure::components(&dataset, &stage.shape, preconditioning.bands.scale());
+                let preconditioning = Preconditioning { components, ..preconditioning };
                 Trainer::new(&config, &stage, preconditioning, devices)?.continue_from(unet)
             }
             None => Trainer::measured(&config, &stage, &dataset, devices)?,
         };
-        trained::write_bands(&folder, &trainer.preconditioning().bands)?;
+        measured::write(&folder, trainer.preconditioning())?;
         let state = State {
             step: 0,
             images: 0,
@@ -127,7 +130,7 @@ impl Run {
         let folder = run_folder.stage(number);
         checkpoint::latest_state(&folder.checkpoints())?;
         check_tuning(&stage, number, true, devices)?;
-        let fresh = Trainer::new(&config, &stage, trained::read_preconditioning(&folder, &config)?, devices)?;
+        let fresh = Trainer::new(&config, &stage, measured::read(&folder, &config)?, devices)?;
         let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
         if state.fingerprint != dataset.fingerprint() {
             let found = match dataset.len() {

@@ -5,9 +5,10 @@ use burn::tensor::Device;
 use super::checkpoint::{self, State};
 use super::config::TrainConfig;
 use super::error::TrainError;
-use super::folder::{RunFolder, StageFolder};
+use super::folder::RunFolder;
+use super::measured;
 use super::trainer::Trainer;
-use crate::diffusion::{Bands, Model, Preconditioning, Stage};
+use crate::diffusion::{Model, Stage};
 use crate::files;
 use crate::weights::{self, StageDescription, Weights};
 
@@ -76,7 +77,7 @@ impl Trained {
                 _ => place.checkpoints(),
             };
             checkpoint::latest_state(&checkpoints)?;
-            let preconditioning = read_preconditioning(&place, config)?;
+            let preconditioning = measured::read(&place, config)?;
             let fresh = Trainer::new(config, stage, preconditioning, std::slice::from_ref(device))?;
             let (trainer, state) = checkpoint::load_latest(&checkpoints, fresh)?;
             let State { images, seconds, pictures, .. } = state;
@@ -141,21 +142,4 @@ pub enum Which {
 /// When the folder of checkpoints cannot be listed.
 pub fn has_begun(folder: &RunFolder, number: usize) -> Result<bool, TrainError> {
     Ok(checkpoint::any(&folder.stage(number).checkpoints())?)
-}
-
-/// Keeps the bands that a stage is begun in.
-pub(super) fn write_bands(folder: &StageFolder, bands: &Bands) -> Result<(), TrainError> {
-    let path = folder.bands();
-    let reason =
-        |error: serde_json::Error| TrainError::Bands { path: path.display().to_string(), reason: error.to_string() };
-    let text = serde_json::to_string(bands).map_err(reason)?;
-    Ok(files::write(&path, text.as_bytes())?)
-}
-
-/// The preconditioning that a stage was begun with.
-pub(super) fn read_preconditioning(folder: &StageFolder, config: &TrainConfig) -> Result<Preconditioning, TrainError> {
-    let path = folder.bands();
-    let bands = serde_json::from_slice(&files::read(&path)?)
-        .map_err(|error| TrainError::Bands { path: path.display().to_string(), reason: error.to_string() })?;
-    Ok(Preconditioning { prediction: config.prediction, bands })
 }

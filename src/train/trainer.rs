@@ -93,7 +93,7 @@ impl Trainer {
         })
     }
 
-    /// The same with the bands measured on pictures of the stage's size.
+    /// The same with the bands and components measured on pictures of the stage's size.
     ///
     /// # Errors
     /// As [`Trainer::new`].
@@ -104,7 +104,8 @@ impl Trainer {
         devices: &[Device],
     ) -> Result<Self, UNetConfigError> {
         let bands = measure::bands(dataset, &stage.shape);
-        Self::new(config, stage, Preconditioning { prediction: config.prediction, bands }, devices)
+        let components = measure::components(dataset, &stage.shape, bands.scale());
+        Self::new(config, stage, Preconditioning { prediction: config.prediction, bands, components }, devices)
     }
 
     /// Trains weights further that came from elsewhere, such as a weight file.

@@ -12,9 +12,9 @@ use thiserror::Error;
 pub(super) const KEY: &str = "chrysalis";
 /// The longest header that is read: a network of a thousand tensors needs a tenth of it.
 const LONGEST_HEADER: u64 = 1 << 20;
-/// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand,
-/// and a file of kilobytes could ask for gigabytes.
-const MOST_COMPRESSED: usize = 16;
+/// The most numbers that a coded byte may stand for. Weights have less than two, and principal components, most of which are zero,
+/// some thirty; deflate would allow a thousand, and a file of kilobytes could ask for gigabytes.
+const MOST_COMPRESSED: usize = 64;
 /// The most numbers of a file that are decoded at once: beside two copies of them a browser has no memory for more.
 const MOST_DECODED: usize = 1 << 28;
 /// After so many decoded numbers, and the rest of their tensor, whoever waits is let in: some milliseconds in a browser.

@@ -6,7 +6,7 @@
 //! compiled in: the page and `sample` load whatever `train` exports.
 //!
 //! A tensor's name begins with the number of its stage, from zero. Beside a stage's network there are its bands: mean,
-//! rotation and standard deviations. A tensor is stored as f32, as f16, or as int8 with one scale a row (`NAME` and
+//! rotation and standard deviations; beside a first stage's, principal components of whole pictures. A tensor is stored as f32, as f16, or as int8 with one scale a row (`NAME` and
 //! `NAME.scale`), which a compact file codes on top, and which may be flat once that is undone. In memory it is always f32.
 //!
 //! This module alone knows the file's bytes, and trusts none of them: every length is checked before anything is
@@ -20,5 +20,5 @@ pub use container::{ContainerError, inflated, is_weight_file};
 #[cfg(feature = "engine")]
 pub use model::{
     CardFacts, DataCard, Description, EncodeError, LAYOUT, Probe, ProbeError, StageDescription, Storage, Weights,
-    WeightsError, decode, encode, is_model_card, model_card, rounded,
+    WeightsError, decode, encode, is_model_card, model_card, rounded, rounded_components,
 };

@@ -302,3 +302,41 @@ fn bands_of_pictures_are_their_principal_components() {
     let noise = bands.deviations()[6];
     assert!((noise - 4.0 / 127.5).abs() < 0.004, "{noise}");
 }
+
+#[test]
+fn components_of_whole_pictures_are_those_that_they_were_made_of() {
+    // Two patterns at right angles on grey, one of them three times as strong, none of them its own mirror image.
+    let folder = tempfile::tempdir().unwrap();
+    let mut noise = chrysalis::noise::Noise::new(5, chrysalis::noise::Purpose::Probe);
+    let count = 60;
+    for index in 0..count {
+        let (across, down) = (30.0 * noise.gaussian(), 10.0 * noise.gaussian());
+        RgbImage::from_fn(16, 16, |x, y| {
+            let sign = |low: bool| if low { 1.0 } else { -1.0 };
+            Rgb([(128.0 + across * sign(x < 8) + down * sign(y < 8)).round().clamp(0.0, 255.0) as u8; 3])
+        })
+        .save(folder.path().join(format!("{index:03}.png")))
+        .unwrap();
+    }
+    let dataset = load(folder.path(), 16).unwrap();
+    let layers = chrysalis::unet::Layers { widths: vec![8], depth: 1, head_width: 0, embedding: 16 };
+    let mut shape = chrysalis::diffusion::StageShape { image_size: 16, patch: 2, enlarges: 1, layers };
+    let components = chrysalis::train::components(&dataset, &shape, 0.1).unwrap();
+    let axes = components.axes();
+    let pixels = 3.0 * 256.0f64;
+    let alike = |axis: &[f32], pattern: fn(usize) -> bool| {
+        let sum: f64 =
+            axis.iter().enumerate().map(|(i, x)| if pattern(i) { f64::from(*x) } else { -f64::from(*x) }).sum();
+        (sum / pixels.sqrt()).abs()
+    };
+    assert!(alike(&axes[0].0, |i| i % 16 < 8) > 0.99 && alike(&axes[1].0, |i| i / 16 % 16 < 8) > 0.99);
+    for ((_, variance), strength) in axes.iter().zip([30.0, 10.0]) {
+        // The spread of sixty Gaussian numbers is known to a tenth.
+        let found = (variance / pixels).sqrt() * 127.5;
+        assert!((found / strength - 1.0).abs() < 0.25, "{found} for {strength}");
+    }
+    // Mirrored, what lies across is as often one way as the other.
+    assert!(components.mean().iter().all(|mean| mean.abs() < 0.05), "{:?}", &components.mean()[..16]);
+    shape.enlarges = 2;
+    assert!(chrysalis::train::components(&dataset, &shape, 0.1).is_none(), "of a further stage");
+}

@@ -3,14 +3,15 @@
 //! When the data are Gaussian, x₀ ~ N(μ, s²), the best denoiser is D(x; σ) = (s² x + σ² μ) / (s² + σ²), and the
 //! probability flow is solved by x(σ) = μ + (x(σ₀) − μ) √((s² + σ²) / (s² + σ₀²)). Everything here runs in f64.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use chrysalis::diffusion::{
-    Bands, BandsError, BetaSchedule, Cascade, CascadeStep, Denoiser, Enlargement, Finishing, NoiseDensity, NoiseLevels,
-    Plan, Preconditioning, Prediction, Sampler, Sampling, StageShape, check_shapes, reduce,
+    Bands, BandsError, Beginning, BetaSchedule, Cascade, CascadeStep, Components, ComponentsError, Denoiser,
+    Enlargement, Finishing, Gaussian as GaussianData, NoiseDensity, NoiseLevels, Plan, Preconditioning, Prediction,
+    Sampler, Sampling, StageShape, Start, check_shapes, reduce,
 };
 use chrysalis::noise::{BatchNoise, Noise, Purpose};
 
-use crate::support::{small_model, strange_bands};
+use crate::support::{small_model, strange_bands, strange_components};
 
 const HEUN: Sampler = Sampler::Heun { churn: 0.0 };
 const MEAN: f64 = 0.4;
@@ -175,9 +176,13 @@ fn heun_asks_twice_a_step_but_the_last() {
         assert_eq!(counted(NoiseLevels::EDM.list(9), vec![]), sampler.evaluations(9), "{sampler}");
         // A stage that finishes more than once asks once for each.
         let plan = Plan { sampler, levels: NoiseLevels::default(), steps: 12 };
-        assert_eq!(counted(plan.levels_of(0, &[0.5]), vec![0.5]), plan.evaluations_of(0, &[0.5]), "{sampler}");
         assert_eq!(
-            counted(plan.levels_of(0, &[2.0, 0.5]), vec![2.0, 0.5]),
+            counted(plan.levels_of(0, &[0.5], Start::Noise), vec![0.5]),
+            plan.evaluations_of(0, &[0.5]),
+            "{sampler}"
+        );
+        assert_eq!(
+            counted(plan.levels_of(0, &[2.0, 0.5], Start::Noise), vec![2.0, 0.5]),
             plan.evaluations_of(0, &[2.0, 0.5]),
             "{sampler}"
         );
@@ -306,7 +311,7 @@ fn every_frame_gives_the_exact_denoiser_for_the_exact_output() {
     // it back.
     let scale = strange_bands(1).scale();
     for prediction in [Prediction::Edm, Prediction::Epsilon, Prediction::Velocity, Prediction::Clean] {
-        let frame = Preconditioning { prediction, bands: strange_bands(1) };
+        let frame = Preconditioning { prediction, bands: strange_bands(1), components: None };
         for sigma in [0.01f64, 0.5, 1.0, 7.0, 60.0] {
             for (c, &deviation) in frame.at(sigma).iter().zip(frame.bands.deviations()) {
                 let (clean, epsilon) = (0.3, -1.2);
@@ -334,7 +339,7 @@ fn every_frame_gives_the_exact_denoiser_for_the_exact_output() {
 #[test]
 fn edm_keeps_input_and_target_of_every_band_at_unit_variance() {
     // For data of standard deviation s: Var(c_in x) = 1, and Var of the target = 1 (Karras et al. 2022, appendix B.6).
-    let frame = Preconditioning { prediction: Prediction::Edm, bands: strange_bands(2) };
+    let frame = Preconditioning { prediction: Prediction::Edm, bands: strange_bands(2), components: None };
     for sigma in [0.002, 0.1, 0.6, 3.0, 80.0] {
         for (c, &deviation) in frame.at(sigma).iter().zip(frame.bands.deviations()) {
             let data = f64::from(deviation).powi(2);
@@ -404,7 +409,7 @@ impl Denoiser for Silent {
 #[test]
 fn every_sampler_reaches_the_covariance_of_gaussian_data_with_a_network_that_says_nothing() {
     let bands = strange_bands(1);
-    let silent = Silent(Preconditioning { prediction: Prediction::Edm, bands: bands.clone() });
+    let silent = Silent(Preconditioning { prediction: Prediction::Edm, bands: bands.clone(), components: None });
     for (sampler, steps) in [
         (HEUN, 60),
         (Sampler::DpmSolver, 100),
@@ -437,7 +442,7 @@ fn the_loss_is_the_one_computed_by_hand() {
     // One picture of one pixel: three bands along red, green and blue, of standard deviations 2, 1 and 0.5; σ = 1.
     let identity = vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
     let bands = Bands::new(1, vec![0.0; 3], identity, vec![2.0, 1.0, 0.5]).unwrap();
-    let frame = Preconditioning { prediction: Prediction::Edm, bands };
+    let frame = Preconditioning { prediction: Prediction::Edm, bands, components: None };
     let tensor = |values: [f32; 3]| Tensor::<4>::from_data([[[values]]], &device());
     let (clean, noise) = ([1.0f32, -1.0, 0.5], [0.5f32, 1.0, -2.0]);
     let mut seen = Vec::new();
@@ -477,8 +482,14 @@ fn a_stage_finishes_under_as_much_noise_as_it_says() {
     let sigmas = stage.sigmas(&[40.0, 2.0, 1.0, 1.0, 0.0]);
     for given in [None, Some(Tensor::<4>::full([1, 3, 100, 100], 0.25, &device))] {
         let noise = BatchNoise::new(&[6], [3, 100, 100], &device);
-        let mut sampling =
-            stage.sampling(&Gaussian, Sampler::Ddpm, sigmas.clone(), noise, given.clone(), stage.finishing());
+        let mut sampling = stage.sampling(
+            &Gaussian,
+            Sampler::Ddpm,
+            sigmas.clone(),
+            noise,
+            given.clone().map_or(Beginning::Noise, Beginning::Picture),
+            stage.finishing(),
+        );
         let begun = sampling.noisy() - given.unwrap_or_else(|| sampling.noisy().zeros_like());
         let made = sampling.by_ref().take(3).map(|step| step.x - step.denoised);
         let noises: Vec<_> = std::iter::once(begun).chain(made).collect();
@@ -490,6 +501,163 @@ fn a_stage_finishes_under_as_much_noise_as_it_says() {
         let last = sampling.next().unwrap();
         assert_eq!(values(last.x), values(last.denoised), "and what comes last is under none");
     }
+}
+
+/// The best denoiser for pictures as components say they are.
+struct Whole(Components);
+
+impl Whole {
+    /// Each picture of a batch as its coordinates along the components, and what lies across them.
+    fn coordinates(&self, x: &[f64]) -> Vec<(Vec<f64>, Vec<f64>)> {
+        let pixels = self.0.mean().len();
+        let axes = self.0.axes();
+        let split = |picture: &[f64]| {
+            let mut across: Vec<f64> =
+                picture.iter().zip(self.0.mean()).map(|(x, mean)| x - f64::from(*mean)).collect();
+            let mut along = Vec::new();
+            for (axis, _) in &axes {
+                let share: f64 = axis.iter().zip(&across).map(|(a, b)| f64::from(*a) * b).sum();
+                across.iter_mut().zip(axis).for_each(|(x, axis)| *x -= share * f64::from(*axis));
+                along.push(share);
+            }
+            (along, across)
+        };
+        x.chunks_exact(pixels).map(split).collect()
+    }
+}
+
+impl Denoiser for Whole {
+    fn denoise(&self, x: Tensor<4>, sigma: f64) -> Tensor<4> {
+        let (dims, axes) = (x.dims(), self.0.axes());
+        let mut guess = Vec::new();
+        for (along, _) in self.coordinates(&values(x)) {
+            let mut picture = self.0.mean().to_vec();
+            for ((axis, variance), along) in axes.iter().zip(along) {
+                let share = along * variance / (variance + sigma * sigma);
+                picture.iter_mut().zip(axis).for_each(|(x, axis)| *x += share as f32 * axis);
+            }
+            guess.extend(picture);
+        }
+        Tensor::from_data(TensorData::new(guess, dims), &device())
+    }
+}
+
+#[test]
+fn along_principal_components_a_gaussian_is_sampled_exactly_in_any_number_of_steps() {
+    let device = device();
+    let components = strange_components(6);
+    let variances: Vec<f64> = components.axes().into_iter().map(|(_, variance)| variance).collect();
+    let gaussian = GaussianData::new(&components, &device);
+    let whole = Whole(components);
+    let noise = BatchNoise::new(&[1, 2], [3, 6, 6], &device).draw();
+    let drawn: Vec<(Vec<f64>, Vec<f64>)> = {
+        // About zero, where noise lies.
+        let centred =
+            values(noise.clone() + Tensor::from_data(TensorData::new(whole.0.mean().to_vec(), [1, 3, 6, 6]), &device));
+        whole.coordinates(&centred)
+    };
+    let begun = gaussian.noisy(noise.mul_scalar(9.0), 9.0);
+    for steps in [1, 2, 5] {
+        let levels = NoiseLevels::Karras { smallest: 0.01, largest: 9.0, rho: 7.0 }.list_down_to(0.3, steps + 1);
+        let sigmas = levels[..=steps].to_vec();
+        let unused = BatchNoise::new(&[0], [3, 6, 6], &device);
+        let walk = Sampling::from_noisy(&whole, Sampler::DpmSolver, sigmas.clone(), unused.clone(), begun.clone());
+        let last = walk.about(Some(gaussian.clone())).last().unwrap();
+        assert_eq!(last.index, steps);
+        for ((along, across), (noise, noise_across)) in whole.coordinates(&values(last.x.clone())).iter().zip(&drawn) {
+            for ((found, noise), variance) in along.iter().zip(noise).zip(&variances) {
+                let wanted = noise * (variance + 0.3 * 0.3).sqrt();
+                assert!((found - wanted).abs() < 2e-3, "{steps} steps, variance {variance}: {found} {wanted}");
+            }
+            for (found, noise) in across.iter().zip(noise_across) {
+                assert!((found - 0.3 * noise).abs() < 2e-3, "{steps} steps, across: {found} {}", 0.3 * noise);
+            }
+        }
+        // What makes it exact is what is known of the data.
+        let blind = Sampling::from_noisy(&whole, Sampler::DpmSolver, sigmas, unused, begun.clone()).last().unwrap();
+        let off = (blind.x - last.x).abs().max().into_scalar::<f32>();
+        assert!(steps == 5 || off > 0.05, "{steps} steps: {off}");
+    }
+}
+
+#[test]
+fn what_goes_beyond_a_gaussian_is_walked_along_as_the_probability_flow_goes() {
+    let device = device();
+    let components = strange_components(4);
+    let gaussian = GaussianData::new(&components, &device);
+    let whole = Whole(components);
+    let x = BatchNoise::new(&[3], [3, 4, 4], &device).draw().mul_scalar(5.0);
+    let rest = BatchNoise::new(&[4], [3, 4, 4], &device).draw();
+    let guess = whole.denoise(x.clone(), 5.0);
+    let off = gaussian.beyond(x.clone(), &(guess + rest.clone()), 5.0) - rest.clone();
+    assert!(off.abs().max().into_scalar::<f32>() < 1e-4, "the Gaussian's own guess is nothing beyond it");
+
+    // dx/dσ = (x − D) / σ in many small steps, by the midpoint.
+    let (from, to, count) = (5.0, 0.8, 400);
+    let slope = |x: Tensor<4>, sigma: f64| (x.clone() - whole.denoise(x, sigma) - rest.clone()).div_scalar(sigma);
+    let mut walked = x.clone();
+    for step in 0..count {
+        let at = |part: f64| from + (to - from) * (step as f64 + part) / f64::from(count);
+        let half = walked.clone() + slope(walked.clone(), at(0.0)).mul_scalar((to - from) / f64::from(count) / 2.0);
+        walked = walked + slope(half, at(0.5)).mul_scalar((to - from) / f64::from(count));
+    }
+    let off = (gaussian.flow(x, rest, [from, to]) - walked).abs().max().into_scalar::<f32>();
+    assert!(off < 2e-3, "{off}");
+}
+
+#[test]
+fn components_are_orthogonal_and_nothing_impossible() {
+    let mean = vec![0.1; 12];
+    let wrong = |mean: Vec<f32>, loadings: &[f32]| Components::new(2, mean, loadings.to_vec()).unwrap_err();
+    assert!(matches!(wrong(vec![0.1; 11], &[]), ComponentsError::Count { needed: 12, found: 11, .. }));
+    assert!(matches!(wrong(mean.clone(), &[1.0; 13]), ComponentsError::Count { .. }));
+    assert!(matches!(wrong(mean.clone(), &[f32::NAN; 12]), ComponentsError::Value(_)));
+    assert!(matches!(wrong(mean.clone(), &[1.0; 129 * 12]), ComponentsError::Count { .. }));
+    assert!(Components::new(0, Vec::new(), Vec::new()).is_err());
+    let loading = |first: f32, second: f32| {
+        let mut loading = [0.0; 12];
+        (loading[0], loading[1]) = (first, second);
+        loading
+    };
+    let rows = [loading(3.0, 0.0), loading(0.3, 2.0), loading(6.0, 0.0), loading(0.0, 1e-5)].concat();
+    let components = Components::new(2, mean.clone(), rows).unwrap();
+    let axes = components.axes();
+    assert_eq!((components.count(), axes.len()), (4, 2), "what is a sum of others, or nothing, is left out");
+    assert_eq!((&axes[0].0[..2], axes[0].1), (&[1.0, 0.0][..], 9.0));
+    assert!(axes[1].0[0].abs() < 1e-6 && (axes[1].1 - 4.0).abs() < 1e-6);
+    let many: Vec<f32> = (0..16 * 12).map(|i| ((i * i) as f32).sin()).collect();
+    assert_eq!(Components::new(2, mean, many).unwrap().axes().len(), 12, "no more than there are dimensions");
+}
+
+#[test]
+fn a_stage_that_knows_its_components_begins_where_a_gaussian_leads() {
+    let device = device();
+    let mut model = small_model(&device);
+    model.stages[0].finishes_from = vec![0.5];
+    let blind = model.clone().for_sampling(&device);
+    model.stages[0].preconditioning.components = Some(strange_components(8));
+    let model = model.for_sampling(&device);
+    let plan = Plan { sampler: Sampler::DpmSolver, levels: NoiseLevels::default(), steps: 4 };
+    assert_eq!(plan.start_of(0, &model.stages()[0]), Start::Gaussian);
+    assert_eq!(plan.start_of(0, &blind.stages()[0]), Start::Noise);
+    assert_eq!(plan.start_of(1, &model.stages()[1]), Start::Noise);
+    assert_eq!(
+        Plan { steps: 5, ..plan }.start_of(0, &model.stages()[0]),
+        Start::Noise,
+        "whoever has the time needs no help"
+    );
+    let levels = |steps| Plan { steps, ..plan }.levels_of(0, &[0.5], Start::Gaussian);
+    assert!((levels(4)[0] - 10.0).abs() < 1e-9, "{:?}", levels(4));
+    assert_eq!(levels(4)[2..], [0.5, 0.5, 0.0]);
+    let finishes = [2, 3, 4, 5, 6, 7, 12].map(|steps| levels(steps).iter().filter(|level| **level == 0.5).count());
+    assert_eq!(finishes, [1, 1, 2, 2, 3, 4, 7]);
+    for steps in 1..30 {
+        assert_eq!(levels(steps).len(), steps + 1, "as many steps");
+    }
+    let pictures = |model, plan| values(Cascade::new(model, plan, &[5], &device).last().unwrap().step.x);
+    assert_ne!(pictures(&model, plan), pictures(&blind, plan));
+    let heun = Plan { sampler: HEUN, ..plan };
+    assert_eq!(pictures(&model, heun), pictures(&blind, heun), "other samplers go by the network alone");
 }
 
 #[test]
@@ -529,20 +697,20 @@ fn a_cascade_tells_every_step_and_gives_each_seed_its_own_picture() {
     let heun = Plan { sampler: Sampler::Heun { churn: 0.0 }, ..plan };
     assert_eq!((heun.sampler_of(0), heun.sampler_of(1), heun.evaluations(&model)), (heun.sampler, Sampler::Ddpm, 16));
     assert_eq!(Plan { steps: 200, ..plan }.steps_of(1, &[]), 8);
-    assert_eq!(plan.levels_of(1, &[40.0]), [40.0, 0.0], "from pure noise at once");
-    assert_eq!(plan.levels_of(1, &[40.0, 0.5]), [40.0, 0.5, 0.0], "and what was made, again");
+    assert_eq!(plan.levels_of(1, &[40.0], Start::Noise), [40.0, 0.0], "from pure noise at once");
+    assert_eq!(plan.levels_of(1, &[40.0, 0.5], Start::Noise), [40.0, 0.5, 0.0], "and what was made, again");
     assert_eq!(plan.evaluations_of(1, &[40.0, 0.5]), 2);
-    let early = plan.levels_of(0, &[0.5]);
+    let early = plan.levels_of(0, &[0.5], Start::Noise);
     assert_eq!((early.len(), early[7]), (8, 0.0), "as many steps");
     assert_eq!(early[4..7], [0.5; 3], "and the last three from there");
     assert!((early[0] - 40.0).abs() < 1e-9 && early[..5].windows(2).all(|pair| pair[0] > pair[1]), "{early:?}");
     let finishes = |steps| {
-        let levels = Plan { steps, ..plan }.levels_of(0, &[0.5]);
+        let levels = Plan { steps, ..plan }.levels_of(0, &[0.5], Start::Noise);
         levels.iter().filter(|&&level| level == 0.5).count()
     };
     assert_eq!([1, 2, 5, 6, 7, 8, 12, 40].map(finishes), [0, 1, 1, 2, 3, 3, 6, 25]);
-    assert_eq!(Plan { steps: 0, ..plan }.levels_of(0, &[0.5]), [0.0]);
-    let several = |steps| Plan { steps, ..plan }.levels_of(0, &[2.0, 0.5]);
+    assert_eq!(Plan { steps: 0, ..plan }.levels_of(0, &[0.5], Start::Noise), [0.0]);
+    let several = |steps| Plan { steps, ..plan }.levels_of(0, &[2.0, 0.5], Start::Noise);
     // However few, they begin in pure noise.
     assert_eq!(plan.levels.list(1), several(1));
     assert_eq!(several(2)[1..], [2.0, 0.0]);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use chrysalis::activations::{places, sheet};
-use chrysalis::diffusion::{Cascade, Denoiser, Edited, NoiseLevels, Plan, Sampler, SamplingModel, reduce};
+use chrysalis::diffusion::{Cascade, Denoiser, Edited, NoiseLevels, Plan, Sampler, SamplingModel, Start, reduce};
 use chrysalis::edit::{Edit, EditError, EditTask};
 use chrysalis::kernels::training::Arithmetic;
 use chrysalis::noise::BatchNoise;
@@ -104,7 +104,7 @@ fn image_to_image_begins_with_the_picture_under_noise_of_the_level_that_is_left(
     let picture = disc(5, size);
     let first = &model.stages()[0];
     let small = reduce(batch_from_rgb(&[(picture.rgb(), false)], size, &device), size / first.image_size());
-    let sigmas = first.sigmas(&PLAN.levels_of(0, &[]));
+    let sigmas = first.sigmas(&PLAN.levels_of(0, &[], Start::Noise));
     for (strength, steps) in [(0.0, 1), (0.2, 1), (0.5, 3), (1.0, 6)] {
         let edit = Edit::new(size, picture.rgba(), EditTask::ImageToImage { strength }).unwrap();
         let edited = Edited::new(&edit, &model, &device).unwrap();

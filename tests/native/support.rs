@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use chrysalis::diffusion::{Bands, Model, Preconditioning, Prediction, Stage, StageShape};
+use chrysalis::diffusion::{Bands, Components, Model, Preconditioning, Prediction, Stage, StageShape};
 use chrysalis::noise::{Noise, Purpose};
 use chrysalis::picture::Picture;
 use chrysalis::train::{StageConfig, TrainConfig};
@@ -59,10 +59,24 @@ pub fn strange_bands(patch: usize) -> Bands {
     Bands::new(patch, mean, rows.into_iter().flatten().map(|x| x as f32).collect(), deviations).unwrap()
 }
 
+/// A mean picture and three principal components of whole pictures, with standard deviations of 6, 2 and 0.5.
+pub fn strange_components(size: usize) -> Components {
+    let pixels = 3 * size * size;
+    let wave = |turns: usize| (0..pixels).map(move |i| ((2 * turns + 1) as f32 * 0.37 * i as f32).sin());
+    let length = |turns| wave(turns).map(|x| x * x).sum::<f32>().sqrt();
+    let loadings: Vec<f32> = [6.0, 2.0, 0.5]
+        .into_iter()
+        .enumerate()
+        .flat_map(|(turns, deviation)| wave(turns).map(move |x| x * deviation / length(turns)))
+        .collect();
+    Components::new(size, (0..pixels).map(|i| 0.4 + 0.2 * (i as f32).cos()).collect(), loadings).unwrap()
+}
+
 /// A small folded stage.
 pub fn small_stage(shape: &StageShape, device: &Device) -> Stage {
     let unet = lively_unet(&shape.unet(), device).folded();
-    let preconditioning = Preconditioning { prediction: Prediction::Edm, bands: strange_bands(shape.patch) };
+    let preconditioning =
+        Preconditioning { prediction: Prediction::Edm, bands: strange_bands(shape.patch), components: None };
     Stage { shape: shape.clone(), unet, preconditioning, finishes_from: Vec::new(), finishing_noise: Vec::new() }
 }
 

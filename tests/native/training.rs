@@ -135,7 +135,7 @@ fn a_run_keeps_its_last_three_checkpoints_and_everything_else_it_should() {
     };
     assert_eq!(names(folder.path()), ["config.toml", "stage-1"]);
     let stage = folder.path().join("stage-1");
-    assert_eq!(names(&stage), ["bands.json", "checkpoints", "log.csv", "samples"]);
+    assert_eq!(names(&stage), ["bands.json", "checkpoints", "components.safetensors", "log.csv", "samples"]);
     assert_eq!(names(&stage.join("checkpoints")), ["step-00000004", "step-00000005", "step-00000006"]);
     assert_eq!(names(&stage.join("samples")), ["step-00000003.png", "step-00000006.png"]);
     let grid = chrysalis::picture::Picture::from_png(&std::fs::read(stage.join("samples/step-00000006.png")).unwrap());
@@ -196,6 +196,30 @@ fn a_run_goes_on_with_the_pictures_it_began_with() {
     let error =
         Run::resume(RunFolder::new(folder.path()), small_config(), 0, &others, &[Device::flex()]).err().unwrap();
     assert!(error.to_string().contains("began with 12 pictures, and now there are 11"), "{error}");
+}
+
+#[test]
+fn a_first_stage_is_told_how_its_pictures_lie_and_keeps_that() {
+    let (folder, from, device) = (tempfile::tempdir().unwrap(), small_weights(), Device::flex());
+    // Whatever the weights were trained on before, it is these pictures' components that count.
+    let mut stage = chrysalis::weights::decode(&from, &device).unwrap().model.stages.remove(0);
+    stage.preconditioning.components = Some(crate::support::strange_components(8));
+    let (run, config) = (RunFolder::new(folder.path()), small_cascade());
+    Run::start(run.clone(), config.clone(), 0, &discs(), Some(stage.clone()), &[device.clone()])
+        .unwrap()
+        .train(Limits::default(), &GO)
+        .unwrap();
+    let of_run = || Trained::read(&run, &config, Which::Newest, &device);
+    let kept = of_run().unwrap().model().stages[0].preconditioning.components.clone().unwrap();
+    let wanted = chrysalis::train::components(&discs().reduced(2), &stage.shape, stage.preconditioning.bands.scale());
+    assert_eq!(Some(kept), wanted);
+    let path = run.stage(0).components();
+    std::fs::write(&path, b"none").unwrap();
+    let error = of_run().err().unwrap().to_string();
+    assert!(error.contains("components.safetensors") && error.contains("restore the file"), "{error}");
+    // Runs of before there were any.
+    std::fs::remove_file(&path).unwrap();
+    assert!(of_run().unwrap().model().stages[0].preconditioning.components.is_none());
 }
 
 #[test]

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use chrysalis::diffusion::Model;
+use chrysalis::diffusion::{Components, Model};
 use chrysalis::noise::BatchNoise;
 use chrysalis::weights::{
     CardFacts, ContainerError, DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage, Weights,
-    WeightsError, decode, encode, model_card, rounded,
+    WeightsError, decode, encode, model_card, rounded, rounded_components,
 };
 use proptest::prelude::*;
 
-use crate::support::small_model;
+use crate::support::{small_model, strange_components};
 
 pub fn description(model: &Model) -> Description {
     let stages = model.stages.iter().map(|stage| StageDescription {
@@ -22,6 +22,7 @@ pub fn description(model: &Model) -> Description {
         seconds: 90.0,
         finishes_from: Vec::new(),
         finishing_noise: Vec::new(),
+        components: stage.preconditioning.components.as_ref().map_or(0, Components::count),
         probe: pollster::block_on(Probe::measure(stage, &Device::flex())).unwrap(),
     });
     Description {
@@ -100,6 +101,56 @@ fn a_model_survives_the_file_in_every_storage() {
     let sizes = [Storage::F32, Storage::F16, Storage::Int8, Storage::Compact].map(|storage| file(storage).len() as f64);
     assert!((1.8..2.1).contains(&(sizes[0] / sizes[1])) && sizes[0] / sizes[2] > 3.0, "{sizes:?}");
     assert!(sizes[0] / sizes[3] > 4.5, "{sizes:?}");
+}
+
+/// A model that knows the principal components of its small pictures, as they come back from a file.
+fn model_with_components() -> Model {
+    let mut model = small_model(&Device::flex());
+    let measured = &mut model.stages[0].preconditioning;
+    measured.components = Some(rounded_components(&strange_components(8), measured.bands.scale()));
+    model
+}
+
+#[test]
+fn components_of_small_pictures_are_rounded_once_and_alike_in_every_storage() {
+    let (exact, model) = (strange_components(8), model_with_components());
+    let wanted = model.stages[0].preconditioning.components.clone().unwrap();
+    let step = 0.15 * model.stages[0].preconditioning.bands.scale() as f32;
+    let off = |a: &Components, b: &Components| {
+        let both = a.loadings().iter().chain(a.mean()).zip(b.loadings().iter().chain(b.mean()));
+        both.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    // Steps of cosines, of which 64 make a pixel.
+    assert!((1e-3..2.0 * step).contains(&off(&wanted, &exact)), "{} {step}", off(&wanted, &exact));
+    for storage in [Storage::F32, Storage::F16, Storage::Int8, Storage::Compact] {
+        let file = pollster::block_on(encode(&model, &description(&model), storage)).unwrap();
+        let plain = inflated(&file).unwrap();
+        for bytes in [&file, &plain] {
+            let read = decode(bytes, &Device::flex()).unwrap();
+            let found = read.model.stages[0].preconditioning.components.as_ref().unwrap();
+            assert!(found.count() == 3 && off(found, &wanted) < 1e-4, "{storage:?}: {}", off(found, &wanted));
+            assert!(read.model.stages[1].preconditioning.components.is_none());
+        }
+    }
+}
+
+#[test]
+fn impossible_components_are_named() {
+    let model = model_with_components();
+    let whole = pollster::block_on(encode(&model, &description(&model), Storage::F32)).unwrap();
+    let claiming = |stage: usize, count: u64| {
+        fails(&with_description(&whole, |description| description["stages"][stage]["components"] = count.into()))
+    };
+    assert!(matches!(claiming(0, 1 << 40), WeightsError::ComponentCount { stage: 1, found: 0x100_0000_0000 }));
+    assert!(claiming(0, 129).to_string().contains("at most 128"), "{}", claiming(0, 129));
+    assert!(matches!(claiming(1, 3), WeightsError::ComponentCount { stage: 2, .. }));
+    assert!(matches!(claiming(0, 4), WeightsError::TensorShape { .. }));
+    assert!(matches!(claiming(0, 0), WeightsError::Unknown(name) if name.starts_with("0.components")));
+    let missing = with_header(&whole, |header| {
+        let tensor = header.as_object_mut().unwrap().remove("0.components").unwrap();
+        header["another"] = tensor;
+    });
+    assert!(matches!(fails(&missing), WeightsError::Missing(name) if name == "0.components"));
 }
 
 #[test]
@@ -349,6 +400,7 @@ fn the_model_card_says_what_the_file_is() {
     described.stages[0].finishes_from = vec![0.5];
     described.stages[1].finishes_from = vec![40.0, 1.25];
     described.stages[1].finishing_noise = vec![1.1, 0.7];
+    described.stages[0].components = 3;
     let card = model_card(&described, facts);
     let quality = "| | | at 8 px | at 16 px |\n|---|---|---|---|\n\
                    | KID × 1000 | | | 8.5 |\n| KID × 1000 of real pictures, noise of σ = 0.10 | | | 110 |\n\
@@ -361,7 +413,8 @@ fn the_model_card_says_what_the_file_is() {
         "CC0-1.0",
         "stage 1 | makes 8 × 8 pixels",
         "stage 2 | adds detail to pictures enlarged 2 times, to 16 × 16 pixels",
-        "12 pictures seen (4 passes), 2 minutes; tuned against a discriminator to finish in one evaluation from σ = 0.5 times the data's scale (their root mean square about the mean) |",
+        "12 pictures seen (4 passes), 2 minutes; tuned against a discriminator to finish in one evaluation from σ = 0.5 times the data's scale (their root mean square about the mean); \
+         3 principal components of whole pictures, from which `dpm` begins in few steps |",
         "in one evaluation from σ = 40 times the data's scale (their root mean square about the mean), and again from 1.25; the noise \
          there is, for each of these σ that it is told (S_noise): 1.1, 0.7 |",
     ] {

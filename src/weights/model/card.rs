@@ -64,7 +64,7 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
             card,
             "| stage {number} | {makes}; UNet of magnitude-preserving blocks (EDM2) on patches of {patch} × {patch}, widths {:?}, {} \
              block(s) a level, attention heads of {} channels at the coarsest; preconditioned by bands ({:?}); {} pictures seen \
-             ({epochs:.0} passes), {:.0} minutes{}{} |",
+             ({epochs:.0} passes), {:.0} minutes{}{}{} |",
             layers.widths,
             layers.depth,
             layers.head_width,
@@ -81,6 +81,11 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
                          root mean square about the mean){again}"
                     )
                 }
+            },
+            match stage.components {
+                0 => String::new(),
+                count =>
+                    format!("; {count} principal components of whole pictures, from which `dpm` begins in few steps"),
             },
             match stage.finishing_noise[..] {
                 [] => String::new(),

@@ -9,11 +9,12 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use thiserror::Error;
 
-use super::description::{Description, LAYOUT};
+use super::components::{self, COMPONENTS};
+use super::description::{Description, LAYOUT, StageDescription};
 use super::encode::{DEVIATIONS, MEAN, ROTATION, SCALE};
 use crate::diffusion::{
-    Bands, BandsError, FINISHING_LEVELS, FINISHING_NOISE, Model, Preconditioning, ShapeError, Stage, StageShape,
-    can_finish_from, can_finish_under, check_shapes,
+    Bands, BandsError, Components, ComponentsError, FINISHING_LEVELS, FINISHING_NOISE, LARGEST_SIZE, MOST_COMPONENTS,
+    Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from, can_finish_under, check_shapes,
 };
 use crate::unet::{UNet, UNetConfigError};
 use crate::weights::container::{Container, ContainerError, inflate};
@@ -72,6 +73,24 @@ pub enum WeightsError {
         /// What is wrong with them.
         error: BandsError,
     },
+    /// The components of whole pictures are none.
+    #[error("stage {stage} of the weight file: {error}: the file is damaged; fetch or export it again")]
+    Components {
+        /// Which stage, from one.
+        stage: usize,
+        /// What is wrong with them.
+        error: ComponentsError,
+    },
+    /// There are more components than any stage has.
+    #[error(
+        "stage {stage} of the weight file has {found} principal components of whole pictures, but at most {MOST_COMPONENTS} are          possible, of a first stage of at most {LARGEST_SIZE} × {LARGEST_SIZE} pixels"
+    )]
+    ComponentCount {
+        /// Which stage, from one.
+        stage: usize,
+        /// How many it is said to have.
+        found: usize,
+    },
     /// A tensor is not there.
     #[error("the weight file has no tensor '{0}', which its network needs")]
     Missing(String),
@@ -118,13 +137,14 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
     let mut stages = Vec::new();
     for (index, stage) in description.stages.iter().enumerate() {
         let bands = fill.bands(index, &stage.shape)?;
+        let components = fill.components(index, stage)?;
         let unet = UNet::new(&stage.shape.unet(), 0, device)?;
         fill.path = vec![index.to_string()];
         let unet = unet.map(&mut fill).assume_folded();
         if let Some(error) = fill.error.take() {
             return Err(error);
         }
-        let preconditioning = Preconditioning { prediction: stage.prediction, bands };
+        let preconditioning = Preconditioning { prediction: stage.prediction, bands, components };
         stages.push(Stage {
             shape: stage.shape.clone(),
             unet,
@@ -157,6 +177,11 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
     if let Some(found) = finishes.find(|levels| !can_finish_from(levels)) {
         return Err(WeightsError::NoiseLevels { found: found.clone() });
     }
+    for (index, StageDescription { shape, components: found, .. }) in description.stages.iter().enumerate() {
+        if *found > 0 && (*found > MOST_COMPONENTS || index > 0 || shape.image_size > LARGEST_SIZE) {
+            return Err(WeightsError::ComponentCount { stage: index + 1, found: *found });
+        }
+    }
     let mut stages = description.stages.iter();
     if let Some(stage) = stages.find(|stage| !can_finish_under(&stage.finishing_noise, &stage.finishes_from)) {
         return Err(WeightsError::FinishingNoise { found: stage.finishing_noise.clone() });
@@ -184,6 +209,16 @@ impl Fill<'_> {
         let deviations = numbers(DEVIATIONS, &[count])?;
         let bands = Bands::new(shape.patch, mean, rotation, deviations);
         bands.map_err(|error| WeightsError::Bands { stage: index + 1, error })
+    }
+
+    fn components(&mut self, index: usize, stage: &StageDescription) -> Result<Option<Components>, WeightsError> {
+        let (count, size) = (stage.components, stage.shape.image_size);
+        if count == 0 {
+            return Ok(None);
+        }
+        let rows = self.take(&format!("{index}.{COMPONENTS}"), &[1 + count, 3 * size * size])?;
+        let components = components::from_rows(size, &rows);
+        components.map(Some).map_err(|error| WeightsError::Components { stage: index + 1, error })
     }
 
     fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {

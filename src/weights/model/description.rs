@@ -45,8 +45,16 @@ pub struct StageDescription {
     /// See [`Stage::finishing_noise`](crate::diffusion::Stage::finishing_noise).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finishing_noise: Vec<f64>,
+    /// How many principal components of whole pictures the file holds for the stage, at most
+    /// [`MOST_COMPONENTS`](crate::diffusion::MOST_COMPONENTS), and none of large pictures.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub components: usize,
     /// A known input and what the stage makes of it.
     pub probe: Probe,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Description {

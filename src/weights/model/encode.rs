@@ -13,6 +13,7 @@ use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::components::{self, COMPONENTS};
 use super::description::Description;
 use crate::diffusion::Model;
 use crate::weights::container::KEY;
@@ -95,6 +96,15 @@ pub async fn encode(model: &Model, description: &Description, storage: Storage) 
         ] {
             tensors.extend(stored(format!("{index}.{name}"), (values.to_vec(), shape), Storage::F32)?);
         }
+        // Many numbers, none of which matters much: always rounded.
+        if let Some(of_pictures) = stage.preconditioning.components.as_ref().filter(|components| components.count() > 0)
+        {
+            let rows = components::rows(of_pictures);
+            let shape = vec![1 + of_pictures.count(), of_pictures.mean().len()];
+            let step = components::step(bands.scale());
+            let quantised = quantised(format!("{index}.{COMPONENTS}"), &rows, shape, |row| finest_step(row).max(step));
+            tensors.extend(quantised.into_iter().map(|stored| stored.coded(CompressionStrategy::Default)));
+        }
     }
     let text = serde_json::to_string(description).map_err(|error| EncodeError::Assembly(error.to_string()))?;
     let metadata = HashMap::from([(KEY.to_string(), text)]);
@@ -113,6 +123,19 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
+impl Stored {
+    /// The same coded, if it is int8.
+    fn coded(self, strategy: CompressionStrategy) -> Self {
+        match self.dtype {
+            Dtype::I8 => {
+                let bytes = coded(&self.bytes, strategy);
+                Self { dtype: Dtype::U8, shape: vec![bytes.len()], bytes, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 fn stored(name: String, data: (Vec<f32>, Vec<usize>), storage: Storage) -> Result<Vec<Stored>, EncodeError> {
     let (values, shape) = data;
     let largest = if storage == Storage::F16 { f16::MAX.to_f32() } else { f32::MAX };
@@ -123,12 +146,9 @@ fn stored(name: String, data: (Vec<f32>, Vec<usize>), storage: Storage) -> Resul
     Ok(match storage {
         Storage::Int8 if values.len() >= SMALLEST_INT8 => quantised(name, &values, shape, finest_step),
         Storage::Compact if values.len() >= SMALLEST_INT8 => {
-            let mut stored = quantised(name, &values, shape, compact_step);
-            for stored in stored.iter_mut().filter(|stored| stored.dtype == Dtype::I8) {
-                stored.bytes = coded(&stored.bytes);
-                (stored.dtype, stored.shape) = (Dtype::U8, vec![stored.bytes.len()]);
-            }
-            stored
+            // Weights hold no repetitions, and looking for some costs a tenth of the size.
+            let quantised = quantised(name, &values, shape, compact_step);
+            quantised.into_iter().map(|stored| stored.coded(CompressionStrategy::HuffmanOnly)).collect()
         }
         Storage::F32 | Storage::Int8 | Storage::Compact => {
             single(Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
@@ -140,7 +160,7 @@ fn stored(name: String, data: (Vec<f32>, Vec<usize>), storage: Storage) -> Resul
 }
 
 /// Each row, the weights of one output channel, as whole numbers from −127 to 127 times a scale of its own.
-fn quantised(name: String, values: &[f32], shape: Vec<usize>, step: fn(&[f32]) -> f32) -> Vec<Stored> {
+fn quantised(name: String, values: &[f32], shape: Vec<usize>, step: impl Fn(&[f32]) -> f32) -> Vec<Stored> {
     let rows = shape.first().copied().unwrap_or(1).max(1);
     let (mut bytes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
     for row in values.chunks_exact(values.len() / rows) {
@@ -154,9 +174,10 @@ fn quantised(name: String, values: &[f32], shape: Vec<usize>, step: fn(&[f32]) -
     ]
 }
 
-/// Huffman's coding, in deflate's format. Weights hold no repetitions, and looking for some costs a tenth of the size.
-fn coded(bytes: &[u8]) -> Vec<u8> {
-    let flags = create_comp_flags_from_zip_params(1, 1, CompressionStrategy::HuffmanOnly as i32);
+/// Deflate's format.
+fn coded(bytes: &[u8], strategy: CompressionStrategy) -> Vec<u8> {
+    let level = if strategy == CompressionStrategy::HuffmanOnly { 1 } else { 9 };
+    let flags = create_comp_flags_from_zip_params(level, 1, strategy as i32);
     let mut coded = Vec::new();
     compress_to_output(&mut CompressorOxide::new(flags), bytes, TDEFLFlush::Finish, |part| {
         coded.extend_from_slice(part);
@@ -166,7 +187,7 @@ fn coded(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The smallest step that reaches the largest number.
-fn finest_step(row: &[f32]) -> f32 {
+pub fn finest_step(row: &[f32]) -> f32 {
     row.iter().fold(0.0f32, |most, value| most.max(value.abs())) / 127.0
 }
 

@@ -1,6 +1,7 @@
 //! What is in the file: a model's tensors and their description.
 
 mod card;
+mod components;
 mod decode;
 mod description;
 mod encode;
@@ -8,6 +9,7 @@ mod probe;
 mod rounding;
 
 pub use card::{CardFacts, is_model_card, model_card};
+pub use components::rounded_components;
 pub use decode::{Weights, WeightsError, decode};
 pub use description::{DataCard, Description, LAYOUT, StageDescription};
 pub use encode::{EncodeError, Storage, encode};

@@ -1,0 +1,117 @@
+//! Small pictures as a whole, as a Gaussian: their mean and their principal components.
+
+use thiserror::Error;
+
+/// The principal components of whole pictures `[3, size, size]`, each as long as its standard deviation ("loadings").
+#[derive(Debug, Clone, PartialEq)]
+pub struct Components {
+    size: usize,
+    mean: Vec<f32>,
+    loadings: Vec<f32>,
+}
+
+/// Why numbers are no [`Components`].
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ComponentsError {
+    /// Too few or too many.
+    #[error(
+        "a mean and principal components of {size} × {size} pixels are a multiple of {needed} numbers, not {found}"
+    )]
+    Count {
+        /// Side of the pictures.
+        size: usize,
+        /// Numbers of a picture.
+        needed: usize,
+        /// How many numbers there are.
+        found: usize,
+    },
+    /// One of them is no number.
+    #[error("a principal component of whole pictures holds {0}, which no picture does")]
+    Value(f32),
+}
+
+/// What is left of a loading once the ones before are taken out of it counts as nothing below this length, in the units of pixels.
+const SHORTEST: f32 = 1e-3;
+/// Or below this share of its square: it could not be told from rounding in f32.
+const ROUNDING: f32 = 1e-8;
+
+/// As many principal components as are worth having: KID × 1000 of small pictures in four evaluations is 11.4 with 64, 10.9 with 128
+/// and 10.5 with 192, and every one costs time on loading (docs/recipe.md).
+pub const MOST_COMPONENTS: usize = 128;
+/// Larger pictures have none: their components would take more memory than a network does.
+pub const LARGEST_SIZE: usize = 64;
+
+impl Components {
+    /// Components of pictures of `size` × `size` pixels: a `mean` picture, channel by channel and row by row, and at most
+    /// [`MOST_COMPONENTS`] `loadings`, the largest first.
+    ///
+    /// # Errors
+    /// When the counts do not fit or a number is impossible.
+    pub fn new(size: usize, mean: Vec<f32>, loadings: Vec<f32>) -> Result<Self, ComponentsError> {
+        let needed = 3 * size * size;
+        let found = mean.len() + loadings.len();
+        let fits = needed > 0 && mean.len() == needed && loadings.len().is_multiple_of(needed);
+        if !fits || loadings.len() / needed > MOST_COMPONENTS {
+            return Err(ComponentsError::Count { size, needed, found });
+        }
+        if let Some(&value) = mean.iter().chain(&loadings).find(|value| !value.is_finite()) {
+            return Err(ComponentsError::Value(value));
+        }
+        Ok(Self { size, mean, loadings })
+    }
+
+    /// Side of the pictures, in pixels.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How many components there are.
+    pub fn count(&self) -> usize {
+        self.loadings.len() / self.mean.len().max(1)
+    }
+
+    /// The mean picture.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// The components, each a picture as long as its standard deviation.
+    pub fn loadings(&self) -> &[f32] {
+        &self.loadings
+    }
+
+    /// Unit pictures at right angles to each other, which rounded loadings are not quite, and the variance along each. What is nothing
+    /// but a sum of others is left out.
+    pub fn axes(&self) -> Vec<(Vec<f32>, f64)> {
+        let mut axes: Vec<(Vec<f32>, f64)> = Vec::new();
+        for loading in self.loadings.chunks_exact(self.mean.len().max(1)) {
+            // Gram and Schmidt's way.
+            let mut rest = loading.to_vec();
+            for (axis, _) in &axes {
+                let share = dot(&rest, axis);
+                rest.iter_mut().zip(axis).for_each(|(value, axis)| *value -= share * axis);
+            }
+            let squares = dot(&rest, &rest);
+            if squares.is_finite() && squares > (SHORTEST * SHORTEST).max(ROUNDING * dot(loading, loading)) {
+                let length = squares.sqrt();
+                rest.iter_mut().for_each(|value| *value /= length);
+                axes.push((rest, f64::from(squares)));
+            }
+        }
+        axes
+    }
+}
+
+/// The scalar product, in the same order on every machine.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let mut sums = [0.0f32; LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}

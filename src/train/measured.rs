@@ -1,0 +1,70 @@
+//! What was measured on the pictures when a stage began, as its folder keeps it.
+
+use std::error::Error;
+use std::path::Path;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::config::TrainConfig;
+use super::error::TrainError;
+use super::folder::StageFolder;
+use crate::diffusion::{Components, Preconditioning};
+use crate::files;
+
+/// The tensors of components.safetensors.
+const MEAN: &str = "mean";
+const LOADINGS: &str = "loadings";
+
+/// Keeps the bands and, if there are any, the principal components of whole pictures.
+pub fn write(folder: &StageFolder, measured: &Preconditioning) -> Result<(), TrainError> {
+    let path = folder.bands();
+    let text = serde_json::to_string(&measured.bands).map_err(|error| damaged(&path, &error.into()))?;
+    files::write(&path, text.as_bytes())?;
+    if let Some(components) = &measured.components {
+        let path = folder.components();
+        files::write(&path, &to_bytes(components).map_err(|error| damaged(&path, &error))?)?;
+    }
+    Ok(())
+}
+
+/// The preconditioning that a stage was begun with.
+pub fn read(folder: &StageFolder, config: &TrainConfig) -> Result<Preconditioning, TrainError> {
+    let path = folder.bands();
+    let bands = serde_json::from_slice(&files::read(&path)?).map_err(|error| damaged(&path, &error.into()))?;
+    let path = folder.components();
+    // Runs of before there were any, and further stages, have none.
+    let components = match path.exists() {
+        true => Some(from_bytes(&files::read(&path)?).map_err(|error| damaged(&path, &error))?),
+        false => None,
+    };
+    Ok(Preconditioning { prediction: config.prediction, bands, components })
+}
+
+type Reason = Box<dyn Error>;
+
+fn damaged(path: &Path, reason: &Reason) -> TrainError {
+    TrainError::Measured { path: path.display().to_string(), reason: reason.to_string() }
+}
+
+fn to_bytes(components: &Components) -> Result<Vec<u8>, Reason> {
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let (mean, loadings) = (bytes(components.mean()), bytes(components.loadings()));
+    let (count, size) = (components.count(), components.size());
+    let mean = TensorView::new(Dtype::F32, vec![3, size, size], &mean)?;
+    let loadings = TensorView::new(Dtype::F32, vec![count, 3, size, size], &loadings)?;
+    Ok(safetensors::serialize([(MEAN, mean), (LOADINGS, loadings)], None)?)
+}
+
+fn from_bytes(bytes: &[u8]) -> Result<Components, Reason> {
+    let tensors = SafeTensors::deserialize(bytes)?;
+    let values = |name| -> Result<Vec<f32>, Reason> {
+        let view = tensors.tensor(name)?;
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("the tensor '{name}' is stored as {:?}, and not as F32", view.dtype()).into());
+        }
+        Ok(view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    };
+    let size = tensors.tensor(MEAN)?.shape().last().copied().unwrap_or(0);
+    Ok(Components::new(size, values(MEAN)?, values(LOADINGS)?)?)
+}
