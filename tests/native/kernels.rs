@@ -4,7 +4,7 @@ use burn::optim::{AdamWConfig, AdjustLrFn, MuonConfig, Optimizer};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use chrysalis::device::{DeviceChoice, choose};
-use chrysalis::diffusion::{Denoiser, Model, StageShape};
+use chrysalis::diffusion::{Denoiser, Gaussian, Model, StageShape};
 use chrysalis::kernels::{
     Attention, Convolution, Epilogue, Join, Packing, Patches, activate, attend, convolve, halve, join, mix, normalise,
     pack, patchify, reference, training, unpatchify,
@@ -39,6 +39,24 @@ fn off<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
         .map(|(a, b)| (a - b).abs())
         .fold(0.0f32, |worst, off| if off.is_nan() || off > worst { off } else { worst })
         / largest
+}
+
+#[test]
+fn a_gaussian_leads_alike_on_every_device() {
+    let plain = Device::flex();
+    let components = crate::support::strange_components(32);
+    let all = |device: &Device| {
+        let gaussian = Gaussian::new(&components, device);
+        let (x, rest) = (numbers(1, [3, 3, 32, 32], device).mul_scalar(5.0), numbers(2, [3, 3, 32, 32], device));
+        let begun = gaussian.noisy(x.clone(), 5.0);
+        [begun, gaussian.beyond(x.clone(), &rest, 5.0), gaussian.flow(x, rest, [5.0, 0.7])]
+    };
+    for (name, device) in devices() {
+        for (found, expected) in all(&device).into_iter().zip(all(&plain)) {
+            let off = off(found, expected);
+            assert!(off < 1e-5, "{name}: {off}");
+        }
+    }
 }
 
 #[test]
