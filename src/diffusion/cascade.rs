@@ -239,7 +239,7 @@ impl<'a> Cascade<'a> {
         let (sigmas, sampler) = (self.sigmas(stage, this), self.plan.sampler_of(stage));
         let known = self.edited.as_ref().and_then(|edited| edited.known(this, under.as_ref()));
         let picture = self.edited.as_ref().filter(|_| stage == 0).and_then(|edited| edited.start(this));
-        let beginning = picture.map_or(self.start(stage, this).into(), Beginning::Picture);
+        let beginning = picture.as_ref().map_or(self.start(stage, this).into(), Beginning::Picture);
         let without_skip = self.edited.as_ref().and_then(Edited::without_skip);
         let denoiser = Informed { denoiser: this.denoiser(under).without_skip(without_skip), known };
         // Whoever asks what the network sees at a level puts as much noise there as the network is told.

@@ -142,13 +142,13 @@ impl SamplingStage {
         sampler: Sampler,
         sigmas: Vec<f64>,
         mut noise: BatchNoise,
-        start: Beginning,
+        start: Beginning<'_>,
         finishing: Finishing,
     ) -> Sampling<D> {
         let first = sigmas.first().copied().unwrap_or(0.0);
         let drawn = noise.draw().mul_scalar(finishing.deviation_at(first));
         let (x, gaussian) = match (start, &self.gaussian) {
-            (Beginning::Picture(picture), _) => (picture + drawn, None),
+            (Beginning::Picture(picture), _) => (picture.clone() + drawn, None),
             (Beginning::Gaussian, Some(gaussian)) => (gaussian.noisy(drawn, first), Some(gaussian.clone())),
             (Beginning::Noise | Beginning::Gaussian, _) => (drawn, None),
         };
@@ -164,17 +164,17 @@ impl SamplingStage {
 }
 
 /// What a stage begins with at its first noise level.
-#[derive(Debug, Clone)]
-pub enum Beginning {
+#[derive(Debug, Clone, Copy)]
+pub enum Beginning<'a> {
     /// Pure noise.
     Noise,
     /// A picture of the stage's size under noise, `[1 or n, 3, size, size]`.
-    Picture(Tensor<4>),
+    Picture(&'a Tensor<4>),
     /// A picture of the stage's [`Gaussian`] under noise, if it has one, and the walk goes by that; else pure noise.
     Gaussian,
 }
 
-impl From<Start> for Beginning {
+impl From<Start> for Beginning<'_> {
     fn from(start: Start) -> Self {
         match start {
             Start::Noise => Self::Noise,

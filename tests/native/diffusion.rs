@@ -487,7 +487,7 @@ fn a_stage_finishes_under_as_much_noise_as_it_says() {
             Sampler::Ddpm,
             sigmas.clone(),
             noise,
-            given.clone().map_or(Beginning::Noise, Beginning::Picture),
+            given.as_ref().map_or(Beginning::Noise, Beginning::Picture),
             stage.finishing(),
         );
         let begun = sampling.noisy() - given.unwrap_or_else(|| sampling.noisy().zeros_like());

@@ -205,7 +205,7 @@ fn a_first_stage_is_told_how_its_pictures_lie_and_keeps_that() {
     let mut stage = chrysalis::weights::decode(&from, &device).unwrap().model.stages.remove(0);
     stage.preconditioning.components = Some(crate::support::strange_components(8));
     let (run, config) = (RunFolder::new(folder.path()), small_cascade());
-    Run::start(run.clone(), config.clone(), 0, &discs(), Some(stage.clone()), &[device.clone()])
+    Run::start(run.clone(), config.clone(), 0, &discs(), Some(stage.clone()), std::slice::from_ref(&device))
         .unwrap()
         .train(Limits::default(), &GO)
         .unwrap();
