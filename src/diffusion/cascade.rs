@@ -35,13 +35,12 @@ const MOST_STEPS_OF_DETAIL: usize = 8;
 pub const PURE_NOISE: f64 = 40.0;
 
 /// Where the way down of a first stage begins that is known as a Gaussian, as a share of the data's scale: up to here, that is all
-/// there is to know. KID × 1000 of small pictures in four evaluations is 10.7 from 10, 12.8 from 14 and 14.0 from
-/// 16
+/// there is to know. KID × 1000 of small pictures in four evaluations is 10.7 from 10, 12.8 from 14 and 14.0 from 16
 /// (docs/recipe.md).
 const GAUSSIAN_DOWN_TO: f64 = 10.0;
 
 /// And in more steps than these, a solver finds the way from pure noise as well: KID × 1000 at 128 and 64 px is 63 and 32 from there and
-/// 57 and 27 from a Gaussian in four steps, 55 and 24 and 56 and 25 in five (docs/recipe.md).
+/// 57 and 26 from a Gaussian in four steps, 55 and 24 and 56 and 25 in five (docs/recipe.md).
 const MOST_STEPS_FROM_A_GAUSSIAN: usize = 4;
 
 /// What a first stage begins with.
@@ -70,8 +69,10 @@ impl Plan {
     /// What a stage, counted from zero, begins with where it is not given a picture.
     pub fn start_of(&self, number: usize, stage: &SamplingStage) -> Start {
         let few = self.steps <= MOST_STEPS_FROM_A_GAUSSIAN;
-        match self.sampler {
-            Sampler::DpmSolver if number == 0 && few && stage.gaussian().is_some() => Start::Gaussian,
+        let leads_down = stage.finishes_from().first().is_none_or(|first| *first < GAUSSIAN_DOWN_TO);
+        let known = number == 0 && stage.gaussian().is_some();
+        match (self.sampler, self.levels) {
+            (Sampler::DpmSolver, NoiseLevels::Karras { .. }) if few && leads_down && known => Start::Gaussian,
             _ => Start::Noise,
         }
     }

@@ -13,6 +13,9 @@ pub struct Components {
 /// Why numbers are no [`Components`].
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ComponentsError {
+    /// Of pictures that have none.
+    #[error("pictures of {0} × {0} pixels have no principal components here: an even number up to {LARGEST_SIZE} has")]
+    Size(usize),
     /// Too few or too many.
     #[error(
         "a mean and principal components of {size} × {size} pixels are a multiple of {needed} numbers, not {found}"
@@ -35,11 +38,16 @@ const SHORTEST: f32 = 1e-3;
 /// Or below this share of its square: it could not be told from rounding in f32.
 const ROUNDING: f32 = 1e-8;
 
-/// As many principal components as are worth having: KID × 1000 of small pictures in four evaluations is 11.4 with 64, 10.9 with 128
-/// and 10.5 with 192, and every one costs time on loading (docs/recipe.md).
+/// As many principal components as are worth having: KID × 1000 of small pictures in four evaluations is 11.4 with 64 and 9.7 with
+/// 256, and every one costs time on loading (docs/recipe.md).
 pub const MOST_COMPONENTS: usize = 128;
 /// Larger pictures have none: their components would take more memory than a network does.
 pub const LARGEST_SIZE: usize = 64;
+
+/// Whether pictures of a size have components: kernels take their numbers in fours.
+pub fn has_components(size: usize) -> bool {
+    size > 0 && size.is_multiple_of(2) && size <= LARGEST_SIZE
+}
 
 impl Components {
     /// Components of pictures of `size` × `size` pixels: a `mean` picture, channel by channel and row by row, and at most
@@ -48,9 +56,12 @@ impl Components {
     /// # Errors
     /// When the counts do not fit or a number is impossible.
     pub fn new(size: usize, mean: Vec<f32>, loadings: Vec<f32>) -> Result<Self, ComponentsError> {
+        if !has_components(size) {
+            return Err(ComponentsError::Size(size));
+        }
         let needed = 3 * size * size;
         let found = mean.len() + loadings.len();
-        let fits = needed > 0 && mean.len() == needed && loadings.len().is_multiple_of(needed);
+        let fits = mean.len() == needed && loadings.len().is_multiple_of(needed);
         if !fits || loadings.len() / needed > MOST_COMPONENTS {
             return Err(ComponentsError::Count { size, needed, found });
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::bands::COLOURS;
+use super::components::has_components;
 use crate::unet::{Layers, UNetConfig, UNetConfigError};
 
 /// What a stage makes, and the layers it makes it with.
@@ -25,6 +26,11 @@ impl StageShape {
     /// Whether the stage is given a picture to add detail to.
     pub fn is_conditioned(&self) -> bool {
         self.enlarges > 1
+    }
+
+    /// Whether principal components of whole pictures are known of it: of a first stage's small ones.
+    pub fn can_have_components(&self) -> bool {
+        !self.is_conditioned() && has_components(self.image_size)
     }
 
     /// The network: patches of the noisy picture, and of the condition behind them.

@@ -4,9 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::diffusion::{
-    Bands, Components, Enlargement, LARGEST_SIZE, MOST_COMPONENTS, StageShape, reduce, space_to_depth,
-};
+use crate::diffusion::{Bands, Components, Enlargement, MOST_COMPONENTS, StageShape, reduce, space_to_depth};
 use crate::noise::{Noise, Purpose};
 use crate::picture::planes_from_rgb;
 use crate::quality::matrix::{Matrix, dot, principal_components};
@@ -46,18 +44,21 @@ const ROUNDING: f64 = 1e-6;
 /// Turns of subspace iteration: what is left in a component of another of half its variance falls to a 2⁻¹²th.
 const TURNS: usize = 6;
 
-/// The mean picture and the principal components of pictures of the stage's size and their mirror images; none of a further stage,
-/// of pictures larger than [`LARGEST_SIZE`], or of fewer than two. They are rounded as a weight file will hold them for data
+/// The mean picture and the principal components of pictures of the stage's size and, if it is to `flip` them, their mirror images; none
+/// of a stage that [has none](StageShape::can_have_components), or of fewer than two pictures. They are rounded as a weight file will hold them for data
 /// of this scale. By subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
-pub fn components(dataset: &Dataset, shape: &StageShape, scale: f64) -> Option<Components> {
+pub fn components(dataset: &Dataset, shape: &StageShape, scale: f64, flip: bool) -> Option<Components> {
     let size = shape.image_size;
-    if shape.is_conditioned() || size > LARGEST_SIZE || dataset.len() < 2 {
+    if !shape.can_have_components() || dataset.len() < 2 {
         return None;
     }
     let device = Device::flex();
     let pictures = (0..dataset.len()).step_by(dataset.len().div_ceil(MOST_MEASURED));
     let both = pictures.filter_map(|index| dataset.picture(index)).flat_map(|picture| {
-        [false, true].map(|flipped| planes_from_rgb(picture.rgb(), size, flipped).into_iter().map(f64::from))
+        let ways = if flip { &[false, true][..] } else { &[false] };
+        ways.iter()
+            .map(move |&flipped| planes_from_rgb(picture.rgb(), size, flipped).into_iter().map(f64::from))
+            .collect::<Vec<_>>()
     });
     let pictures = Matrix::new(both.flatten().collect(), 3 * size * size);
     let mean: Vec<f32> = pictures.mean().into_iter().map(|mean| mean as f32).collect();

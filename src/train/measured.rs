@@ -1,6 +1,7 @@
 //! What was measured on the pictures when a stage began, as its folder keeps it.
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
@@ -9,8 +10,8 @@ use safetensors::{Dtype, SafeTensors};
 use super::config::TrainConfig;
 use super::error::TrainError;
 use super::folder::StageFolder;
-use crate::diffusion::{Components, Preconditioning};
-use crate::files;
+use crate::diffusion::{Components, Preconditioning, StageShape};
+use crate::files::{self, FileError};
 
 /// The tensors of components.safetensors.
 const MEAN: &str = "mean";
@@ -21,21 +22,25 @@ pub fn write(folder: &StageFolder, measured: &Preconditioning) -> Result<(), Tra
     let path = folder.bands();
     let text = serde_json::to_string(&measured.bands).map_err(|error| damaged(&path, &error.into()))?;
     files::write(&path, text.as_bytes())?;
-    if let Some(components) = &measured.components {
-        let path = folder.components();
-        files::write(&path, &to_bytes(components).map_err(|error| damaged(&path, &error))?)?;
+    let path = folder.components();
+    match &measured.components {
+        Some(components) => Ok(files::write(&path, &to_bytes(components).map_err(|error| damaged(&path, &error))?)?),
+        // One of another beginning would be taken for this one's.
+        None => match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(FileError::at(&path, "removing")(error).into()),
+            _ => Ok(()),
+        },
     }
-    Ok(())
 }
 
-/// The preconditioning that a stage was begun with.
-pub fn read(folder: &StageFolder, config: &TrainConfig) -> Result<Preconditioning, TrainError> {
+/// The preconditioning that a stage of this shape was begun with.
+pub fn read(folder: &StageFolder, config: &TrainConfig, shape: &StageShape) -> Result<Preconditioning, TrainError> {
     let path = folder.bands();
     let bands = serde_json::from_slice(&files::read(&path)?).map_err(|error| damaged(&path, &error.into()))?;
     let path = folder.components();
     // Runs of before there were any, and further stages, have none.
     let components = match path.exists() {
-        true => Some(from_bytes(&files::read(&path)?).map_err(|error| damaged(&path, &error))?),
+        true => Some(from_bytes(&files::read(&path)?, shape).map_err(|error| damaged(&path, &error))?),
         false => None,
     };
     Ok(Preconditioning { prediction: config.prediction, bands, components })
@@ -56,7 +61,7 @@ fn to_bytes(components: &Components) -> Result<Vec<u8>, Reason> {
     Ok(safetensors::serialize([(MEAN, mean), (LOADINGS, loadings)], None)?)
 }
 
-fn from_bytes(bytes: &[u8]) -> Result<Components, Reason> {
+fn from_bytes(bytes: &[u8], shape: &StageShape) -> Result<Components, Reason> {
     let tensors = SafeTensors::deserialize(bytes)?;
     let values = |name| -> Result<Vec<f32>, Reason> {
         let view = tensors.tensor(name)?;
@@ -66,5 +71,12 @@ fn from_bytes(bytes: &[u8]) -> Result<Components, Reason> {
         Ok(view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     };
     let size = tensors.tensor(MEAN)?.shape().last().copied().unwrap_or(0);
+    if size != shape.image_size || !shape.can_have_components() {
+        return Err(format!(
+            "it is of pictures of {size} × {size} pixels, and no stage of {0} × {0} has that",
+            shape.image_size
+        )
+        .into());
+    }
     Ok(Components::new(size, values(MEAN)?, values(LOADINGS)?)?)
 }

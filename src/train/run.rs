@@ -95,7 +95,8 @@ impl Run {
         let trainer = match from {
             Some(Stage { unet, preconditioning, .. }) => {
                 // The network knows its bands; how these pictures lie as a whole only a sampler has to know.
-                let components = measure::components(&dataset, &stage.shape, preconditioning.bands.scale());
+                let components =
+                    measure::components(&dataset, &stage.shape, preconditioning.bands.scale(), config.flip);
                 let preconditioning = Preconditioning { components, ..preconditioning };
                 Trainer::new(&config, &stage, preconditioning, devices)?.continue_from(unet)
             }
@@ -130,7 +131,7 @@ impl Run {
         let folder = run_folder.stage(number);
         checkpoint::latest_state(&folder.checkpoints())?;
         check_tuning(&stage, number, true, devices)?;
-        let fresh = Trainer::new(&config, &stage, measured::read(&folder, &config)?, devices)?;
+        let fresh = Trainer::new(&config, &stage, measured::read(&folder, &config, &stage.shape)?, devices)?;
         let (trainer, state) = checkpoint::load_latest(&folder.checkpoints(), fresh)?;
         if state.fingerprint != dataset.fingerprint() {
             let found = match dataset.len() {

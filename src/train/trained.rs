@@ -77,7 +77,7 @@ impl Trained {
                 _ => place.checkpoints(),
             };
             checkpoint::latest_state(&checkpoints)?;
-            let preconditioning = measured::read(&place, config)?;
+            let preconditioning = measured::read(&place, config, &stage.shape)?;
             let fresh = Trainer::new(config, stage, preconditioning, std::slice::from_ref(device))?;
             let (trainer, state) = checkpoint::load_latest(&checkpoints, fresh)?;
             let State { images, seconds, pictures, .. } = state;

@@ -104,7 +104,7 @@ impl Trainer {
         devices: &[Device],
     ) -> Result<Self, UNetConfigError> {
         let bands = measure::bands(dataset, &stage.shape);
-        let components = measure::components(dataset, &stage.shape, bands.scale());
+        let components = measure::components(dataset, &stage.shape, bands.scale(), config.flip);
         Self::new(config, stage, Preconditioning { prediction: config.prediction, bands, components }, devices)
     }
 

@@ -12,9 +12,13 @@ use thiserror::Error;
 pub(super) const KEY: &str = "chrysalis";
 /// The longest header that is read: a network of a thousand tensors needs a tenth of it.
 const LONGEST_HEADER: u64 = 1 << 20;
-/// The most numbers that a coded byte may stand for. Weights have less than two, and principal components, most of which are zero,
-/// some thirty; deflate would allow a thousand, and a file of kilobytes could ask for gigabytes.
-const MOST_COMPRESSED: usize = 64;
+/// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand,
+/// and a file of kilobytes could ask for gigabytes.
+const MOST_COMPRESSED: usize = 16;
+/// The one tensor that may be mostly zeros, the principal components of whole pictures, and how many numbers it may have: a mean and
+/// 128 components of 64 × 64 pixels.
+pub const COMPONENTS: &str = "0.components";
+const MOST_OF_COMPONENTS: usize = 129 * 3 * 64 * 64;
 /// The most numbers of a file that are decoded at once: beside two copies of them a browser has no memory for more.
 const MOST_DECODED: usize = 1 << 28;
 /// After so many decoded numbers, and the rest of their tensor, whoever waits is let in: some milliseconds in a browser.
@@ -129,7 +133,10 @@ pub async fn inflated(bytes: &[u8], mut pause: impl AsyncFnMut()) -> Result<Vec<
 /// # Errors
 /// When it is not coded so, or stands for more than `most` numbers.
 pub(super) fn inflate(name: &str, coded: &[u8], most: usize) -> Result<Vec<u8>, ContainerError> {
-    let most = most.min(coded.len().saturating_mul(MOST_COMPRESSED));
+    let most = most.min(match name {
+        COMPONENTS => MOST_OF_COMPONENTS,
+        _ => coded.len().saturating_mul(MOST_COMPRESSED),
+    });
     miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(coded, most)
         .map_err(|_| ContainerError::Coding { name: name.into() })
 }

@@ -179,7 +179,8 @@ async fn shown_activations(activations: Vec<Tensor<4>>) -> Result<Vec<Shown>, St
 /// # Errors
 /// When the device gives no picture back.
 pub async fn warm_up(model: &SamplingModel, device: &Device) -> Result<(), String> {
-    let plan = Plan { sampler: Sampler::DpmSolver, levels: NoiseLevels::default(), steps: 2 };
+    // What most walks begin with: in two steps, the usual sampler would begin in a Gaussian.
+    let plan = Plan { sampler: Sampler::Ddim { eta: 0.0 }, levels: NoiseLevels::default(), steps: 2 };
     for CascadeStep { step, .. } in Cascade::new(model, plan, &[0], device) {
         shown(step.x, step.denoised).await?;
     }

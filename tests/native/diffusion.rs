@@ -5,10 +5,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use chrysalis::diffusion::{
-    Bands, BandsError, Beginning, BetaSchedule, Cascade, CascadeStep, Components, ComponentsError, Denoiser,
+    Bands, BandsError, Beginning, BetaSchedule, Cascade, CascadeStep, Components, ComponentsError, Denoiser, Edited,
     Enlargement, Finishing, Gaussian as GaussianData, NoiseDensity, NoiseLevels, Plan, Preconditioning, Prediction,
-    Sampler, Sampling, StageShape, Start, check_shapes, reduce,
+    Sampler, Sampling, SamplingModel, StageShape, Start, check_shapes, reduce,
 };
+use chrysalis::edit::{Edit, EditTask};
 use chrysalis::noise::{BatchNoise, Noise, Purpose};
 
 use crate::support::{small_model, strange_bands, strange_components};
@@ -613,7 +614,10 @@ fn components_are_orthogonal_and_nothing_impossible() {
     assert!(matches!(wrong(mean.clone(), &[1.0; 13]), ComponentsError::Count { .. }));
     assert!(matches!(wrong(mean.clone(), &[f32::NAN; 12]), ComponentsError::Value(_)));
     assert!(matches!(wrong(mean.clone(), &[1.0; 129 * 12]), ComponentsError::Count { .. }));
-    assert!(Components::new(0, Vec::new(), Vec::new()).is_err());
+    for size in [0, 5, 66, 1 << 40] {
+        let error = Components::new(size, Vec::new(), Vec::new()).unwrap_err();
+        assert!(matches!(error, ComponentsError::Size(found) if found == size), "{error}");
+    }
     let loading = |first: f32, second: f32| {
         let mut loading = [0.0; 12];
         (loading[0], loading[1]) = (first, second);
@@ -658,6 +662,36 @@ fn a_stage_that_knows_its_components_begins_where_a_gaussian_leads() {
     assert_ne!(pictures(&model, plan), pictures(&blind, plan));
     let heun = Plan { sampler: HEUN, ..plan };
     assert_eq!(pictures(&model, heun), pictures(&blind, heun), "other samplers go by the network alone");
+    let classic = Plan { levels: NoiseLevels::Ddpm(BetaSchedule::Linear), ..plan };
+    assert_eq!(pictures(&model, classic), pictures(&blind, classic), "and so do schedules");
+    let edited = |model: &SamplingModel, task: EditTask| {
+        let picture = [200u8, 90, 30, 128].repeat(16 * 16);
+        let edited = Edited::new(&Edit::new(16, picture, task).unwrap(), model, &device).unwrap();
+        values(Cascade::from_origins(model, plan, vec![5.into()], Some(edited), &device).last().unwrap().step.x)
+    };
+    for task in
+        [EditTask::ImageToImage { strength: 0.7 }, EditTask::ImageToImage { strength: 1.0 }, EditTask::Inpainting]
+    {
+        assert_eq!(edited(&model, task), edited(&blind, task), "{task:?} has a picture to go by");
+    }
+}
+
+#[test]
+fn a_stage_that_finishes_far_up_is_not_led_there_by_a_gaussian() {
+    let device = device();
+    for first in [9.9, 10.0, 20.0, 32.0, 40.0] {
+        let mut model = small_model(&device);
+        model.stages[0].finishes_from = vec![first];
+        model.stages[0].preconditioning.components = Some(strange_components(8));
+        let model = model.for_sampling(&device);
+        for steps in 1..=4 {
+            let plan = Plan { sampler: Sampler::DpmSolver, levels: NoiseLevels::default(), steps };
+            let start = if first < 10.0 { Start::Gaussian } else { Start::Noise };
+            assert_eq!(plan.start_of(0, &model.stages()[0]), start);
+            let picture = values(Cascade::new(&model, plan, &[5], &device).last().unwrap().step.x);
+            assert!(picture.iter().all(|value| value.is_finite()), "from {first} in {steps} steps");
+        }
+    }
 }
 
 #[test]

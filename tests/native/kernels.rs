@@ -51,7 +51,8 @@ fn a_gaussian_leads_alike_on_every_device() {
         let begun = gaussian.noisy(x.clone(), 5.0);
         [begun, gaussian.beyond(x.clone(), &rest, 5.0), gaussian.flow(x, rest, [5.0, 0.7])]
     };
-    for (name, device) in devices() {
+    // What the CPU finds is held against closed forms elsewhere.
+    for (name, device) in devices().into_iter().skip(1) {
         for (found, expected) in all(&device).into_iter().zip(all(&plain)) {
             let off = off(found, expected);
             assert!(off < 1e-5, "{name}: {off}");

@@ -211,12 +211,21 @@ fn a_first_stage_is_told_how_its_pictures_lie_and_keeps_that() {
         .unwrap();
     let of_run = || Trained::read(&run, &config, Which::Newest, &device);
     let kept = of_run().unwrap().model().stages[0].preconditioning.components.clone().unwrap();
-    let wanted = chrysalis::train::components(&discs().reduced(2), &stage.shape, stage.preconditioning.bands.scale());
+    let wanted =
+        chrysalis::train::components(&discs().reduced(2), &stage.shape, stage.preconditioning.bands.scale(), true);
     assert_eq!(Some(kept), wanted);
     let path = run.stage(0).components();
     std::fs::write(&path, b"none").unwrap();
     let error = of_run().err().unwrap().to_string();
     assert!(error.contains("components.safetensors") && error.contains("restore the file"), "{error}");
+    let others = crate::support::strange_components(10);
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let (mean, loadings) = (bytes(others.mean()), bytes(others.loadings()));
+    let view = |shape, bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap();
+    let tensors = [("mean", view(vec![3, 10, 10], &mean)), ("loadings", view(vec![3, 3, 10, 10], &loadings))];
+    std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+    let error = of_run().err().unwrap().to_string();
+    assert!(error.contains("pictures of 10 × 10 pixels"), "{error}");
     // Runs of before there were any.
     std::fs::remove_file(&path).unwrap();
     assert!(of_run().unwrap().model().stages[0].preconditioning.components.is_none());

@@ -5,11 +5,8 @@ use std::f64::consts::PI;
 use super::encode::finest_step;
 use crate::diffusion::{Components, ComponentsError};
 
-/// The tensor of a stage's components: a row for the mean and one for each of them.
-pub const COMPONENTS: &str = "components";
-
 /// A step of their rounding, as a share of the data's scale: KID × 1000 of small pictures in four evaluations is 9.7 with 256 that are
-/// not rounded, and 10.5 with 192 that are, which compress to one sixtieth (docs/recipe.md).
+/// not rounded, and 10.9 with 128 that are, which compress to a hundredth (docs/recipe.md).
 const STEP: f64 = 0.15;
 
 /// The mean and the components, in cosines.
@@ -24,14 +21,17 @@ pub fn step(scale: f64) -> f32 {
     (STEP * scale) as f32
 }
 
-/// Components as they come back from a file, for a stage whose data have a scale.
+/// Components as they come back from a file, for a stage whose data have a scale, without those of which rounding leaves nothing.
 pub fn rounded_components(components: &Components, scale: f64) -> Components {
     let mut rows = rows(components);
     for row in rows.chunks_exact_mut(components.mean().len().max(1)) {
         let step = finest_step(row).max(step(scale));
         row.iter_mut().for_each(|value| *value = (*value / step).round() * step);
     }
-    from_rows(components.size(), &rows).unwrap_or_else(|_| components.clone())
+    let mut rows: Vec<&[f32]> = rows.chunks_exact(components.mean().len().max(1)).collect();
+    let mut of_mean = true;
+    rows.retain(|row| std::mem::take(&mut of_mean) || row.iter().any(|value| *value != 0.0));
+    from_rows(components.size(), &rows.concat()).unwrap_or_else(|_| components.clone())
 }
 
 /// The way back.

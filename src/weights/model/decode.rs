@@ -9,7 +9,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use thiserror::Error;
 
-use super::components::{self, COMPONENTS};
+use super::components;
 use super::description::{Description, LAYOUT, StageDescription};
 use super::encode::{DEVIATIONS, MEAN, ROTATION, SCALE};
 use crate::diffusion::{
@@ -17,7 +17,7 @@ use crate::diffusion::{
     Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from, can_finish_under, check_shapes,
 };
 use crate::unet::{UNet, UNetConfigError};
-use crate::weights::container::{Container, ContainerError, inflate};
+use crate::weights::container::{COMPONENTS, Container, ContainerError, inflate};
 
 /// A model out of a weight file.
 #[derive(Debug, Clone)]
@@ -83,7 +83,8 @@ pub enum WeightsError {
     },
     /// There are more components than any stage has.
     #[error(
-        "stage {stage} of the weight file has {found} principal components of whole pictures, but at most {MOST_COMPONENTS} are          possible, of a first stage of at most {LARGEST_SIZE} × {LARGEST_SIZE} pixels"
+        "stage {stage} of the weight file has {found} principal components of whole pictures, but at most {MOST_COMPONENTS} \
+         are possible, of a first stage of an even number of pixels, at most {LARGEST_SIZE} × {LARGEST_SIZE}"
     )]
     ComponentCount {
         /// Which stage, from one.
@@ -178,7 +179,7 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
         return Err(WeightsError::NoiseLevels { found: found.clone() });
     }
     for (index, StageDescription { shape, components: found, .. }) in description.stages.iter().enumerate() {
-        if *found > 0 && (*found > MOST_COMPONENTS || index > 0 || shape.image_size > LARGEST_SIZE) {
+        if *found > 0 && (*found > MOST_COMPONENTS || index > 0 || !shape.can_have_components()) {
             return Err(WeightsError::ComponentCount { stage: index + 1, found: *found });
         }
     }
@@ -216,7 +217,7 @@ impl Fill<'_> {
         if count == 0 {
             return Ok(None);
         }
-        let rows = self.take(&format!("{index}.{COMPONENTS}"), &[1 + count, 3 * size * size])?;
+        let rows = self.take(COMPONENTS, &[1 + count, 3 * size * size])?;
         let components = components::from_rows(size, &rows);
         components.map(Some).map_err(|error| WeightsError::Components { stage: index + 1, error })
     }

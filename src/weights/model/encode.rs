@@ -13,10 +13,10 @@ use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::components::{self, COMPONENTS};
+use super::components;
 use super::description::Description;
 use crate::diffusion::Model;
-use crate::weights::container::KEY;
+use crate::weights::container::{COMPONENTS, KEY};
 
 /// What is appended to a tensor's name for the scales of its int8 rows.
 pub const SCALE: &str = ".scale";
@@ -97,12 +97,12 @@ pub async fn encode(model: &Model, description: &Description, storage: Storage) 
             tensors.extend(stored(format!("{index}.{name}"), (values.to_vec(), shape), Storage::F32)?);
         }
         // Many numbers, none of which matters much: always rounded.
-        if let Some(of_pictures) = stage.preconditioning.components.as_ref().filter(|components| components.count() > 0)
-        {
+        let of_pictures = stage.preconditioning.components.as_ref();
+        if let Some(of_pictures) = of_pictures.filter(|components| index == 0 && components.count() > 0) {
             let rows = components::rows(of_pictures);
             let shape = vec![1 + of_pictures.count(), of_pictures.mean().len()];
             let step = components::step(bands.scale());
-            let quantised = quantised(format!("{index}.{COMPONENTS}"), &rows, shape, |row| finest_step(row).max(step));
+            let quantised = quantised(COMPONENTS.into(), &rows, shape, |row| finest_step(row).max(step));
             tensors.extend(quantised.into_iter().map(|stored| stored.coded(CompressionStrategy::Default)));
         }
     }
