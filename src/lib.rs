@@ -70,6 +70,8 @@ pub mod protocol;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod quality;
 pub mod riddle;
+#[cfg(feature = "engine")]
+mod rows;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod terminal;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::rows::{across, dot};
+
 /// The principal components of whole pictures `[3, size, size]`, each as long as its standard deviation ("loadings").
 #[derive(Debug, Clone, PartialEq)]
 pub struct Components {
@@ -18,7 +20,8 @@ pub enum ComponentsError {
     Size(usize),
     /// Too few or too many.
     #[error(
-        "a mean and principal components of {size} × {size} pixels are a multiple of {needed} numbers, not {found}"
+        "a mean and at most {MOST_COMPONENTS} principal components of {size} × {size} pixels are {needed} numbers each, not {found} \
+         in all"
     )]
     Count {
         /// Side of the pictures.
@@ -96,12 +99,7 @@ impl Components {
     pub fn axes(&self) -> Vec<(Vec<f32>, f64)> {
         let mut axes: Vec<(Vec<f32>, f64)> = Vec::new();
         for loading in self.loadings.chunks_exact(self.mean.len().max(1)) {
-            // Gram and Schmidt's way.
-            let mut rest = loading.to_vec();
-            for (axis, _) in &axes {
-                let share = dot(&rest, axis);
-                rest.iter_mut().zip(axis).for_each(|(value, axis)| *value -= share * axis);
-            }
+            let mut rest = across(loading, axes.iter().map(|(axis, _)| axis.as_slice()));
             let squares = dot(&rest, &rest);
             if squares.is_finite() && squares > (SHORTEST * SHORTEST).max(ROUNDING * dot(loading, loading)) {
                 let length = squares.sqrt();
@@ -111,18 +109,4 @@ impl Components {
         }
         axes
     }
-}
-
-/// The scalar product, in the same order on every machine.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f32>() + rest
 }

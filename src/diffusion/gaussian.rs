@@ -44,8 +44,8 @@ impl Gaussian {
         }
     }
 
-    /// Pictures of the Gaussian under noise of σ, out of that noise: where the probability flow leads that `noise`, σ times
-    /// standard normal noise, is the beginning of at an infinite σ.
+    /// Pictures of the Gaussian under noise of σ, where the probability flow of the Gaussian comes to from infinitely much noise. `noise`
+    /// is that noise, brought to a standard deviation of σ.
     pub fn noisy(&self, noise: Tensor<4>, sigma: f64) -> Tensor<4> {
         let wider = |variance: f64| (variance + sigma * sigma).sqrt() / sigma - 1.0;
         let along = self.along([(noise.clone(), &wider)]);

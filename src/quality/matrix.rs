@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::rows::dot;
+
 /// Rows of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
@@ -99,20 +101,6 @@ impl Matrix {
     pub fn squares(&self) -> f64 {
         dot(&self.values, &self.values)
     }
-}
-
-/// The scalar product of two rows.
-pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    const LANES: usize = 16;
-    let mut sums = [0.0; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f64 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f64>() + rest
 }
 
 /// The sum of the singular values of a matrix: the roots of the eigenvalues of its product with itself.

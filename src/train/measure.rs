@@ -7,7 +7,8 @@ use crate::data::Dataset;
 use crate::diffusion::{Bands, Components, Enlargement, MOST_COMPONENTS, StageShape, reduce, space_to_depth};
 use crate::noise::{Noise, Purpose};
 use crate::picture::planes_from_rgb;
-use crate::quality::matrix::{Matrix, dot, principal_components};
+use crate::quality::matrix::{Matrix, principal_components};
+use crate::rows::{across, dot};
 use crate::weights::rounded_components;
 
 /// No band counts as smaller than this: half of it is the noise of rounding to 8 bits, 1 / 127.5 / √12.
@@ -101,12 +102,8 @@ fn orthonormal(matrix: Tensor<2>) -> Option<Tensor<2>> {
     let mut kept: Vec<Vec<f64>> = Vec::new();
     for row in rows(matrix)?.iter() {
         let whole = dot(row, row).sqrt();
-        let mut row = row.to_vec();
         // Twice is enough (Giraud, Langou and Rozložník 2005).
-        for before in kept.iter().chain(&kept) {
-            let share = dot(&row, before);
-            row.iter_mut().zip(before).for_each(|(value, before)| *value -= share * before);
-        }
+        let mut row = across(row, kept.iter().chain(&kept).map(Vec::as_slice));
         let length = dot(&row, &row).sqrt();
         // What is nothing but rounding spans nothing: pictures may have fewer components than are looked for.
         let scale = if length > ROUNDING * whole { length.recip() } else { 0.0 };

@@ -18,7 +18,7 @@ const MOST_COMPRESSED: usize = 16;
 /// The one tensor that may be mostly zeros, the principal components of whole pictures, and how many numbers it may have: a mean and
 /// 128 components of 64 × 64 pixels.
 pub const COMPONENTS: &str = "0.components";
-const MOST_OF_COMPONENTS: usize = 129 * 3 * 64 * 64;
+pub const MOST_OF_COMPONENTS: usize = 129 * 3 * 64 * 64;
 /// The most numbers of a file that are decoded at once: beside two copies of them a browser has no memory for more.
 const MOST_DECODED: usize = 1 << 28;
 /// After so many decoded numbers, and the rest of their tensor, whoever waits is let in: some milliseconds in a browser.

@@ -3,11 +3,15 @@
 use std::f64::consts::PI;
 
 use super::encode::finest_step;
-use crate::diffusion::{Components, ComponentsError};
+use crate::diffusion::{Components, ComponentsError, LARGEST_SIZE, MOST_COMPONENTS};
+use crate::weights::container::MOST_OF_COMPONENTS;
 
 /// A step of their rounding, as a share of the data's scale: KID × 1000 of small pictures in four evaluations is 9.7 with 256 that are
 /// not rounded, and 10.9 with 128 that are, which compress to a hundredth (docs/recipe.md).
 const STEP: f64 = 0.15;
+
+// What is read before anything is known of models has room for the most that there may be.
+const _: () = assert!(MOST_OF_COMPONENTS == (1 + MOST_COMPONENTS) * 3 * LARGEST_SIZE * LARGEST_SIZE);
 
 /// The mean and the components, in cosines.
 pub fn rows(components: &Components) -> Vec<f32> {
@@ -16,16 +20,16 @@ pub fn rows(components: &Components) -> Vec<f32> {
     transformed(&pictures, size, &cosines(size))
 }
 
-/// The step that they are rounded to, for a stage whose data have a scale.
-pub fn step(scale: f64) -> f32 {
-    (STEP * scale) as f32
+/// The step that a row of them is rounded to, for a stage whose data have a scale: that, or the smallest that reaches its largest number.
+pub fn step(row: &[f32], scale: f64) -> f32 {
+    finest_step(row).max((STEP * scale) as f32)
 }
 
 /// Components as they come back from a file, for a stage whose data have a scale, without those of which rounding leaves nothing.
 pub fn rounded_components(components: &Components, scale: f64) -> Components {
     let mut rows = rows(components);
     for row in rows.chunks_exact_mut(components.mean().len().max(1)) {
-        let step = finest_step(row).max(step(scale));
+        let step = step(row, scale);
         row.iter_mut().for_each(|value| *value = (*value / step).round() * step);
     }
     let mut rows: Vec<&[f32]> = rows.chunks_exact(components.mean().len().max(1)).collect();

@@ -101,8 +101,8 @@ pub async fn encode(model: &Model, description: &Description, storage: Storage) 
         if let Some(of_pictures) = of_pictures.filter(|components| index == 0 && components.count() > 0) {
             let rows = components::rows(of_pictures);
             let shape = vec![1 + of_pictures.count(), of_pictures.mean().len()];
-            let step = components::step(bands.scale());
-            let quantised = quantised(COMPONENTS.into(), &rows, shape, |row| finest_step(row).max(step));
+            let step = |row: &[f32]| components::step(row, bands.scale());
+            let quantised = quantised(COMPONENTS.into(), &rows, shape, step);
             tensors.extend(quantised.into_iter().map(|stored| stored.coded(CompressionStrategy::Default)));
         }
     }
