@@ -21,7 +21,7 @@ pub use events::{Awaited, DevicePreference, Download, Effect, EngineEvent, Event
 pub use updates::{Activity, Fault, On, Ready, Reason, Update};
 
 use crate::diffusion::Sampler;
-use crate::protocol::{ProbeResult, SampleRequest, WorkerInput};
+use crate::protocol::{ProbeResult, Purpose, SampleRequest, WorkerInput};
 use parts::Parts;
 
 /// How long the browser may take to say whether it has a GPU: it usually needs a tenth of a second.
@@ -234,8 +234,9 @@ impl Pool {
         self.weights = WeightsState::Unasked;
         self.effects.push(Effect::EndDownload);
         let withdrawn = self.is_sampling();
-        // A drawing is of one model's size.
-        let next = self.take_waiting().filter(|request| request.edit.is_none());
+        // A drawing is of one model's size, and what the lesson asks is about the model that it shows.
+        let any_model_can = |request: &SampleRequest| request.purpose == Purpose::Specimen && request.edit.is_none();
+        let next = self.take_waiting().filter(any_model_can);
         self.end_all();
         if withdrawn {
             self.report(Update::Cancelled);

@@ -11,7 +11,7 @@ use chrysalis::pool::{
     Update,
 };
 use chrysalis::protocol::{
-    self, Adapter, BUILD, ProbeResult, Purpose, SampleRequest, SamplingOutput, Shown, ShownStep, WorkerInput,
+    self, Adapter, BUILD, ProbeResult, Purpose, SampleRequest, SamplingOutput, Shown, ShownStep, Twin, WorkerInput,
 };
 use proptest::prelude::*;
 
@@ -475,15 +475,21 @@ fn what_was_asked_for_before_the_weights_were_there_is_made_of_other_ones() {
         assert_eq!(finished, 1);
     }
 
-    // A drawing is of the size of the model that it was made for.
+    // A drawing is of the size of the model that it was made for, and the lesson asks about the model that it shows.
     let drawing = Edit::new(1, vec![0; 4], EditTask::Inpainting).unwrap();
-    let mut world = World::new(DevicePreference::Cpu, 4);
-    world.happen(Event::Begin);
-    world.happen(Event::Request(SampleRequest { edit: Some(Arc::new(drawing)), ..request(1) }));
-    world.happen(Event::OtherWeights);
-    world.answer(30.0);
-    assert_eq!(world.state(), "ready");
-    assert!(!world.told.iter().any(|update| matches!(update, Update::Finished(..))));
+    for dropped in [
+        SampleRequest { edit: Some(Arc::new(drawing)), ..request(1) },
+        SampleRequest { purpose: Purpose::Twin(Twin::First), ..request(1) },
+    ] {
+        let mut world = World::new(DevicePreference::Cpu, 4);
+        world.happen(Event::Begin);
+        world.happen(Event::Request(dropped));
+        world.open.clear();
+        world.happen(Event::OtherWeights);
+        world.answer(30.0);
+        assert_eq!(world.state(), "ready");
+        assert!(!world.told.iter().any(|update| matches!(update, Update::Finished(..))));
+    }
 }
 
 #[test]
