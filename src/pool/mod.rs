@@ -21,7 +21,7 @@ pub use events::{Awaited, DevicePreference, Download, Effect, EngineEvent, Event
 pub use updates::{Activity, Fault, On, Ready, Reason, Update};
 
 use crate::diffusion::Sampler;
-use crate::protocol::{ProbeResult, Purpose, SampleRequest, WorkerInput};
+use crate::protocol::{ProbeResult, SampleRequest, WorkerInput};
 use parts::Parts;
 
 /// How long the browser may take to say whether it has a GPU: it usually needs a tenth of a second.
@@ -87,8 +87,8 @@ enum State {
         /// Whether the visitor has withdrawn the request, and the step at hand is waited for.
         cancelled: bool,
     },
-    /// There is nothing to sample with, until the visitor asks again or other weights are named, for which `next` waits.
-    Failed { next: Option<SampleRequest> },
+    /// There is nothing to sample with, until the visitor asks again.
+    Failed,
 }
 
 /// An engine.
@@ -158,7 +158,7 @@ impl Pool {
 
     /// Whether a request would be taken: there is nothing to do, or nothing to do it with and another attempt is welcome.
     pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Ready(_) | State::Failed { .. })
+        matches!(self.state, State::Ready(_) | State::Failed)
     }
 
     /// Whether it has what it takes to sample.
@@ -181,7 +181,7 @@ impl Pool {
             State::Ready(_) => "ready",
             State::Gathering { .. } => "gathering",
             State::Sampling { .. } => "sampling",
-            State::Failed { .. } => "failed",
+            State::Failed => "failed",
         }
     }
 
@@ -215,7 +215,7 @@ impl Pool {
     /// Samples, now or as soon as that is possible; does nothing while something else is being sampled.
     fn request(&mut self, request: SampleRequest) {
         match &mut self.state {
-            State::New | State::Failed { .. } => self.begin(Some(request)),
+            State::New | State::Failed => self.begin(Some(request)),
             State::Probing { next } | State::Loading { next, .. } | State::Comparing { next, .. } => {
                 *next = Some(request)
             }
@@ -224,7 +224,7 @@ impl Pool {
         }
     }
 
-    /// Gives up the weights and every engine that has them, and begins anew, with what was waited for if other weights can make it.
+    /// Gives up the weights and every engine that has them, and begins anew.
     fn change_weights(&mut self) {
         // Nobody has asked for the old ones yet.
         if matches!(self.state, State::New) {
@@ -234,25 +234,11 @@ impl Pool {
         self.weights = WeightsState::Unasked;
         self.effects.push(Effect::EndDownload);
         let withdrawn = self.is_sampling();
-        // A drawing is of one model's size, and what the lesson asks is about the model that it shows.
-        let any_model_can = |request: &SampleRequest| request.purpose == Purpose::Specimen && request.edit.is_none();
-        let next = self.take_waiting().filter(any_model_can);
         self.end_all();
         if withdrawn {
             self.report(Update::Cancelled);
         }
-        self.begin(next);
-    }
-
-    /// What the visitor has asked for, and nothing could begin with yet.
-    fn take_waiting(&mut self) -> Option<SampleRequest> {
-        match &mut self.state {
-            State::Probing { next }
-            | State::Loading { next, .. }
-            | State::Comparing { next, .. }
-            | State::Failed { next } => next.take(),
-            State::New | State::Ready(_) | State::Gathering { .. } | State::Sampling { .. } => None,
-        }
+        self.begin(None);
     }
 
     fn handle_engine(&mut self, id: u32, event: EngineEvent) {
@@ -288,17 +274,20 @@ impl Pool {
             // The CPU was only wanted if it is faster.
             State::Comparing { .. } => self.take_gpu(None),
             State::Loading { lead, .. } if !lead.started => self.fail(Fault::EngineFiles),
-            State::Loading { lead, next } if lead.kind == Kind::Gpu && self.allowed == DevicePreference::Best => {
-                let next = next.take();
-                self.take_cpu(Reason::Silent, next);
+            State::Loading { lead, next } => {
+                let (kind, next) = (lead.kind, next.take());
+                if kind == Kind::Gpu && self.allowed == DevicePreference::Best {
+                    self.take_cpu(Reason::Silent, next);
+                } else {
+                    self.fail(Fault::EngineSilent);
+                }
             }
-            State::Loading { .. } => self.fail(Fault::EngineSilent),
             State::Gathering { .. } => self.go_on_alone(),
             State::Sampling { request, cancelled, .. } => {
                 let next = (!*cancelled).then(|| request.clone());
                 self.restart(Reason::Silent, next);
             }
-            State::New | State::Ready(_) | State::Failed { .. } => {}
+            State::New | State::Ready(_) | State::Failed => {}
         }
     }
 
@@ -340,16 +329,15 @@ impl Pool {
                 let helpers = workers.helpers.iter().map(|helper| helper.id);
                 self.effects.extend(std::iter::once(workers.lead.id).chain(helpers).map(Effect::End));
             }
-            State::New | State::Failed { .. } => {}
+            State::New | State::Failed => {}
         }
         self.clear_timer(Awaited::Engines);
     }
 
     /// There is nothing left to try.
     fn fail(&mut self, fault: Fault) {
-        let next = self.take_waiting();
         self.end_all();
-        self.state = State::Failed { next };
+        self.state = State::Failed;
         self.report(Update::Failed(fault));
     }
 }

@@ -11,7 +11,7 @@ use chrysalis::pool::{
     Update,
 };
 use chrysalis::protocol::{
-    self, Adapter, BUILD, ProbeResult, Purpose, SampleRequest, SamplingOutput, Shown, ShownStep, Twin, WorkerInput,
+    self, Adapter, BUILD, ProbeResult, Purpose, SampleRequest, SamplingOutput, Shown, ShownStep, WorkerInput,
 };
 use proptest::prelude::*;
 
@@ -450,46 +450,6 @@ fn other_weights_take_the_place_of_the_ones_before_whatever_is_going_on() {
     world.answer(30.0);
     assert!(matches!(world.told.last(), Some(Update::Finished(of, ..)) if *of == request(1)));
     assert_eq!(world.downloads, 2);
-}
-
-#[test]
-fn what_was_asked_for_before_the_weights_were_there_is_made_of_other_ones() {
-    for gone in [true, false] {
-        let mut world = World::new(DevicePreference::Cpu, 4);
-        world.happen(Event::Begin);
-        world.happen(Event::Request(request(1)));
-        if gone {
-            world.happen(Event::Download(Download::Failed("no such file".into())));
-            assert_eq!(failed(&world), &Fault::Download("no such file".into()));
-        }
-        world.open.clear();
-        world.happen(Event::OtherWeights);
-        world.answer(30.0);
-        assert!(matches!(world.told.last(), Some(Update::Finished(of, ..)) if *of == request(1)), "{:?}", world.told);
-
-        // Once it is made, further weights make nothing unasked.
-        world.happen(Event::OtherWeights);
-        world.answer(30.0);
-        assert_eq!(world.state(), "ready");
-        let finished = world.told.iter().filter(|update| matches!(update, Update::Finished(..))).count();
-        assert_eq!(finished, 1);
-    }
-
-    // A drawing is of the size of the model that it was made for, and the lesson asks about the model that it shows.
-    let drawing = Edit::new(1, vec![0; 4], EditTask::Inpainting).unwrap();
-    for dropped in [
-        SampleRequest { edit: Some(Arc::new(drawing)), ..request(1) },
-        SampleRequest { purpose: Purpose::Twin(Twin::First), ..request(1) },
-    ] {
-        let mut world = World::new(DevicePreference::Cpu, 4);
-        world.happen(Event::Begin);
-        world.happen(Event::Request(dropped));
-        world.open.clear();
-        world.happen(Event::OtherWeights);
-        world.answer(30.0);
-        assert_eq!(world.state(), "ready");
-        assert!(!world.told.iter().any(|update| matches!(update, Update::Finished(..))));
-    }
 }
 
 #[test]

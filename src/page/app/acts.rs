@@ -226,6 +226,9 @@ impl App {
             return false;
         }
         self.display.view.announce("The model of your last visit is not here any more: this is the page's own.");
+        if !browser::prefers_calm() {
+            self.hatch();
+        }
         true
     }
 
