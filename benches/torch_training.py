@@ -40,7 +40,7 @@ MAIN, BRANCH = (share / math.hypot(0.7, 0.3) for share in (0.7, 0.3))
 
 STAGES = {
     1: dict(side=16, bands=12, condition=0, widths=(96, 192), depth=2, head_width=64, embedding=256),
-    2: dict(side=32, bands=48, condition=48, widths=(64, 96, 96), depth=1, head_width=0, embedding=128),
+    2: dict(side=32, bands=48, condition=48, widths=(64, 96, 96), depth=2, head_width=0, embedding=128),
 }
 
 
