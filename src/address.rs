@@ -1,6 +1,6 @@
 //! What an address asks for: seed, how many and of which series, steps and sampler, so that an address is a butterfly.
 
-use crate::diffusion::DEFAULT_STEPS;
+use crate::diffusion::MOST_USUAL_STEPS;
 use crate::origin::Series;
 use crate::pool::DevicePreference;
 use crate::protocol::{Purpose, SampleRequest};
@@ -25,13 +25,13 @@ pub const USUAL: SampleRequest = SampleRequest {
     seed: 7,
     count: 1,
     series: Series::Seeds,
-    steps: DEFAULT_STEPS,
+    steps: None,
     sampler: None,
     edit: None,
     purpose: Purpose::Specimen,
 };
 /// The most steps that the page offers.
-pub const MOST_STEPS: usize = 64;
+pub const MOST_STEPS: usize = MOST_USUAL_STEPS;
 /// How many butterflies the page offers at once: squares, which fill the picture.
 const COUNTS: [usize; 5] = [1, 4, 9, 16, 36];
 /// How many pictures relatives and the way to another seed are.
@@ -54,7 +54,7 @@ impl Address {
         let mut fault = None;
         if let Some(text) = get("steps") {
             match text.parse() {
-                Ok(steps) if (1..=MOST_STEPS).contains(&steps) => address.request.steps = steps,
+                Ok(steps) if (1..=MOST_STEPS).contains(&steps) => address.request.steps = Some(steps),
                 _ => {
                     fault =
                         Some(format!("The address asks for '{text}' steps, and the page takes from 1 to {MOST_STEPS}."))
@@ -114,7 +114,7 @@ impl Address {
             ("seed", known.then(|| seed.to_string())),
             ("count", (known && *count != 1).then(|| count.to_string())),
             ("series", (known && *series != Series::Seeds).then(|| series.to_string())),
-            ("steps", known.then(|| steps.to_string())),
+            ("steps", steps.filter(|_| known).map(|steps| steps.to_string())),
             ("sampler", sampler.filter(|_| known).map(|sampler| sampler.to_string())),
         ]
     }

@@ -1,6 +1,7 @@
 //! The way between two seeds, gone along by hand: what lies where the slider stands is shown as fast as the engine gets there, and
 //! hatches in full when the slider is let go.
 
+use crate::diffusion::Usual;
 use crate::origin::Series;
 use crate::protocol::{Purpose, SampleRequest};
 
@@ -25,12 +26,13 @@ pub struct Between {
     /// Whether what was asked for last hatches in full.
     hatches: bool,
     step_ms: f64,
+    usual: Usual,
 }
 
 impl Between {
-    /// An evaluation of the networks takes so many milliseconds.
-    pub fn set_speed(&mut self, step_ms: f64) {
-        self.step_ms = step_ms;
+    /// An evaluation of the networks takes so many milliseconds, and so the model is sampled where nobody asks for anything else.
+    pub fn set_model(&mut self, step_ms: f64, usual: Usual) {
+        (self.step_ms, self.usual) = (step_ms, usual);
     }
 
     /// The slider moves. Tells, once, whether what hatches now is where it was let go before, and nobody waits for it any more.
@@ -67,11 +69,10 @@ impl Between {
                 request
             }
             Wanted::Preview => {
-                // Whatever suits a model asks the network as often as the default.
-                let sampler = request.sampler.unwrap_or_default();
+                let (sampler, most) = self.usual.unless(request.sampler, request.steps, request.edit.is_some());
                 let fits = |steps: &usize| sampler.evaluations(*steps) as f64 * self.step_ms <= PREVIEW_MS;
-                let steps = (FEWEST_STEPS..=request.steps).rev().find(fits).unwrap_or(FEWEST_STEPS.min(request.steps));
-                SampleRequest { steps, purpose: Purpose::Preview, ..request }
+                let steps = (FEWEST_STEPS..=most).rev().find(fits).unwrap_or(FEWEST_STEPS.min(most));
+                SampleRequest { steps: Some(steps), purpose: Purpose::Preview, ..request }
             }
         })
     }

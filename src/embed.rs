@@ -153,7 +153,7 @@ impl SamplingLoop {
                     let _ = job.reject.call1(&JsValue::NULL, &Error::new(&message));
                 }
             }
-            // From here on it says which sampler it is, where that was left to the model.
+            // From here on it says which sampler it is and in how many steps, where that was left to the model.
             Update::Started(request) => {
                 if let Some(job) = &mut self.current {
                     job.request = request;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::averages::averages;
-use crate::diffusion::Sampler;
+use crate::diffusion::{Sampler, Usual};
 use crate::edit::Edit;
 use crate::origin::{Origin, Series};
 
@@ -81,9 +81,9 @@ pub struct SampleRequest {
     pub count: usize,
     /// What the pictures are.
     pub series: Series,
-    /// Steps from noise to picture.
-    pub steps: usize,
-    /// How to get from one noise level to the next; none for what suits the model, whichever that is.
+    /// Steps of the first stage; none for as many as are usual for the model, whichever that is.
+    pub steps: Option<usize>,
+    /// How to get from one noise level to the next; none for what suits the model.
     pub sampler: Option<Sampler>,
     /// The picture that it begins with, if not with noise alone.
     pub edit: Option<Arc<Edit>>,
@@ -177,8 +177,8 @@ pub enum WorkerOutput {
         image_size: usize,
         /// Side of the first stage's pictures, in pixels.
         first_size: usize,
-        /// The sampler that suits it.
-        sampler: Sampler,
+        /// How it is sampled where nobody asks for anything else.
+        usual: Usual,
         /// How much memory the engine has for itself, in bytes; what a GPU holds is not in it.
         memory: f64,
     },

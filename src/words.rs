@@ -78,8 +78,12 @@ pub fn step_of(request: &SampleRequest, index: usize, of: usize) -> String {
 
 /// How something is sampled: "12 steps of dpm-sde".
 pub fn settings(request: &SampleRequest) -> String {
-    let steps = request.steps;
-    format!("{steps} step{} of {}", if steps == 1 { "" } else { "s" }, sampler(request))
+    format!("{} step{} of {}", steps(request), if request.steps == Some(1) { "" } else { "s" }, sampler(request))
+}
+
+/// How many steps of the first stage; until the model is there, nobody knows what is usual for it.
+fn steps(request: &SampleRequest) -> String {
+    request.steps.map_or("the usual".into(), |steps| steps.to_string())
 }
 
 /// The sampler's name; until the model is there, what suits it has none.
@@ -141,7 +145,7 @@ pub fn place(request: &SampleRequest, place: usize) -> String {
 
 /// What to call a file of all its pictures, or of one of them; and of an earlier step, by its number.
 pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usize>) -> String {
-    let SampleRequest { seed, count, series, steps, .. } = *request;
+    let SampleRequest { seed, count, series, .. } = *request;
     let what = match (series, place) {
         (Series::Seeds, Some(place)) => format!("butterfly-{}", seed.wrapping_add(place as u64)),
         (Series::Seeds, None) if count == 1 => format!("butterfly-{seed}"),
@@ -160,7 +164,8 @@ pub fn file_name(request: &SampleRequest, place: Option<usize>, step: Option<usi
         Some(EditTask::Inpainting) => "-filled-in",
         Some(EditTask::Guess { .. }) => "-guessed",
     };
-    format!("{what}{beginning}-{}-{steps}{step}.png", sampler(request).replace([':', ' '], "-"))
+    let settings = format!("{}-{}", sampler(request), steps(request)).replace([':', ' '], "-");
+    format!("{what}{beginning}-{settings}{step}.png")
 }
 
 /// How it came about: "number 7, 12 steps of dpm-sde".

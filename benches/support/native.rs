@@ -41,15 +41,13 @@ pub fn measure(report: &mut Report) {
         for (name, shape) in sizes() {
             let unet = UNet::new(&shape.unet(), 0, &device).expect("a sound configuration").folded();
             let preconditioning = Preconditioning::edm(shape.patch, 0.8);
-            let model = Model {
-                stages: vec![Stage {
-                    shape: shape.clone(),
-                    unet,
-                    preconditioning,
-                    finishes_from: Vec::new(),
-                    finishing_noise: Vec::new(),
-                }],
-            };
+            let model = Model::of(vec![Stage {
+                shape: shape.clone(),
+                unet,
+                preconditioning,
+                finishes_from: Vec::new(),
+                finishing_noise: Vec::new(),
+            }]);
             let seeds: Vec<u64> = (0..SAMPLING_BATCH as u64).collect();
             let x = BatchNoise::new(&seeds, [3, shape.image_size, shape.image_size], &device).draw();
             let condition = shape.is_conditioned().then(|| x.clone());

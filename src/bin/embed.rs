@@ -29,12 +29,12 @@ mod exported {
             Ok(Self(embed::SamplingClient::new(folder, weights, allowed)))
         }
 
-        /// A seed is text, because a JavaScript number holds only 53 bits. Without a sampler it is what suits the model.
+        /// A seed is text, because a JavaScript number holds only 53 bits. Without steps and a sampler it is what suits the model.
         pub fn sample(
             &self,
             number: u32,
             seed: &str,
-            steps: usize,
+            steps: Option<usize>,
             sampler: Option<String>,
             on_step: Option<Function>,
         ) -> Result<Promise, Error> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::shipped;
 use crate::data::{Dataset, Squaring};
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::{Cascade, DEFAULT_STEPS, NoiseLevels, Plan, Sampler, SamplingModel, SamplingStage};
+use crate::diffusion::{Cascade, NoiseLevels, Plan, Sampler, SamplingModel, SamplingStage};
 use crate::files;
 use crate::picture::Picture;
 use crate::quality::{Calibration, FeatureNet, Judge, Judgement, novelty};
@@ -39,9 +39,10 @@ struct Arguments {
     /// How many pictures to sample, from seed 0 up; without it, as many as there are training pictures
     #[arg(long, value_parser = clap::value_parser!(u64).range(8..=100_000))]
     count: Option<u64>,
-    /// Steps of the first stage; further stages take a third of them, at most eight, or the few that they were tuned for
-    #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    steps: u64,
+    /// Steps of the first stage; without it, as many as the weight file says, or 12 where that is fewer and there is another sampler. Further stages take a third of them, at most eight, or
+    /// the few that they were tuned for
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    steps: Option<u64>,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm; without it, dpm for a
     /// model whose first stage is tuned, else dpm-sde
     #[arg(long)]
@@ -139,8 +140,8 @@ pub fn main() -> anyhow::Result<()> {
     let count = arguments.count.map_or(found, |count| count as usize);
     eprintln!("{} on {}, against {found} pictures", weights.description.name, chosen.name);
 
-    let sampler = arguments.sampler.unwrap_or_else(|| model.usual_sampler());
-    let plan = Plan { sampler, levels: NoiseLevels::default(), steps: arguments.steps as usize };
+    let (sampler, steps) = model.usual().unless(arguments.sampler, arguments.steps.map(|steps| steps as usize), false);
+    let plan = Plan { sampler, levels: NoiseLevels::default(), steps };
     let started = Instant::now();
     let generated = sample(&model, plan, count, &chosen.device)?;
     let seconds_a_picture = started.elapsed().as_secs_f64() / count as f64;

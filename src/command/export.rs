@@ -10,7 +10,7 @@ use clap::{Args, Parser};
 use super::evaluate;
 use crate::data::DEFAULT_SOURCE;
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::Components;
+use crate::diffusion::{Components, DEFAULT_STEPS, MOST_USUAL_STEPS};
 use crate::files;
 use crate::train::{RunFolder, TrainConfig, Trained, TrainedStage, Which};
 use crate::weights::{
@@ -53,6 +53,10 @@ pub struct About {
     /// What evaluate measured of these weights, its quality.json: the file and its card will say so
     #[arg(long, value_name = "FILE")]
     pub quality: Option<PathBuf>,
+    /// Steps of the first stage where nobody asks sample, evaluate or a page for others; without it, 12, whatever the weights had
+    /// that the run began with
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MOST_USUAL_STEPS as u64))]
+    pub usual_steps: Option<u64>,
     /// Markdown to put into the model card: how these weights sample best, their known faults, which seeds are shown
     #[arg(long, value_name = "FILE")]
     pub notes: Option<PathBuf>,
@@ -121,6 +125,7 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
                 probe: Probe { expected: Vec::new() },
             })
             .collect(),
+        usual_steps: about.usual_steps.map_or(DEFAULT_STEPS, |steps| steps as usize),
         data: DataCard {
             name: about.data_name.clone().unwrap_or_else(|| config.data.clone()),
             licence,

@@ -10,7 +10,7 @@ use super::shipped;
 use crate::address::MOST_STEPS;
 use crate::data::{self, Squaring};
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, DEFAULT_STEPS, Edited, NoiseLevels, Plan, Sampler};
+use crate::diffusion::{BetaSchedule, Cascade, CascadeStep, Edited, NoiseLevels, Plan, Sampler};
 use crate::edit::{Edit, EditTask};
 use crate::files;
 use crate::origin::Series;
@@ -38,9 +38,11 @@ struct Arguments {
     /// How many pictures
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
-    /// Steps of the first stage; further stages take a third of them, at most eight, or the few that they were tuned for, and are sampled ancestrally; heun asks the network twice a step
-    #[arg(long, default_value_t = DEFAULT_STEPS as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    steps: u64,
+    /// Steps of the first stage; without it, as many as the weight file says, or 12 where that is fewer and there is another sampler,
+    /// another schedule or a picture to begin with. Further stages take a third of them, at most eight, or the few that they were tuned for, and are
+    /// sampled ancestrally; heun asks the network twice a step
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    steps: Option<u64>,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm; without it, dpm for a
     /// model whose first stage is tuned, else dpm-sde
     #[arg(long)]
@@ -111,20 +113,14 @@ impl Arguments {
 
     /// What a picture's file says about itself, as an address does: the page opens it again. Nothing where the page has not all
     /// that it takes.
-    fn said(&self, index: u64, sampler: Sampler) -> Option<String> {
+    fn said(&self, index: u64, Plan { sampler, steps, .. }: Plan) -> Option<String> {
         let Self { weights: None, series: Series::Seeds, schedule: None, image: None, inpaint: None, .. } = self else {
             return None;
         };
-        if self.steps > MOST_STEPS as u64 {
+        if steps > MOST_STEPS {
             return None;
         }
-        Some(format!(
-            "seed={}&steps={}&sampler={}&weights={}",
-            self.seed + index,
-            self.steps,
-            sampler,
-            shipped::SHIPPED
-        ))
+        Some(format!("seed={}&steps={}&sampler={}&weights={}", self.seed + index, steps, sampler, shipped::SHIPPED))
     }
 
     /// The picture to begin with, for a model whose pictures have a side of `size` pixels.
@@ -183,9 +179,11 @@ pub fn main() -> anyhow::Result<()> {
         Some(schedule) => NoiseLevels::Ddpm(schedule),
         None => NoiseLevels::default(),
     };
-    let sampler = arguments.sampler.unwrap_or_else(|| model.usual_sampler());
-    let plan = Plan { sampler, levels, steps: arguments.steps as usize };
     let edit = arguments.edit(model.image_size())?;
+    let asked = arguments.steps.map(|steps| steps as usize);
+    let (sampler, steps) =
+        model.usual().unless(arguments.sampler, asked, edit.is_some() || arguments.schedule.is_some());
+    let plan = Plan { sampler, levels, steps };
     let edited = edit.map(|edit| Edited::new(&edit, &model, &chosen.device)).transpose()?;
     let batch_size = arguments.batch_size as usize;
     let bar = terminal::bar("sampling", 0);
@@ -198,7 +196,7 @@ pub fn main() -> anyhow::Result<()> {
             // Written as they come: hours of work are not lost to an interruption.
             for (index, picture) in (first..).zip(finished.iter().flatten()) {
                 let png = picture.to_png()?;
-                let said = arguments.said(index, sampler).and_then(|text| png::with_text(&png, png::KEYWORD, &text));
+                let said = arguments.said(index, plan).and_then(|text| png::with_text(&png, png::KEYWORD, &text));
                 files::write(&arguments.out.join(arguments.file_name(index)), &said.unwrap_or(png))?;
             }
         } else {

@@ -1,4 +1,4 @@
-//! The samplers' names: all that the page needs to know of them.
+//! The samplers' names, and which of them in how many steps where nobody asks: all that the page needs to know of them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,12 +35,41 @@ pub enum Sampler {
     DpmSolverSde,
 }
 
-/// Steps of the first stage where nobody asks for others. KID × 1000 of the shipped weights at 64 px is 24 in 7, 19 in 12 and 17 in
+/// Steps of the first stage where neither anybody nor the weight file asks for others. KID × 1000 of the shipped weights at 64 px is 24 in 7, 19 in 12 and 17 in
 /// 24 (docs/recipe.md).
 pub const DEFAULT_STEPS: usize = 12;
 
+/// The most steps that a weight file may be sampled in where nobody asks for others: as many as the page offers.
+pub const MOST_USUAL_STEPS: usize = 64;
+
 /// The largest S_churn that can be named: Karras et al. search up to 100.
 const MOST_CHURN: f64 = 200.0;
+
+/// How a model is sampled where nobody asks for anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Usual {
+    /// The sampler that suits its first stage.
+    pub sampler: Sampler,
+    /// The steps of the first stage, from 1 to [`MOST_USUAL_STEPS`], with that sampler.
+    pub steps: usize,
+}
+
+impl Default for Usual {
+    fn default() -> Self {
+        Self { sampler: Sampler::default(), steps: DEFAULT_STEPS }
+    }
+}
+
+impl Usual {
+    /// The sampler and the steps that are asked for, or else the usual ones. Fewer steps than [`DEFAULT_STEPS`] are measured for what
+    /// the usual sampler makes of noise: another sampler, or `another_way` (from a picture, or along other noise levels), has at
+    /// least these.
+    pub fn unless(self, sampler: Option<Sampler>, steps: Option<usize>, another_way: bool) -> (Sampler, usize) {
+        let otherwise = another_way || sampler.is_some_and(|sampler| sampler != self.sampler);
+        let usual = if otherwise { self.steps.max(DEFAULT_STEPS) } else { self.steps };
+        (sampler.unwrap_or(self.sampler), steps.unwrap_or(usual))
+    }
+}
 
 /// A sampler's name that is none of the known ones.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

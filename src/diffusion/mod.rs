@@ -74,4 +74,4 @@ pub use self::{
     shape::{ShapeError, StageShape, check_shapes},
     training::{NoiseDensity, NoisyBatch},
 };
-pub use method::{DEFAULT_STEPS, ParseSamplerError, Sampler};
+pub use method::{DEFAULT_STEPS, MOST_USUAL_STEPS, ParseSamplerError, Sampler, Usual};

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::method::DEFAULT_STEPS;
 use super::patches::space_to_depth;
 use super::precondition::{Coefficients, Preconditioning};
 use super::sampling_model::SamplingModel;
@@ -59,9 +60,16 @@ pub fn with_condition(bands: Tensor<4>, condition: Option<Tensor<4>>, patch: usi
 pub struct Model {
     /// Its stages, at least one, from the smallest pictures to the largest.
     pub stages: Vec<Stage>,
+    /// See [`Usual::steps`](super::Usual::steps).
+    pub usual_steps: usize,
 }
 
 impl Model {
+    /// Of these stages, in [`DEFAULT_STEPS`] where nobody asks for others.
+    pub fn of(stages: Vec<Stage>) -> Self {
+        Self { stages, usual_steps: DEFAULT_STEPS }
+    }
+
     /// Makes the model ready for sampling on the device that holds its weights: the same pictures, several times as fast.
     pub fn for_sampling(&self, device: &Device) -> SamplingModel {
         SamplingModel::new(self, device)

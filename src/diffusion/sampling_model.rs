@@ -7,7 +7,7 @@ use super::enlarge::Enlargement;
 use super::finishing::Finishing;
 use super::gaussian::Gaussian;
 use super::matrices::{Matrices, Matrix};
-use super::method::Sampler;
+use super::method::{Sampler, Usual};
 use super::model::{Model, Stage};
 use super::precondition::Preconditioning;
 use super::sampler::{Denoiser, Sampling};
@@ -20,6 +20,7 @@ use crate::unet::SamplingNet;
 #[derive(Debug, Clone)]
 pub struct SamplingModel {
     stages: Vec<SamplingStage>,
+    usual_steps: usize,
     /// The factors of [`SamplingModel::add`], sent to the device once.
     sum: Tensor<1>,
 }
@@ -28,6 +29,7 @@ impl SamplingModel {
     pub(super) fn new(model: &Model, device: &Device) -> Self {
         Self {
             stages: model.stages.iter().map(|stage| SamplingStage::new(stage, device)).collect(),
+            usual_steps: model.usual_steps,
             sum: Tensor::from_data([1.0f32, 1.0, 0.0], device),
         }
     }
@@ -42,9 +44,10 @@ impl SamplingModel {
         self.stages.last().map_or(0, SamplingStage::image_size)
     }
 
-    /// The sampler that suits its first stage.
-    pub fn usual_sampler(&self) -> Sampler {
-        Sampler::suiting(self.stages.first().map_or(&[], SamplingStage::finishes_from))
+    /// How it is sampled where nobody asks for anything else.
+    pub fn usual(&self) -> Usual {
+        let sampler = Sampler::suiting(self.stages.first().map_or(&[], SamplingStage::finishes_from));
+        Usual { sampler, steps: self.usual_steps }
     }
 
     /// Adds detail to the enlarged picture that it belongs to.

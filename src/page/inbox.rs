@@ -99,6 +99,8 @@ pub enum Act {
     Measure,
     /// Move the slider.
     ChooseSteps,
+    /// Choose a sampler.
+    ChooseSampler,
     /// Show the steps with or without the noise.
     ChooseNoise,
     /// Move the brush over the drawing.

@@ -63,7 +63,15 @@ impl Forward {
         let edit = Edit::new(picture.width as usize, picture.rgba.clone(), task).ok()?;
         let (seed, series, sampler) = (self.seed, Series::Seeds, Some(Sampler::default()));
         let edit = Some(Arc::new(edit));
-        Some(SampleRequest { seed, count: 1, series, steps: 1, sampler, edit, purpose: Purpose::Guess { activations } })
+        Some(SampleRequest {
+            seed,
+            count: 1,
+            series,
+            steps: Some(1),
+            sampler,
+            edit,
+            purpose: Purpose::Guess { activations },
+        })
     }
 
     /// Shows what the network was given, and what it saw in it.

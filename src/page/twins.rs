@@ -88,6 +88,9 @@ fn differing(knob: &str, request: SampleRequest) -> (SampleRequest, SampleReques
         "noise" => (with(Sampler::DpmSolverSde), with(Sampler::DpmSolver)),
         "order" => (with(Sampler::DpmSolver), with(Sampler::Ddim { eta: 0.0 })),
         // A quarter of the steps.
-        _ => (request.clone(), SampleRequest { steps: (request.steps / 4).max(1), ..request.clone() }),
+        _ => {
+            let quarter = request.steps.map(|steps| (steps / 4).max(1));
+            (request.clone(), SampleRequest { steps: quarter, ..request })
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The elements of the page, and what can be shown in them.
 
+use std::cell::Cell;
+
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     Document, HtmlButtonElement, HtmlCanvasElement, HtmlElement, HtmlInputElement, HtmlProgressElement,
@@ -8,6 +10,7 @@ use web_sys::{
 
 use super::{canvas, items};
 use crate::cabinet::{Cabinet, Specimen};
+use crate::diffusion::{Sampler, Usual};
 use crate::origin::Series;
 use crate::protocol::{Purpose, SampleRequest, Shown};
 use crate::words;
@@ -18,8 +21,13 @@ pub const OWN_MODEL: &str = "own:";
 /// The mark of the buttons of specimens.
 pub const SPECIMEN: &str = "data-specimen";
 
+/// The mark of a slider that was moved, or stands where an address says.
+const CHOSEN: &str = "data-chosen";
+
 /// All elements that change.
 pub struct View {
+    /// How the model is sampled where nobody asks for anything else.
+    usual: Cell<Usual>,
     pub document: Document,
     pub picture: HtmlCanvasElement,
     pub caption: HtmlElement,
@@ -130,6 +138,7 @@ impl View {
             fill: get(&document, "fill")?,
             bring: get(&document, "bring")?,
             save_film: get(&document, "save-film")?,
+            usual: Cell::default(),
             document,
         })
     }
@@ -152,12 +161,19 @@ impl View {
     pub fn request(&self) -> Result<SampleRequest, String> {
         let seed = seed(&self.seed)?;
         let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
-        let sampler = match self.sampler.value().as_str() {
-            "" => None,
-            named => Some(named.parse().map_err(|error| format!("{error}."))?),
-        };
+        let left = !self.steps.has_attribute(CHOSEN) && steps == self.usual_steps();
+        let steps = (!left).then_some(steps);
+        let sampler = self.sampler()?;
         let count = self.count.value().parse().unwrap_or(1);
         Ok(SampleRequest { seed, count, series: Series::Seeds, steps, sampler, edit: None, purpose: Purpose::Specimen })
+    }
+
+    /// The sampler in the controls, none for what suits the model; the error is a sentence for people.
+    pub fn sampler(&self) -> Result<Option<Sampler>, String> {
+        match self.sampler.value().as_str() {
+            "" => Ok(None),
+            named => named.parse().map(Some).map_err(|error| format!("{error}.")),
+        }
     }
 
     /// The seed to go to from the one in the controls; the error is a sentence for people.
@@ -178,9 +194,8 @@ impl View {
             }
             Series::Relatives => {}
         }
-        self.steps.set_value(&request.steps.to_string());
-        self.show_steps();
         self.choose(&self.sampler, &request.sampler.map_or(String::new(), |sampler| sampler.to_string()));
+        self.choose_steps(request.steps);
     }
 
     /// Says which weight file is used. One that the list does not offer is added to it.
@@ -236,6 +251,43 @@ impl View {
             // Refused only for names that are no properties.
             let _ = style.set_property(name, &format!("{:.2}%", 100.0 * share));
         }
+    }
+
+    /// Moves the slider of the steps to a number, or to what is usual for the model, where it stays when that is another number.
+    fn choose_steps(&self, steps: Option<usize>) {
+        self.steps.set_value(&steps.unwrap_or(self.usual_steps()).to_string());
+        self.mark_steps(steps.is_some());
+        self.show_steps();
+    }
+
+    /// The steps that are usual for the model with the sampler in the controls.
+    pub fn usual_steps(&self) -> usize {
+        let (_, steps) = self.usual.get().unless(self.sampler().ok().flatten(), None, false);
+        steps
+    }
+
+    /// Says what is usual for the model.
+    pub fn set_usual(&self, usual: Usual) {
+        self.usual.set(usual);
+        self.follow_usual_steps();
+    }
+
+    /// Moves the slider of the steps to what is usual, unless a number was chosen.
+    pub fn follow_usual_steps(&self) {
+        if !self.steps.has_attribute(CHOSEN) {
+            self.choose_steps(None);
+        }
+    }
+
+    /// Before another model is taken: what stands at the usual number goes to that of the other one.
+    pub fn release_usual_steps(&self) {
+        self.mark_steps(self.steps.value() != self.usual_steps().to_string());
+    }
+
+    /// Says whether the number of steps was chosen.
+    pub fn mark_steps(&self, chosen: bool) {
+        // Refused only for invalid names.
+        let _ = self.steps.toggle_attribute_with_force(CHOSEN, chosen);
     }
 
     /// Shows the number that the slider stands at.

@@ -132,14 +132,14 @@ impl Pool {
                 model,
                 image_size,
                 first_size,
-                sampler,
+                usual,
                 memory,
             }) => {
                 let on = match gpu {
                     Some(name) => On::Gpu { name, rival_crashed: None },
                     None => On::Cpu(self.reason.clone()),
                 };
-                self.measured(Ready { on, step_ms, launches, model, image_size, first_size, sampler, memory });
+                self.measured(Ready { on, step_ms, launches, model, image_size, first_size, usual, memory });
             }
             // The CPU was only wanted if it is faster.
             EngineEvent::Crashed(reason)
@@ -204,8 +204,7 @@ impl Pool {
 
     fn be_ready(&mut self, lead: Engine, ready: Ready, next: Option<SampleRequest>) {
         self.clear_timer(Awaited::Engines);
-        self.state =
-            State::Ready(Workers { lead, step_ms: ready.step_ms, sampler: ready.sampler, helpers: Vec::new() });
+        self.state = State::Ready(Workers { lead, step_ms: ready.step_ms, usual: ready.usual, helpers: Vec::new() });
         self.report(Update::Ready(ready));
         if let Some(request) = next {
             self.sample(request);

@@ -20,7 +20,7 @@ mod updates;
 pub use events::{Awaited, DevicePreference, Download, Effect, EngineEvent, Event, Kind, Timer};
 pub use updates::{Activity, Fault, On, Ready, Reason, Update};
 
-use crate::diffusion::Sampler;
+use crate::diffusion::Usual;
 use crate::protocol::{ProbeResult, SampleRequest, WorkerInput};
 use parts::Parts;
 
@@ -106,8 +106,8 @@ struct Workers {
     lead: Engine,
     /// How long the lead takes to ask the network once, in milliseconds.
     step_ms: f64,
-    /// The sampler that suits the model.
-    sampler: Sampler,
+    /// How the model is sampled where nobody asks for anything else.
+    usual: Usual,
     /// Further engines, for several butterflies on the CPU at once: each has one thread.
     helpers: Vec<Helper>,
 }

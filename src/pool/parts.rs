@@ -25,11 +25,14 @@ struct Part {
 }
 
 impl Parts {
-    /// Shares a request out over at most `engines` engines, which take this sampler; the tasks go to them in order.
-    pub fn share_out(request: &SampleRequest, sampler: Sampler, engines: usize) -> (Self, Vec<SampleTask>) {
+    /// Shares a request out over at most `engines` engines, which take this sampler in so many steps; the tasks go to them in order.
+    pub fn share_out(
+        request: &SampleRequest,
+        (sampler, steps): (Sampler, usize),
+        engines: usize,
+    ) -> (Self, Vec<SampleTask>) {
         let origins = request.origins();
         let shares = engines.clamp(1, origins.len().max(1));
-        let steps = request.steps;
         let edit = request.edit.as_deref();
         let activations = matches!(request.purpose, Purpose::Guess { activations: true });
         let tasks: Vec<SampleTask> = (0..shares)

@@ -31,8 +31,8 @@ impl Pool {
             State::Ready(workers) | State::Gathering { workers, .. } | State::Sampling { workers, .. } => workers,
             other => return self.state = other,
         };
-        let sampler = request.sampler.unwrap_or(workers.sampler);
-        let request = SampleRequest { sampler: Some(sampler), ..request };
+        let (sampler, steps) = workers.usual.unless(request.sampler, request.steps, request.edit.is_some());
+        let request = SampleRequest { sampler: Some(sampler), steps: Some(steps), ..request };
         let engines = self.engines_for(&workers, &request);
         while workers.helpers.len() + 1 < engines {
             let engine = self.start_engine(Kind::Cpu);
@@ -47,7 +47,7 @@ impl Pool {
             return;
         }
         self.turn += 1;
-        let (parts, tasks) = Parts::share_out(&request, sampler, engines);
+        let (parts, tasks) = Parts::share_out(&request, (sampler, steps), engines);
         for (id, task) in workers.ids().zip(tasks) {
             self.send(id, WorkerInput::Sample { turn: self.turn, task });
         }

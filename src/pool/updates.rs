@@ -1,7 +1,7 @@
 //! What the pool has to tell, in terms that the page finds words for.
 
 use super::Kind;
-use crate::diffusion::Sampler;
+use crate::diffusion::Usual;
 use crate::protocol::{SampleRequest, Shown, ShownStep};
 
 /// Something that happened to the engines, or to what they sample.
@@ -85,8 +85,8 @@ pub struct Ready {
     pub image_size: usize,
     /// Side of the first stage's pictures, in pixels.
     pub first_size: usize,
-    /// The sampler that suits it.
-    pub sampler: Sampler,
+    /// How it is sampled where nobody asks for anything else.
+    pub usual: Usual,
     /// How much memory the engine has for itself, in bytes.
     pub memory: f64,
 }

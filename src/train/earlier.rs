@@ -33,12 +33,12 @@ impl EarlierStages {
         if stages.len() < number {
             return Ok(None);
         }
-        Ok(Some(Self { model: Model { stages }.for_sampling(device), device: device.clone() }))
+        Ok(Some(Self { model: Model::of(stages).for_sampling(device), device: device.clone() }))
     }
 
     /// The sampler that suits the first of them.
     pub fn usual_sampler(&self) -> Sampler {
-        self.model.usual_sampler()
+        self.model.usual().sampler
     }
 
     /// The small pictures of some seeds, `[n, 3, size, size]`; nothing without a seed.

@@ -42,7 +42,7 @@ pub fn sample(
     let device = trainer.main_device();
     let stage = trainer.stored_stage();
     let enlarges = stage.shape.enlarges;
-    let model = Model { stages: vec![stage] }.for_sampling(&device);
+    let model = Model::of(vec![stage]).for_sampling(&device);
     let Some(stage) = model.stages().first() else { return Ok(Vec::new()) };
     let size = stage.image_size();
     let on_real = stage.is_conditioned() && earlier.is_none();

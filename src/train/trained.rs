@@ -94,7 +94,7 @@ impl Trained {
 
     /// The stages as a model.
     pub fn model(&self) -> Model {
-        Model { stages: self.stages.iter().map(|trained| trained.stage.clone()).collect() }
+        Model::of(self.stages.iter().map(|trained| trained.stage.clone()).collect())
     }
 }
 

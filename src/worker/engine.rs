@@ -64,7 +64,7 @@ pub async fn load(engine: Rc<RefCell<WorkerState>>, weights: Vec<u8>, kind: Kind
                 model: description.name.clone(),
                 image_size: description.image_size(),
                 first_size: loaded.model.stages().first().map_or(0, SamplingStage::image_size),
-                sampler: loaded.model.usual_sampler(),
+                usual: loaded.model.usual(),
                 memory: scope::memory(),
             });
             engine.borrow_mut().loaded = Some(Rc::new(loaded));

@@ -1,17 +1,17 @@
 //! Going along the way between two seeds by hand.
 
 use chrysalis::between::Between;
-use chrysalis::diffusion::Sampler;
+use chrysalis::diffusion::{Sampler, Usual};
 use chrysalis::origin::Series;
 use chrysalis::protocol::{Purpose, SampleRequest};
 
-fn request(steps: usize, sampler: Option<Sampler>) -> SampleRequest {
+fn request(steps: impl Into<Option<usize>>, sampler: Option<Sampler>) -> SampleRequest {
     let (series, purpose) = (Series::Seeds, Purpose::Specimen);
-    SampleRequest { seed: 7, count: 9, series, steps, sampler, edit: None, purpose }
+    SampleRequest { seed: 7, count: 9, series, steps: steps.into(), sampler, edit: None, purpose }
 }
 
 /// What is asked for next by who stands at 40 % of the way to 23.
-fn next(between: &mut Between, steps: usize, sampler: Option<Sampler>) -> Option<SampleRequest> {
+fn next(between: &mut Between, steps: impl Into<Option<usize>>, sampler: Option<Sampler>) -> Option<SampleRequest> {
     between.next(|| Some((request(steps, sampler), 23, 40)))
 }
 
@@ -29,11 +29,16 @@ fn who_drags_sees_previews_in_as_many_steps_as_fit_and_who_lets_go_hatches_in_fu
         (25.0, heun, 5),
         (400.0, Some(Sampler::DpmSolverSde), 3),
     ] {
-        between.set_speed(step_ms);
+        between.set_model(step_ms, Usual::default());
         between.drag();
         let preview = next(&mut between, 12, sampler).unwrap();
-        let wanted =
-            SampleRequest { count: 1, series: place, steps, purpose: Purpose::Preview, ..request(12, sampler) };
+        let wanted = SampleRequest {
+            count: 1,
+            series: place,
+            steps: Some(steps),
+            purpose: Purpose::Preview,
+            ..request(12, sampler)
+        };
         assert_eq!(preview, wanted, "{step_ms} ms an evaluation");
         assert_eq!(next(&mut between, 12, sampler), None, "once");
         between.drag();
@@ -43,7 +48,15 @@ fn who_drags_sees_previews_in_as_many_steps_as_fit_and_who_lets_go_hatches_in_fu
     }
     // Two steps are all that was asked for.
     between.drag();
-    assert_eq!(next(&mut between, 2, None).unwrap().steps, 2);
+    assert_eq!(next(&mut between, 2, None).unwrap().steps, Some(2));
+    // As few as are usual for the model, if that is asked for, and no others for another sampler.
+    between.set_model(5.0, Usual { sampler: Sampler::DpmSolver, steps: 4 });
+    for (sampler, steps) in [(None, 4), (Some(Sampler::DpmSolver), 4), (Some(Sampler::DpmSolverSde), 12)] {
+        between.drag();
+        assert_eq!(next(&mut between, None, sampler).unwrap().steps, Some(steps), "{sampler:?}");
+    }
+    between.let_go();
+    assert_eq!(next(&mut between, None, None).unwrap().steps, None, "what hatches is left to the model");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn request(seed: u64, count: usize) -> SampleRequest {
         seed,
         count,
         series: Series::Seeds,
-        steps: 3,
+        steps: Some(3),
         sampler: Some(Sampler::Ddpm),
         edit: None,
         purpose: Purpose::Specimen,
@@ -80,7 +80,7 @@ fn the_same_picture_is_not_kept_twice() {
     assert_eq!(cabinet.iter().nth(1).unwrap().made, MADE, "and everybody's is their own");
     assert_eq!(cabinet.newest().unwrap().again(), request(5, 1));
     assert!(cabinet.newest().unwrap().number > numbers[0], "a new specimen has a new number");
-    cabinet.add(SampleRequest { steps: 4, ..request(5, 1) }, &steps(1, 2), &pictures(1, 2), MADE);
+    cabinet.add(SampleRequest { steps: Some(4), ..request(5, 1) }, &steps(1, 2), &pictures(1, 2), MADE);
     assert_eq!(cabinet.iter().count(), 4, "other steps, another picture");
     let morph = SampleRequest { series: Series::Morph(5), ..request(4, 3) };
     cabinet.add(morph, &steps(3, 2), &pictures(3, 2), MADE);

@@ -228,13 +228,23 @@ fn train_export_and_sample_work_hand_in_hand() {
         run(EXPORT, &["--run", "runs/a", "--out", "b.safetensors", "--data-licence", "CC BY 4.0"], folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(std::fs::read_to_string(folder.path().join("b.md")).unwrap().contains("CC BY 4.0"));
-
-    let output = run(
-        SAMPLE,
-        &["--weights", "b.safetensors", "--count", "2", "--steps", "2", "--device", "cpu", "--out", "b.png"],
-        folder.path(),
-    );
+    let export = ["--run", "runs/a", "--out", "few.safetensors", "--usual-steps", "3"];
+    let output = run(EXPORT, &export, folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
+
+    let sampled = |weights: &str, more: &[&str]| {
+        let start = ["--weights", weights, "--count", "2", "--device", "cpu", "--out", "b.png"];
+        let output = run(SAMPLE, &[&start, more].concat(), folder.path());
+        assert!(output.status.success(), "{}", stderr(&output));
+        picture(&folder.path().join("b.png")).rgba()
+    };
+    let (in_three, in_twelve) =
+        (sampled("b.safetensors", &["--steps", "3"]), sampled("b.safetensors", &["--steps", "12"]));
+    assert!(in_three != in_twelve);
+    assert!(sampled("b.safetensors", &[]) == in_twelve);
+    assert!(sampled("few.safetensors", &[]) == in_three, "as many as the file says");
+    let heun = |weights, more: &[&str]| sampled(weights, &[&["--sampler", "heun"], more].concat());
+    assert!(heun("few.safetensors", &[]) == heun("b.safetensors", &["--steps", "12"]), "for its own sampler alone");
 
     let further = [
         "--from",

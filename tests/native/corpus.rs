@@ -187,7 +187,7 @@ fn write_the_corpus() {
         ("int8", vec![first(12)], Storage::Int8),
         ("compact", vec![first(12)], Storage::Compact),
     ] {
-        let model = Model { stages: shapes.iter().map(|shape| small_stage(shape, &device)).collect() };
+        let model = Model::of(shapes.iter().map(|shape| small_stage(shape, &device)).collect());
         let bytes = pollster::block_on(encode(&model, &description(&model), storage)).unwrap();
         put("weights", &format!("{name}.safetensors"), &bytes);
         if name == "int8" {

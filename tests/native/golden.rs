@@ -73,6 +73,7 @@ fn make_golden_files() {
         data_name: Some("discs drawn by the tests".into()),
         data_licence: Some("CC0-1.0".into()),
         quality: None,
+        usual_steps: None,
         notes: None,
     };
     let file = out.path().join("tiny.safetensors");

@@ -383,7 +383,7 @@ fn the_network_for_sampling_is_the_network_that_was_trained() {
             shape(40, 2, 2, &[8, 12, 16], 2, 4),
             shape(24, 4, 4, &[12, 20], 1, 20),
         ] {
-            let model = |device: &Device| Model { stages: vec![crate::support::small_stage(&shape, device)] };
+            let model = |device: &Device| Model::of(vec![crate::support::small_stage(&shape, device)]);
             // The same network, as it is trained, on the CPU: burn would first try out its many ways to multiply
             // matrices on a GPU.
             let (trained, sampling) = (model(&plain), model(&device).for_sampling(&device));

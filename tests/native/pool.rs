@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use chrysalis::diffusion::Sampler;
+use chrysalis::diffusion::{Sampler, Usual};
 use chrysalis::edit::{Edit, EditTask};
 use chrysalis::origin::{Origin, Series};
 use chrysalis::pool::{
@@ -30,8 +30,8 @@ struct World {
     asked: Vec<Origin>,
     /// The pictures that they are to begin with, one an engine.
     edits: Vec<Option<Edit>>,
-    /// With which sampler, one an engine.
-    samplers: Vec<Sampler>,
+    /// With which sampler in how many steps, one an engine.
+    settings: Vec<(Sampler, usize)>,
     states: BTreeSet<&'static str>,
 }
 
@@ -52,7 +52,7 @@ impl World {
             turn: 0,
             asked: Vec::new(),
             edits: Vec::new(),
-            samplers: Vec::new(),
+            settings: Vec::new(),
             states: BTreeSet::from(["new"]),
         }
     }
@@ -90,12 +90,12 @@ impl World {
                         if *turn != self.turn {
                             self.asked.clear();
                             self.edits.clear();
-                            self.samplers.clear();
+                            self.settings.clear();
                         }
                         self.turn = *turn;
                         self.asked.extend(&task.origins);
                         self.edits.push(task.edit.clone());
-                        self.samplers.push(task.sampler);
+                        self.settings.push((task.sampler, task.steps));
                     }
                 }
                 Effect::SetTimer(timer, milliseconds) => {
@@ -180,7 +180,7 @@ fn ready(kind: Kind, step_ms: f64) -> protocol::WorkerOutput {
         model: "discs".into(),
         image_size: 16,
         first_size: 8,
-        sampler: Sampler::DpmSolverSde,
+        usual: Usual { sampler: Sampler::DpmSolverSde, steps: 4 },
         memory: 3e7,
     }
 }
@@ -253,7 +253,7 @@ fn request(count: usize) -> SampleRequest {
         seed: 7,
         count,
         series: Series::Seeds,
-        steps: 2,
+        steps: Some(2),
         sampler: Some(Sampler::Ddpm),
         edit: None,
         purpose: Purpose::Specimen,
@@ -289,17 +289,36 @@ fn a_request_before_anything_is_ready_hatches_as_soon_as_it_is() {
 }
 
 #[test]
-fn a_sampler_left_to_the_model_is_the_one_that_the_engine_says_suits_it() {
-    for (left, taken) in [(None, Sampler::DpmSolverSde), (Some(Sampler::Ddpm), Sampler::Ddpm)] {
+fn sampler_and_steps_left_to_the_model_are_those_that_the_engine_says_are_usual_for_it() {
+    let usual = Sampler::DpmSolverSde;
+    for (sampler, steps, taken) in [
+        (None, None, (usual, 4)),
+        (Some(usual), None, (usual, 4)),
+        (None, Some(2), (usual, 2)),
+        (Some(Sampler::Ddpm), Some(2), (Sampler::Ddpm, 2)),
+        // Few steps are what the usual one can do.
+        (Some(Sampler::Ddpm), None, (Sampler::Ddpm, 12)),
+    ] {
         let mut world = World::new(DevicePreference::Cpu, 4);
         world.happen(Event::Begin);
         // Of several engines, before they are ready.
-        world.happen(Event::Request(SampleRequest { sampler: left, ..request(4) }));
+        world.happen(Event::Request(SampleRequest { sampler, steps, ..request(4) }));
         world.answer(5.0);
-        assert_eq!(world.samplers, [taken; 4]);
+        assert_eq!(world.settings, [taken; 4]);
         let Some(Update::Finished(found, ..)) = world.told.last() else { panic!("{:?}", world.told) };
-        assert_eq!(found, &SampleRequest { sampler: Some(taken), ..request(4) }, "it can be asked for again");
+        let again = SampleRequest { sampler: Some(taken.0), steps: Some(taken.1), ..request(4) };
+        assert_eq!(found, &again, "it can be asked for again");
     }
+    // And what they can do with noise.
+    let mut world = ready_world(DevicePreference::Cpu, 5.0);
+    let edit = Edit::new(1, vec![255; 4], EditTask::Inpainting).unwrap();
+    world.happen(Event::Request(SampleRequest {
+        sampler: None,
+        steps: None,
+        edit: Some(Arc::new(edit)),
+        ..request(1)
+    }));
+    assert_eq!(world.settings, [(usual, 12)]);
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub fn small_stage(shape: &StageShape, device: &Device) -> Stage {
 
 /// A small folded model of two stages.
 pub fn small_model(device: &Device) -> Model {
-    Model { stages: small_shapes().iter().map(|shape| small_stage(shape, device)).collect() }
+    Model::of(small_shapes().iter().map(|shape| small_stage(shape, device)).collect())
 }
 
 /// 8 pixels, then 16.

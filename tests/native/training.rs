@@ -405,7 +405,15 @@ fn the_best_checkpoint_is_kept_beside_the_newest() {
 
 fn about() -> About {
     let (name, data_name) = (Some("Discs".into()), None);
-    About { storage: Some(Storage::F32), name, data_name, data_licence: None, quality: None, notes: None }
+    About {
+        storage: Some(Storage::F32),
+        name,
+        data_name,
+        data_licence: None,
+        quality: None,
+        usual_steps: None,
+        notes: None,
+    }
 }
 
 /// Weights of a small cascade as a file has them.
@@ -640,7 +648,7 @@ fn a_stage_learns_from_the_verdicts_alone() {
 fn small_pictures(model: &chrysalis::diffusion::Model, steps: usize, seeds: &[u64]) -> Vec<f32> {
     let device = Device::flex();
     let model = model.for_sampling(&device);
-    let plan = Plan { sampler: model.usual_sampler(), levels: NoiseLevels::default(), steps };
+    let plan = Plan { sampler: model.usual().sampler, levels: NoiseLevels::default(), steps };
     let last = Cascade::new(&model, plan, seeds, &device).filter(|step| step.stage == 0).last().unwrap();
     last.step.x.into_data().try_into_vec().unwrap()
 }
@@ -687,11 +695,11 @@ fn a_further_stage_is_judged_on_what_the_first_one_makes() {
     config.stages[1].adversarial = Some(Adversarial { finishes_from: vec![2.0, 1.0], ..Adversarial::default() });
     train(&config, 1);
     let (grid, model) = (run.stage(1).grid(6), Trained::read(&run, &config, Which::Newest, &device).unwrap().model());
-    let model = chrysalis::diffusion::Model { stages: vec![tuned.stages[0].clone(), model.stages[1].clone()] };
+    let model = chrysalis::diffusion::Model::of(vec![tuned.stages[0].clone(), model.stages[1].clone()]);
     let model = model.for_sampling(&device);
-    assert_eq!(model.usual_sampler(), Sampler::DpmSolver, "its first stage is tuned");
-    assert_eq!(before.for_sampling(&device).usual_sampler(), Sampler::DpmSolverSde, "that one is not");
-    let plan = Plan { sampler: model.usual_sampler(), levels: NoiseLevels::default(), steps: 5 };
+    assert_eq!(model.usual().sampler, Sampler::DpmSolver, "its first stage is tuned");
+    assert_eq!(before.for_sampling(&device).usual().sampler, Sampler::DpmSolverSde, "that one is not");
+    let plan = Plan { sampler: model.usual().sampler, levels: NoiseLevels::default(), steps: 5 };
     let last = Cascade::new(&model, plan, &[0, 1, 2, 3], &device).last().unwrap().step.x;
     let pictures = pollster::block_on(Picture::from_batch(last)).unwrap();
     let shown = Picture::from_png(&std::fs::read(grid).unwrap()).unwrap();

@@ -29,6 +29,7 @@ pub fn description(model: &Model) -> Description {
         layout: LAYOUT,
         name: "discs".into(),
         stages: stages.collect(),
+        usual_steps: model.usual_steps,
         data: DataCard { name: "discs".into(), licence: "CC0-1.0".into(), pictures: 3 },
         quality: BTreeMap::from([
             ("KID × 1000 at 16 px".into(), 8.512),
@@ -314,6 +315,12 @@ fn impossible_descriptions_are_named_before_anything_is_built() {
     }
     let read = decode(&noise([1.1, 0.7].into()), &Device::flex()).unwrap();
     assert_eq!(read.model.stages[1].finishing_noise, [1.1, 0.7]);
+    let usual = |steps: u64| with_description(&whole, |description| description["usual_steps"] = steps.into());
+    for steps in [0, 65] {
+        assert!(matches!(fails(&usual(steps)), WeightsError::UsualSteps { found } if found == steps as usize));
+    }
+    assert_eq!(decode(&usual(4), &Device::flex()).unwrap().model.for_sampling(&Device::flex()).usual().steps, 4);
+    assert_eq!(decode(&whole, &Device::flex()).unwrap().model.for_sampling(&Device::flex()).usual().steps, 12);
     // What stood there at first was a number.
     for levels in [serde_json::json!(40.0), serde_json::json!([40.0])] {
         let read = decode(&finishing(levels), &Device::flex()).unwrap();
@@ -411,6 +418,7 @@ fn the_model_card_says_what_the_file_is() {
         "16 × 16",
         "f16, 0.12 million parameters, 0.25 MB",
         "CC0-1.0",
+        "| usually sampled | in 12 step(s) of stage 1 |",
         "stage 1 | makes 8 × 8 pixels",
         "stage 2 | adds detail to pictures enlarged 2 times, to 16 × 16 pixels",
         "12 pictures seen (4 passes), 2 minutes; tuned against a discriminator to finish in one evaluation from σ = 0.5 times the data's scale (their root mean square about the mean); \

@@ -13,7 +13,7 @@ export interface Step {
 export interface Options {
   /** Which butterfly: a whole number from 0 to 2⁶⁴ − 1. Numbers above 2⁵³ as bigint or text. 7 by default. */
   seed?: number | bigint | string;
-  /** Steps of the first stage, from 1 to 1000. 12 by default. */
+  /** Steps of the first stage, from 1 to 1000. By default as many as are usual for the model, 12 for the butterflies. */
   steps?: number;
   /** dpm, dpm-sde, ddpm, heun, heun:CHURN, ddim or ddim:ETA. What suits the model by default: dpm for the shipped ones. */
   sampler?: string;

@@ -24,7 +24,7 @@ async function clientFor(weights, device) {
   return clients.get(key);
 }
 
-export async function hatch({ seed = 7, steps = 12, sampler, weights = WEIGHTS, device = "best", signal, onStep } = {}) {
+export async function hatch({ seed = 7, steps, sampler, weights = WEIGHTS, device = "best", signal, onStep } = {}) {
   signal?.throwIfAborted();
   const client = await clientFor(new URL(weights, document.baseURI).href, device);
   signal?.throwIfAborted();

@@ -8,6 +8,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::App;
 use crate::address::{SERIES, USUAL};
+use crate::diffusion::DEFAULT_STEPS;
 use crate::edit::EditTask;
 use crate::engines::Source;
 use crate::origin::Series;
@@ -40,7 +41,11 @@ impl App {
             Act::ChooseModel => self.choose_model(),
             Act::Save => self.display.save(),
             Act::SaveFilm => self.display.save_film(),
-            Act::ChooseSteps => self.display.view.show_steps(),
+            Act::ChooseSteps => {
+                self.display.view.mark_steps(true);
+                self.display.view.show_steps();
+            }
+            Act::ChooseSampler => self.display.view.follow_usual_steps(),
             Act::ChooseNoise => self.display.redraw(),
             Act::CopyLink => self.copy(address::current()),
             Act::CopyReport => self.copy(self.display.view.report.text_content().unwrap_or_default()),
@@ -133,11 +138,13 @@ impl App {
         }
     }
 
-    /// Hatches one picture with the settings in the controls, for something of the lesson.
+    /// Hatches one picture with the settings in the controls, for something of the lesson. Where they leave the steps to the model it is
+    /// so many that there is a way to show.
     fn hatch_one(&mut self, begin: impl FnOnce(&mut Self, SampleRequest) -> SampleRequest) {
         match self.display.view.request() {
             Ok(request) => {
-                let request = begin(self, SampleRequest { count: 1, ..request });
+                let steps = request.steps.unwrap_or(self.display.view.usual_steps().max(DEFAULT_STEPS));
+                let request = begin(self, SampleRequest { count: 1, steps: Some(steps), ..request });
                 self.hear(Event::Request(request));
             }
             Err(sentence) => self.display.view.announce(&sentence),
@@ -237,6 +244,7 @@ impl App {
         // Who looks at a butterfly wants to see what the other model makes of its seed.
         let hatches = self.display.is_finished() || !browser::prefers_calm();
         let chosen = self.display.view.model.value();
+        self.display.view.release_usual_steps();
         if self.use_model(&chosen) && hatches {
             self.hatch();
         }

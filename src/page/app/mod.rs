@@ -199,7 +199,8 @@ impl App {
                     let engine = if matches!(ready.on, On::Gpu { .. }) { Kind::Gpu } else { Kind::Cpu };
                     offline::keep(engine, &self.display.view.model.value());
                 }
-                self.between.set_speed(ready.step_ms);
+                self.between.set_model(ready.step_ms, ready.usual);
+                self.display.view.set_usual(ready.usual);
                 let greeting = self.fault.take();
                 self.studio.resize(&self.display.view, ready.image_size);
                 self.display.show_ready(&ready, greeting.as_deref().unwrap_or("Ready."));
@@ -267,8 +268,10 @@ impl App {
             Purpose::Specimen => {
                 let model = self.display.view.model.value();
                 // What was left to the model stays so.
-                let sampler = request.sampler.filter(|_| !self.display.view.sampler.value().is_empty());
-                let controls = SampleRequest { sampler, ..request.clone() };
+                let view = &self.display.view;
+                let sampler = request.sampler.filter(|_| !view.sampler.value().is_empty());
+                let steps = request.steps.filter(|steps| *steps != view.usual_steps());
+                let controls = SampleRequest { sampler, steps, ..request.clone() };
                 if let Some(controls) = address::controls(&controls, &model).filter(|_| model != OWN_MODEL) {
                     self.favourites.keep_controls(controls);
                 }

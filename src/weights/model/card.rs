@@ -31,7 +31,7 @@ pub struct CardFacts<'a> {
 /// A model card in Markdown, to lie beside the weight file.
 pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
     let CardFacts { storage, parameters, bytes, notes } = facts;
-    let Description { name, stages, data, quality, crate_version, .. } = description;
+    let Description { name, stages, usual_steps, data, quality, crate_version, .. } = description;
     let size = description.image_size();
     let stored = match storage {
         Storage::F16 => "f16",
@@ -94,6 +94,7 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
             }
         );
     }
+    let _ = writeln!(card, "| usually sampled | in {usual_steps} step(s) of stage 1 |");
     if quality.is_empty() {
         card.push_str("| quality | not measured |\n");
     } else {

@@ -14,7 +14,8 @@ use super::description::{Description, LAYOUT, StageDescription};
 use super::encode::{DEVIATIONS, MEAN, ROTATION, SCALE};
 use crate::diffusion::{
     Bands, BandsError, Components, ComponentsError, FINISHING_LEVELS, FINISHING_NOISE, LARGEST_SIZE, MOST_COMPONENTS,
-    Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from, can_finish_under, check_shapes,
+    MOST_USUAL_STEPS, Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from, can_finish_under,
+    check_shapes,
 };
 use crate::unet::{UNet, UNetConfigError};
 use crate::weights::container::{COMPONENTS, Container, ContainerError, inflate};
@@ -64,6 +65,12 @@ pub enum WeightsError {
     FinishingNoise {
         /// The numbers.
         found: Vec<f64>,
+    },
+    /// It is usually sampled in steps that no page offers.
+    #[error("the weight file is usually sampled in {found} steps, but possible are 1 to {MOST_USUAL_STEPS}")]
+    UsualSteps {
+        /// The number.
+        found: usize,
     },
     /// The bands are none.
     #[error("stage {stage} of the weight file: {error}: the file is damaged; fetch or export it again")]
@@ -157,7 +164,7 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<Weights, WeightsError> {
     if let Some(name) = fill.tensors.into_keys().next() {
         return Err(WeightsError::Unknown(name));
     }
-    Ok(Weights { model: Model { stages }, description })
+    Ok(Weights { model: Model { stages, usual_steps: description.usual_steps }, description })
 }
 
 fn describe(text: &str) -> Result<Description, WeightsError> {
@@ -186,6 +193,9 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
     let mut stages = description.stages.iter();
     if let Some(stage) = stages.find(|stage| !can_finish_under(&stage.finishing_noise, &stage.finishes_from)) {
         return Err(WeightsError::FinishingNoise { found: stage.finishing_noise.clone() });
+    }
+    if !(1..=MOST_USUAL_STEPS).contains(&description.usual_steps) {
+        return Err(WeightsError::UsualSteps { found: description.usual_steps });
     }
     Ok(description)
 }

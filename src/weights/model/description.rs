@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::probe::Probe;
-use crate::diffusion::{Prediction, StageShape, one_or_many};
+use crate::diffusion::{DEFAULT_STEPS, Prediction, StageShape, one_or_many};
 
 /// The version of the layout that this crate writes and reads.
 pub const LAYOUT: u32 = 2;
@@ -18,6 +18,9 @@ pub struct Description {
     pub name: String,
     /// The stages, from the smallest pictures to the largest.
     pub stages: Vec<StageDescription>,
+    /// See [`Usual::steps`](crate::diffusion::Usual::steps).
+    #[serde(default = "default_steps", skip_serializing_if = "is_default")]
+    pub usual_steps: usize,
     /// What it learned from.
     pub data: DataCard,
     /// Measured quality, by name; empty when nobody has measured.
@@ -55,6 +58,14 @@ pub struct StageDescription {
 
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+fn default_steps() -> usize {
+    DEFAULT_STEPS
+}
+
+fn is_default(steps: &usize) -> bool {
+    *steps == DEFAULT_STEPS
 }
 
 impl Description {

@@ -229,6 +229,51 @@ async fn a_model_is_sampled_with_what_suits_it_until_the_visitor_names_a_sampler
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
+async fn a_model_is_sampled_in_the_steps_that_are_usual_for_it_until_the_visitor_chooses_others() {
+    let browser = Browser::start(false).await;
+    let start = serve(Fault::None);
+    let heliconius = "weights/heliconius-128.safetensors";
+    browser.hatch_at(&format!("{start}?weights={heliconius}&seed=7")).await;
+    assert_eq!(browser.text("caption").await, "Number 7, 4 steps of dpm");
+    assert_eq!(browser.text("steps-shown").await, "4");
+    // A lesson about the way wants one.
+    browser.set("knob", "steps").await;
+    browser.click("twins").await;
+    browser.wait_for("twin-second-label", "a quarter", |text| text.starts_with("3 steps of dpm: ")).await;
+    assert!(browser.text("twin-first-label").await.starts_with("12 steps of dpm: "));
+    // Whether nobody chose, or the address of what was hatched says the same.
+    for at in [format!("{start}?weights={heliconius}&seed=7"), format!("{start}?weights={heliconius}&seed=7&steps=4")] {
+        browser.hatch_at(&at).await;
+        assert_eq!(browser.text("steps-shown").await, "4");
+        browser.choose("model", "weights/butterflies-128.safetensors").await;
+        browser.wait_for("caption", "the other's", |text| text == "Number 7, 12 steps of dpm").await;
+        browser.wait_hatched().await;
+        assert_eq!(browser.text("steps-shown").await, "12");
+    }
+    browser.slide("steps", "9").await;
+    browser.choose("model", heliconius).await;
+    browser.wait_for("caption", "the chosen number", |text| text == "Number 7, 9 steps of dpm").await;
+    browser.wait_hatched().await;
+    // The slow way is chosen as any other.
+    browser.hatch_at(&format!("{start}?weights={heliconius}&seed=7&steps=12")).await;
+    assert_eq!(browser.text("caption").await, "Number 7, 12 steps of dpm");
+    assert_eq!(browser.text("steps-shown").await, "12");
+    // So few are for its own sampler, unless they are asked for.
+    browser.hatch_at(&format!("{start}?weights={heliconius}&seed=7&steps=4&sampler=ddim")).await;
+    assert_eq!(browser.text("caption").await, "Number 7, 4 steps of ddim");
+    browser.set("seed", "8").await;
+    browser.click("hatch").await;
+    browser.wait_for("caption", "another seed", |text| text == "Number 8, 4 steps of ddim").await;
+    browser.hatch_at(&format!("{start}?weights={heliconius}&seed=7")).await;
+    browser.choose("sampler", "ddim").await;
+    browser.wait_for("steps-shown", "enough for it", |text| text == "12").await;
+    browser.click("hatch").await;
+    browser.wait_for("caption", "the sampler", |text| text == "Number 7, 12 steps of ddim").await;
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser and a built page: make test"]
 async fn another_model_can_be_chosen_and_the_address_keeps_it() {
     let browser = Browser::start(false).await;
     browser.open(&format!("{}?seed=7&steps=4", serve(Fault::None))).await;
