@@ -245,6 +245,11 @@ fn train_export_and_sample_work_hand_in_hand() {
     assert!(sampled("few.safetensors", &[]) == in_three, "as many as the file says");
     let heun = |weights, more: &[&str]| sampled(weights, &[&["--sampler", "heun"], more].concat());
     assert!(heun("few.safetensors", &[]) == heun("b.safetensors", &["--steps", "12"]), "for its own sampler alone");
+    std::fs::copy(folder.path().join("b.png"), folder.path().join("begun.png")).unwrap();
+    for way in [["--image", "begun.png"], ["--schedule", "linear"]] {
+        let in_twelve = sampled("b.safetensors", &[way, ["--steps", "12"]].concat());
+        assert!(sampled("few.safetensors", &way) == in_twelve, "{way:?}");
+    }
 
     let further = [
         "--from",

@@ -61,6 +61,10 @@ async fn the_module_samples_with_what_suits_the_model() {
     let [left, suiting, other] = all.try_into().map(|all: [Image; 3]| all.map(Picture::from)).ok().unwrap();
     assert_eq!(left.largest_difference(&suiting), 0);
     assert!(left.largest_difference(&other) > 10, "the samplers differ");
+    let body = "let steps = 0; const options = { weights: '../weights/heliconius-128.safetensors', device: 'cpu' };
+        await hatch({ ...options, onStep: ({ of }) => (steps = of) }); return steps;";
+    let steps: usize = serde_json::from_value(browser.in_foreign_page(body).await).unwrap();
+    assert_eq!(steps, 4 + 2, "as many as are usual for it");
     browser.end().await;
 }
 

@@ -88,7 +88,7 @@ async fn favourites_and_controls_are_there_on_the_next_visit() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and a built page: make test"]
-async fn a_sampler_left_to_the_model_is_left_to_it_on_the_next_visit() {
+async fn what_is_left_to_the_model_is_left_to_it_on_the_next_visit() {
     let browser = Browser::start(false).await;
     let start = serve(Fault::None);
     browser.hatch_at(&format!("{start}?weights=weights/tiny.safetensors&seed=7&steps=3")).await;
@@ -98,6 +98,18 @@ async fn a_sampler_left_to_the_model_is_left_to_it_on_the_next_visit() {
     browser.open(&start).await;
     browser.wait_for("steps-shown", "the controls of the last visit", |text| text == "3").await;
     assert_eq!(browser.controls().await, "weights/tiny.safetensors,3,");
+    // Steps too.
+    browser.hatch_at(&format!("{start}?weights=weights/heliconius-128.safetensors&seed=7")).await;
+    browser.settle().await;
+    browser.open("about:blank").await;
+    browser.open(&start).await;
+    browser.wait_for("steps-shown", "those of the model of the last visit", |text| text == "4").await;
+    browser.wait_for("status", "Ready", |text| text == "Ready.").await;
+    browser.click("hatch").await;
+    browser.wait_hatched().await;
+    assert_eq!(browser.text("caption").await, "Number 7, 4 steps of dpm");
+    browser.choose("model", "weights/butterflies-128.safetensors").await;
+    browser.wait_for("caption", "another model", |text| text == "Number 7, 12 steps of dpm").await;
     browser.end().await;
 }
 
