@@ -38,8 +38,8 @@ pub fn listen(view: &View, favourites: &Favourites, twins: &Twins, secret: &Secr
     on(&view.save, "click", Act::Save);
     on(&view.save_film, "click", Act::SaveFilm);
     on(&view.dice, "click", Act::Roll);
-    on(&view.steps, "input", Act::ChooseSteps);
-    on(&view.sampler, "change", Act::ChooseSampler);
+    on(&view.settings.steps, "input", Act::ChooseSteps);
+    on(&view.settings.sampler, "change", Act::ChooseSampler);
     on(&view.show_noisy, "change", Act::ChooseNoise);
     on(&view.copy, "click", Act::CopyLink);
     on(&view.copy_report, "click", Act::CopyReport);

@@ -24,6 +24,7 @@ mod novelty;
 mod offline;
 mod save;
 mod secret;
+mod settings;
 mod studio;
 mod twins;
 mod view;

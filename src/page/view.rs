@@ -1,16 +1,14 @@
 //! The elements of the page, and what can be shown in them.
 
-use std::cell::Cell;
-
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     Document, HtmlButtonElement, HtmlCanvasElement, HtmlElement, HtmlInputElement, HtmlProgressElement,
     HtmlSelectElement,
 };
 
+use super::settings::Settings;
 use super::{canvas, items};
 use crate::cabinet::{Cabinet, Specimen};
-use crate::diffusion::{Sampler, Usual};
 use crate::origin::Series;
 use crate::protocol::{Purpose, SampleRequest, Shown};
 use crate::words;
@@ -21,13 +19,8 @@ pub const OWN_MODEL: &str = "own:";
 /// The mark of the buttons of specimens.
 pub const SPECIMEN: &str = "data-specimen";
 
-/// The mark of a slider that was moved, or stands where an address says.
-const CHOSEN: &str = "data-chosen";
-
 /// All elements that change.
 pub struct View {
-    /// How the model is sampled where nobody asks for anything else.
-    usual: Cell<Usual>,
     pub document: Document,
     pub picture: HtmlCanvasElement,
     pub caption: HtmlElement,
@@ -36,9 +29,7 @@ pub struct View {
     pub seed: HtmlInputElement,
     pub dice: HtmlButtonElement,
     pub count: HtmlSelectElement,
-    pub steps: HtmlInputElement,
-    pub steps_shown: HtmlElement,
-    pub sampler: HtmlSelectElement,
+    pub settings: Settings,
     pub hatch: HtmlButtonElement,
     pub cancel: HtmlButtonElement,
     pub save: HtmlButtonElement,
@@ -94,9 +85,7 @@ impl View {
             seed: get(&document, "seed")?,
             dice: get(&document, "dice")?,
             count: get(&document, "count")?,
-            steps: get(&document, "steps")?,
-            steps_shown: get(&document, "steps-shown")?,
-            sampler: get(&document, "sampler")?,
+            settings: Settings::find(&document)?,
             hatch: get(&document, "hatch")?,
             cancel: get(&document, "cancel")?,
             save: get(&document, "save")?,
@@ -138,7 +127,6 @@ impl View {
             fill: get(&document, "fill")?,
             bring: get(&document, "bring")?,
             save_film: get(&document, "save-film")?,
-            usual: Cell::default(),
             document,
         })
     }
@@ -160,20 +148,9 @@ impl View {
     /// What the controls say; the error is a sentence for people.
     pub fn request(&self) -> Result<SampleRequest, String> {
         let seed = seed(&self.seed)?;
-        let steps = self.steps.value().parse().map_err(|_| "The number of steps is missing.".to_string())?;
-        let left = !self.steps.has_attribute(CHOSEN) && steps == self.usual_steps();
-        let steps = (!left).then_some(steps);
-        let sampler = self.sampler()?;
+        let (steps, sampler) = (self.settings.steps()?, self.settings.sampler()?);
         let count = self.count.value().parse().unwrap_or(1);
         Ok(SampleRequest { seed, count, series: Series::Seeds, steps, sampler, edit: None, purpose: Purpose::Specimen })
-    }
-
-    /// The sampler in the controls, none for what suits the model; the error is a sentence for people.
-    pub fn sampler(&self) -> Result<Option<Sampler>, String> {
-        match self.sampler.value().as_str() {
-            "" => Ok(None),
-            named => named.parse().map(Some).map_err(|error| format!("{error}.")),
-        }
     }
 
     /// The seed to go to from the one in the controls; the error is a sentence for people.
@@ -181,7 +158,7 @@ impl View {
         seed(&self.to)
     }
 
-    /// Sets the controls. A sampler that the list does not offer, such as ddim:0.5, is added to it.
+    /// Sets the controls.
     pub fn set_request(&self, request: &SampleRequest) {
         self.seed.set_value(&request.seed.to_string());
         match request.series {
@@ -194,33 +171,19 @@ impl View {
             }
             Series::Relatives => {}
         }
-        self.choose(&self.sampler, &request.sampler.map_or(String::new(), |sampler| sampler.to_string()));
-        self.choose_steps(request.steps);
+        self.settings.set(request.steps, request.sampler);
     }
 
     /// Says which weight file is used. One that the list does not offer is added to it.
     pub fn set_model(&self, weights: &str) {
-        self.choose(&self.model, weights);
+        choose(&self.model, weights);
     }
 
     /// Says that a weight file of the visitor's own is used, and lets it be chosen again.
     pub fn set_own_model(&self, name: &str) {
-        self.choose(&self.model, OWN_MODEL);
+        choose(&self.model, OWN_MODEL);
         if let Ok(Some(option)) = self.model.query_selector(&format!("option[value='{OWN_MODEL}']")) {
             option.set_text_content(Some(&format!("Your own: {name}")));
-        }
-    }
-
-    /// Chooses a value, be it in the list or not.
-    fn choose(&self, list: &HtmlSelectElement, value: &str) {
-        list.set_value(value);
-        if list.value() != value
-            && let Ok(option) = self.document.create_element("option")
-        {
-            option.set_text_content(Some(value));
-            if option.set_attribute("value", value).is_ok() && list.append_child(&option).is_ok() {
-                list.set_value(value);
-            }
         }
     }
 
@@ -251,48 +214,6 @@ impl View {
             // Refused only for names that are no properties.
             let _ = style.set_property(name, &format!("{:.2}%", 100.0 * share));
         }
-    }
-
-    /// Moves the slider of the steps to a number, or to what is usual for the model, where it stays when that is another number.
-    fn choose_steps(&self, steps: Option<usize>) {
-        self.steps.set_value(&steps.unwrap_or(self.usual_steps()).to_string());
-        self.mark_steps(steps.is_some());
-        self.show_steps();
-    }
-
-    /// The steps that are usual for the model with the sampler in the controls.
-    pub fn usual_steps(&self) -> usize {
-        let (_, steps) = self.usual.get().unless(self.sampler().ok().flatten(), None, false);
-        steps
-    }
-
-    /// Says what is usual for the model.
-    pub fn set_usual(&self, usual: Usual) {
-        self.usual.set(usual);
-        self.follow_usual_steps();
-    }
-
-    /// Moves the slider of the steps to what is usual, unless a number was chosen.
-    pub fn follow_usual_steps(&self) {
-        if !self.steps.has_attribute(CHOSEN) {
-            self.choose_steps(None);
-        }
-    }
-
-    /// Before another model is taken: what stands at the usual number goes to that of the other one.
-    pub fn release_usual_steps(&self) {
-        self.mark_steps(self.steps.value() != self.usual_steps().to_string());
-    }
-
-    /// Says whether the number of steps was chosen.
-    pub fn mark_steps(&self, chosen: bool) {
-        // Refused only for invalid names.
-        let _ = self.steps.toggle_attribute_with_force(CHOSEN, chosen);
-    }
-
-    /// Shows the number that the slider stands at.
-    pub fn show_steps(&self) {
-        self.steps_shown.set_text_content(Some(&self.steps.value()));
     }
 
     /// Shows how far something has come, from 0 to 1; None for "nobody knows".
@@ -389,4 +310,17 @@ fn seed(field: &HtmlInputElement) -> Result<u64, String> {
 /// The element of an id; the error is the id.
 pub fn get<T: JsCast>(document: &Document, id: &str) -> Result<T, String> {
     document.get_element_by_id(id).and_then(|element| element.dyn_into().ok()).ok_or_else(|| id.to_string())
+}
+
+/// Chooses a value, be it in the list or not.
+pub fn choose(list: &HtmlSelectElement, value: &str) {
+    list.set_value(value);
+    if list.value() != value
+        && let Some(Ok(option)) = list.owner_document().map(|document| document.create_element("option"))
+    {
+        option.set_text_content(Some(value));
+        if option.set_attribute("value", value).is_ok() && list.append_child(&option).is_ok() {
+            list.set_value(value);
+        }
+    }
 }

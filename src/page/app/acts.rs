@@ -41,11 +41,8 @@ impl App {
             Act::ChooseModel => self.choose_model(),
             Act::Save => self.display.save(),
             Act::SaveFilm => self.display.save_film(),
-            Act::ChooseSteps => {
-                self.display.view.mark_steps(true);
-                self.display.view.show_steps();
-            }
-            Act::ChooseSampler => self.display.view.follow_usual_steps(),
+            Act::ChooseSteps => self.display.view.settings.choose_steps(),
+            Act::ChooseSampler => self.display.view.settings.follow(),
             Act::ChooseNoise => self.display.redraw(),
             Act::CopyLink => self.copy(address::current()),
             Act::CopyReport => self.copy(self.display.view.report.text_content().unwrap_or_default()),
@@ -143,7 +140,7 @@ impl App {
     fn hatch_one(&mut self, begin: impl FnOnce(&mut Self, SampleRequest) -> SampleRequest) {
         match self.display.view.request() {
             Ok(request) => {
-                let steps = request.steps.unwrap_or(self.display.view.usual_steps().max(DEFAULT_STEPS));
+                let steps = request.steps.unwrap_or(self.display.view.settings.usual_steps().max(DEFAULT_STEPS));
                 let request = begin(self, SampleRequest { count: 1, steps: Some(steps), ..request });
                 self.hear(Event::Request(request));
             }
@@ -244,7 +241,7 @@ impl App {
         // Who looks at a butterfly wants to see what the other model makes of its seed.
         let hatches = self.display.is_finished() || !browser::prefers_calm();
         let chosen = self.display.view.model.value();
-        self.display.view.release_usual_steps();
+        self.display.view.settings.release();
         if self.use_model(&chosen) && hatches {
             self.hatch();
         }

@@ -200,7 +200,7 @@ impl App {
                     offline::keep(engine, &self.display.view.model.value());
                 }
                 self.between.set_model(ready.step_ms, ready.usual);
-                self.display.view.set_usual(ready.usual);
+                self.display.view.settings.set_usual(ready.usual);
                 let greeting = self.fault.take();
                 self.studio.resize(&self.display.view, ready.image_size);
                 self.display.show_ready(&ready, greeting.as_deref().unwrap_or("Ready."));
@@ -268,9 +268,9 @@ impl App {
             Purpose::Specimen => {
                 let model = self.display.view.model.value();
                 // What was left to the model stays so.
-                let view = &self.display.view;
-                let sampler = request.sampler.filter(|_| !view.sampler.value().is_empty());
-                let steps = request.steps.filter(|steps| *steps != view.usual_steps());
+                let settings = &self.display.view.settings;
+                let sampler = request.sampler.filter(|_| settings.sampler() != Ok(None));
+                let steps = request.steps.filter(|steps| *steps != settings.usual_steps());
                 let controls = SampleRequest { sampler, steps, ..request.clone() };
                 if let Some(controls) = address::controls(&controls, &model).filter(|_| model != OWN_MODEL) {
                     self.favourites.keep_controls(controls);
