@@ -30,6 +30,10 @@ BETAS = (0.9, 0.99)
 LARGEST_GRADIENT = 1.0
 AVERAGE_KEEPS = 0.9995
 WARM_UP = 5
+# Processors that compute bf16 with f32's instructions take half a minute a step: there, fewer of them are timed.
+FEWEST = 5
+WARM_UP_SECONDS = 30
+SECONDS = 60
 
 EPSILON = 1e-4
 LARGEST_ACTIVATION = 256.0
@@ -209,12 +213,17 @@ class Training:
 
     def seconds(self, steps):
         """The median time of a step, after a warm-up."""
-        times = []
-        for _ in range(WARM_UP + steps):
-            start = time.perf_counter()
-            self.step()
-            times.append(time.perf_counter() - start)
-        return statistics.median(times[WARM_UP:])
+
+        def timed(most, fewest, seconds):
+            times = []
+            while len(times) < fewest or (len(times) < most and sum(times) < seconds):
+                start = time.perf_counter()
+                self.step()
+                times.append(time.perf_counter() - start)
+            return times
+
+        timed(WARM_UP, 1, WARM_UP_SECONDS)
+        return statistics.median(timed(steps, min(FEWEST, steps), SECONDS))
 
 
 def adamw(parameters):
