@@ -30,7 +30,7 @@ BETAS = (0.9, 0.99)
 LARGEST_GRADIENT = 1.0
 AVERAGE_KEEPS = 0.9995
 WARM_UP = 5
-# Processors that compute bf16 with f32's instructions take half a minute a step: there, fewer of them are timed.
+# Processors that compute bf16 with f32's instructions took up to 20 s a step (benches/RESULTS.md): there, fewer are timed.
 FEWEST = 5
 WARM_UP_SECONDS = 30
 SECONDS = 60

@@ -39,8 +39,8 @@ struct Arguments {
     /// How many pictures to sample, from seed 0 up; without it, as many as there are training pictures
     #[arg(long, value_parser = clap::value_parser!(u64).range(8..=100_000))]
     count: Option<u64>,
-    /// Steps of the first stage; without it, as many as the weight file says, or 12 where that is fewer and there is another sampler. Further stages take a third of them, at most eight, or
-    /// the few that they were tuned for
+    /// Steps of the first stage; without it, as many as the weight file says, or 12 where that is fewer and there is another
+    /// sampler. Further stages take a third of them, at most eight, or the few that they were tuned for
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: Option<u64>,
     /// heun, heun:CHURN (CHURN from 0 to 200), dpm, dpm-sde, ddim, ddim:ETA (ETA from 0 to 1) or ddpm; without it, dpm for a
