@@ -258,6 +258,11 @@ async fn a_model_is_sampled_in_the_steps_that_are_usual_for_it_until_the_visitor
     browser.hatch_at(&format!("{start}?weights={heliconius}&seed=7&steps=12")).await;
     assert_eq!(browser.text("caption").await, "Number 7, 12 steps of dpm");
     assert_eq!(browser.text("steps-shown").await, "12");
+    // Four that were chosen are four, for a lesson too.
+    browser.hatch_at(&format!("{start}?weights={heliconius}&seed=7&steps=4")).await;
+    browser.set("knob", "steps").await;
+    browser.click("twins").await;
+    browser.wait_for("twin-second-label", "a quarter of four", |text| text.starts_with("1 step of dpm: ")).await;
     // So few are for its own sampler, unless they are asked for.
     browser.hatch_at(&format!("{start}?weights={heliconius}&seed=7&steps=4&sampler=ddim")).await;
     assert_eq!(browser.text("caption").await, "Number 7, 4 steps of ddim");
