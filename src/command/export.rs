@@ -10,7 +10,7 @@ use clap::{Args, Parser};
 use super::evaluate;
 use crate::data::DEFAULT_SOURCE;
 use crate::device::{self, DeviceChoice};
-use crate::diffusion::{Components, DEFAULT_STEPS, MOST_USUAL_STEPS};
+use crate::diffusion::{Clusters, Components, DEFAULT_STEPS, MOST_USUAL_STEPS};
 use crate::files;
 use crate::train::{RunFolder, TrainConfig, Trained, TrainedStage, Which};
 use crate::weights::{
@@ -122,6 +122,12 @@ pub fn write(trained: &Trained, config: &TrainConfig, about: &About, out: &Path)
                 finishes_from: stage.finishes_from.clone(),
                 finishing_noise: stage.finishing_noise.clone(),
                 components: stage.preconditioning.components.as_ref().map_or(0, Components::count),
+                clusters: stage
+                    .preconditioning
+                    .components
+                    .as_ref()
+                    .and_then(Components::clusters)
+                    .map_or(0, Clusters::count),
                 probe: Probe { expected: Vec::new() },
             })
             .collect(),

@@ -34,32 +34,32 @@ const MOST_STEPS_OF_DETAIL: usize = 8;
 /// levels.
 pub const PURE_NOISE: f64 = 40.0;
 
-/// Where the way down of a first stage begins that is known as a Gaussian, as a share of the data's scale: up to here, that is all
-/// there is to know. KID × 1000 of small pictures in four evaluations is 10.7 from 10, 12.8 from 14 and 14.0 from 16
+/// Where the way down of a first stage begins that is known as a mixture, as a share of the data's scale: up to here, that is nearly all
+/// there is to know. KID × 1000 of small pictures in four evaluations is 7.7 from 7, 8.0 from 10, 8.8 from 14 and 7.9 from 5
 /// (docs/recipe.md).
-const GAUSSIAN_DOWN_TO: f64 = 10.0;
+const MIXTURE_DOWN_TO: f64 = 7.0;
 
 /// And in more steps than these, a solver finds the way from pure noise as well: KID × 1000 at 128 and 64 px is 63 and 32 from there and
 /// 57 and 26 from a Gaussian in four steps, 55 and 24 and 56 and 25 in five (docs/recipe.md).
-const MOST_STEPS_FROM_A_GAUSSIAN: usize = 4;
+const MOST_STEPS_FROM_A_MIXTURE: usize = 4;
 
 /// What a first stage begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// Pure noise, or a picture under noise.
     Noise,
-    /// A picture of the Gaussian that its data are far up, under noise.
-    Gaussian,
+    /// A picture of the mixture of Gaussians that its data are far up, under noise.
+    Mixture,
 }
 
 impl Start {
     /// How many of so many steps finish again what was finished, where a stage finishes early: two of three, beyond the fewest that
     /// lead down to there. KID × 1000 at 64 px from pure noise is 20.6 in 7 steps down and 5 that finish again, 21.6 in 8 and 4, 22.4
-    /// in 6 and 6; of small pictures from a Gaussian 10.3 in 3 and 1, 13.2 in 4 and none (docs/recipe.md).
+    /// in 6 and 6; of small pictures from a mixture 10.3 in 3 and 1, 13.2 in 4 and none (docs/recipe.md).
     fn finishing_again(self, steps: usize) -> usize {
         let fewest = match self {
             Self::Noise => 4.0,
-            Self::Gaussian => 2.5,
+            Self::Mixture => 2.5,
         };
         ((steps as f64 - fewest).max(0.0) * 2.0 / 3.0) as usize
     }
@@ -68,11 +68,11 @@ impl Start {
 impl Plan {
     /// What a stage, counted from zero, begins with where it is not given a picture.
     pub fn start_of(&self, number: usize, stage: &SamplingStage) -> Start {
-        let few = self.steps <= MOST_STEPS_FROM_A_GAUSSIAN;
-        let leads_down = stage.finishes_from().first().is_none_or(|first| *first < GAUSSIAN_DOWN_TO);
-        let known = number == 0 && stage.gaussian().is_some();
+        let few = self.steps <= MOST_STEPS_FROM_A_MIXTURE;
+        let leads_down = stage.finishes_from().first().is_none_or(|first| *first < MIXTURE_DOWN_TO);
+        let known = number == 0 && stage.mixture().is_some();
         match (self.sampler, self.levels) {
-            (Sampler::DpmSolver, NoiseLevels::Karras { .. }) if few && leads_down && known => Start::Gaussian,
+            (Sampler::DpmSolver, NoiseLevels::Karras { .. }) if few && leads_down && known => Start::Mixture,
             _ => Start::Noise,
         }
     }
@@ -80,11 +80,11 @@ impl Plan {
     /// The noise levels of a stage, counted from zero, as shares of its scale, and a zero to end on. A stage that
     /// [finishes](super::Stage::finishes_from) from pure noise takes the levels that it finishes from and no others; one that finishes
     /// early comes down to the first of them, takes the others, and the last several times if there are steps enough. All begin
-    /// at the first of the plan's levels, or where a Gaussian leads to: a single step is all the way.
+    /// at the first of the plan's levels, or where a mixture leads to: a single step is all the way.
     pub fn levels_of(&self, stage: usize, finishes_from: &[f64], start: Start) -> Vec<f64> {
         let all = match start {
             Start::Noise => self.levels,
-            Start::Gaussian => self.levels.below(GAUSSIAN_DOWN_TO),
+            Start::Mixture => self.levels.below(MIXTURE_DOWN_TO),
         };
         let steps = match stage {
             0 => self.steps,

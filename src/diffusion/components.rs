@@ -1,7 +1,8 @@
-//! Small pictures as a whole, as a Gaussian: their mean and their principal components.
+//! Small pictures as a whole: their mean, their principal components, and clusters along these.
 
 use thiserror::Error;
 
+use super::clusters::{Clusters, MOST_CLUSTERS};
 use crate::rows::{across, dot};
 
 /// The principal components of whole pictures `[3, size, size]`, each as long as its standard deviation ("loadings").
@@ -10,6 +11,7 @@ pub struct Components {
     size: usize,
     mean: Vec<f32>,
     loadings: Vec<f32>,
+    clusters: Option<Clusters>,
 }
 
 /// Why numbers are no [`Components`].
@@ -31,6 +33,19 @@ pub enum ComponentsError {
         /// How many numbers there are.
         found: usize,
     },
+    /// Clusters of other pictures.
+    #[error("clusters of whole pictures lie along {found} axes, but their principal components span {needed}")]
+    ClusterWidth {
+        /// How many axes there are.
+        needed: usize,
+        /// How many the clusters lie along.
+        found: usize,
+    },
+    /// Numbers that are of no clusters.
+    #[error(
+        "clusters of whole pictures are 1 to {MOST_CLUSTERS}, each with a share, a place and reaches that pictures have"
+    )]
+    Clusters,
     /// One of them is no number.
     #[error("a principal component of whole pictures holds {0}, which no picture does")]
     Value(f32),
@@ -71,7 +86,24 @@ impl Components {
         if let Some(&value) = mean.iter().chain(&loadings).find(|value| !value.is_finite()) {
             return Err(ComponentsError::Value(value));
         }
-        Ok(Self { size, mean, loadings })
+        Ok(Self { size, mean, loadings, clusters: None })
+    }
+
+    /// The same with clusters along the [axes](Self::axes).
+    ///
+    /// # Errors
+    /// When they lie along more or fewer axes than there are.
+    pub fn with_clusters(self, clusters: Clusters) -> Result<Self, ComponentsError> {
+        let (needed, found) = (self.axes().len(), clusters.width());
+        if needed != found {
+            return Err(ComponentsError::ClusterWidth { needed, found });
+        }
+        Ok(Self { clusters: Some(clusters), ..self })
+    }
+
+    /// Clusters of the pictures, if any are known.
+    pub fn clusters(&self) -> Option<&Clusters> {
+        self.clusters.as_ref()
     }
 
     /// Side of the pictures, in pixels.

@@ -21,6 +21,8 @@ mod bands;
 #[cfg(feature = "engine")]
 mod cascade;
 #[cfg(feature = "engine")]
+mod clusters;
+#[cfg(feature = "engine")]
 mod components;
 #[cfg(feature = "engine")]
 mod ddpm;
@@ -31,12 +33,12 @@ mod enlarge;
 #[cfg(feature = "engine")]
 mod finishing;
 #[cfg(feature = "engine")]
-mod gaussian;
-#[cfg(feature = "engine")]
 mod levels;
 #[cfg(feature = "engine")]
 mod matrices;
 mod method;
+#[cfg(feature = "engine")]
+mod mixture;
 #[cfg(feature = "engine")]
 mod model;
 #[cfg(feature = "engine")]
@@ -59,13 +61,14 @@ pub(crate) use finishing::one_or_many;
 pub use self::{
     bands::{Bands, BandsError},
     cascade::{Cascade, CascadeStep, PURE_NOISE, Plan, Start},
+    clusters::{Clusters, MOST_CLUSTERS},
     components::{Components, ComponentsError, LARGEST_SIZE, MOST_COMPONENTS},
     ddpm::BetaSchedule,
     edited::Edited,
     enlarge::{Enlargement, reduce},
     finishing::{FINISHING_LEVELS, FINISHING_NOISE, Finishing, can_finish_from, can_finish_under},
-    gaussian::Gaussian,
     levels::NoiseLevels,
+    mixture::Mixture,
     model::{Model, Stage, with_condition},
     patches::{depth_to_space, space_to_depth},
     precondition::{Coefficients, Preconditioning, Prediction},

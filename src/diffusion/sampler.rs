@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 
 use super::ddpm::Posterior;
 use super::finishing::Finishing;
-use super::gaussian::Gaussian;
 use super::method::Sampler;
+use super::mixture::Mixture;
 use crate::kernels::mix;
 use crate::noise::BatchNoise;
 
@@ -54,7 +54,7 @@ pub struct Sampling<D> {
     x: Tensor<4>,
     first: f64,
     finishing: Finishing,
-    gaussian: Option<Gaussian>,
+    mixture: Option<Mixture>,
     done: usize,
     previous: Option<(f64, Tensor<4>)>,
 }
@@ -70,7 +70,7 @@ impl<D: Denoiser> Sampling<D> {
     pub fn from_noisy(denoiser: D, sampler: Sampler, sigmas: Vec<f64>, noise: BatchNoise, x: Tensor<4>) -> Self {
         let first = sigmas.first().copied().unwrap_or(1.0);
         let finishing = Finishing::default();
-        Self { denoiser, sampler, sigmas, noise, x, first, finishing, gaussian: None, done: 0, previous: None }
+        Self { denoiser, sampler, sigmas, noise, x, first, finishing, mixture: None, done: 0, previous: None }
     }
 
     /// Where the denoiser was tuned to finish, whatever the sampler, each guess is a picture and no mean of pictures: it is put
@@ -79,10 +79,10 @@ impl<D: Denoiser> Sampling<D> {
         Self { finishing, ..self }
     }
 
-    /// With the data as a Gaussian, [`Sampler::DpmSolver`] follows the probability flow of that exactly, and solves only for what the
+    /// With the data as a mixture of Gaussians, [`Sampler::DpmSolver`] follows the probability flow of that, and solves only for what the
     /// denoiser says beyond it.
-    pub fn about(self, gaussian: Option<Gaussian>) -> Self {
-        Self { gaussian, ..self }
+    pub fn about(self, mixture: Option<Mixture>) -> Self {
+        Self { mixture, ..self }
     }
 
     /// The picture at the noise level that was reached last, at first that of the first level.
@@ -101,9 +101,9 @@ impl<D: Denoiser> Sampling<D> {
         }
         let (x, from) = self.churn(from, to);
         let denoised = self.denoiser.denoise(x.clone(), from);
-        if let (Sampler::DpmSolver, Some(gaussian)) = (self.sampler, self.gaussian.as_ref().filter(|_| to > 0.0)) {
-            let rest = gaussian.beyond(x.clone(), &denoised, from);
-            let next = gaussian.flow(x, self.extrapolated(rest.clone(), [from, to]), [from, to]);
+        if let (Sampler::DpmSolver, Some(mixture)) = (self.sampler, self.mixture.as_ref().filter(|_| to > 0.0)) {
+            let rest = mixture.beyond(x.clone(), &denoised, from);
+            let next = mixture.flow(x, self.extrapolated(rest.clone(), [from, to]), [from, to]);
             self.previous = Some((from, rest));
             return (next, denoised);
         }

@@ -5,9 +5,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::cascade::Start;
 use super::enlarge::Enlargement;
 use super::finishing::Finishing;
-use super::gaussian::Gaussian;
 use super::matrices::{Matrices, Matrix};
 use super::method::{Sampler, Usual};
+use super::mixture::Mixture;
 use super::model::{Model, Stage};
 use super::precondition::Preconditioning;
 use super::sampler::{Denoiser, Sampling};
@@ -69,7 +69,7 @@ pub struct SamplingStage {
     enlargement: Option<Enlargement>,
     finishes_from: Vec<f64>,
     finishing_noise: Vec<f64>,
-    gaussian: Option<Gaussian>,
+    mixture: Option<Mixture>,
     one: Tensor<1>,
     /// Pixels as they are on the way in, and nothing but the network's patches on the way out.
     scales: Tensor<4>,
@@ -86,7 +86,7 @@ impl SamplingStage {
             enlargement: (enlarges > 1).then(|| Enlargement::new(enlarges, image_size / enlarges, device)),
             finishes_from: stage.finishes_from.clone(),
             finishing_noise: stage.finishing_noise.clone(),
-            gaussian: stage.preconditioning.components.as_ref().map(|components| Gaussian::new(components, device)),
+            mixture: stage.preconditioning.components.as_ref().map(|components| Mixture::new(components, device)),
             one: Tensor::ones([1], device),
             scales: Tensor::from_data(TensorData::new(vec![1.0f32, 0.0, 1.0, 0.0], [1, 1, 1, 4]), device),
             device: device.clone(),
@@ -132,9 +132,9 @@ impl SamplingStage {
         Finishing::new(self.sigmas(&self.finishes_from), self.finishing_noise.clone())
     }
 
-    /// The stage's data as a Gaussian, if it knows their principal components.
-    pub fn gaussian(&self) -> Option<&Gaussian> {
-        self.gaussian.as_ref()
+    /// The stage's data as a mixture of Gaussians, if it knows their principal components.
+    pub fn mixture(&self) -> Option<&Mixture> {
+        self.mixture.as_ref()
     }
 
     /// Walks down noise levels in `sigmas`, with `denoiser` as this stage, from where `start` says. `finishing` is the stage's own
@@ -150,12 +150,12 @@ impl SamplingStage {
     ) -> Sampling<D> {
         let first = sigmas.first().copied().unwrap_or(0.0);
         let drawn = noise.draw().mul_scalar(finishing.deviation_at(first));
-        let (x, gaussian) = match (start, &self.gaussian) {
+        let (x, mixture) = match (start, &self.mixture) {
             (Beginning::Picture(picture), _) => (picture.clone() + drawn, None),
-            (Beginning::Gaussian, Some(gaussian)) => (gaussian.noisy(drawn, first), Some(gaussian.clone())),
-            (Beginning::Noise | Beginning::Gaussian, _) => (drawn, None),
+            (Beginning::Mixture, Some(mixture)) => (mixture.noisy(drawn, first), Some(mixture.clone())),
+            (Beginning::Noise | Beginning::Mixture, _) => (drawn, None),
         };
-        Sampling::from_noisy(denoiser, sampler, sigmas, noise, x).finishing(finishing).about(gaussian)
+        Sampling::from_noisy(denoiser, sampler, sigmas, noise, x).finishing(finishing).about(mixture)
     }
 
     /// The stage as a denoiser, for pictures that add detail to `condition`.
@@ -173,15 +173,15 @@ pub enum Beginning<'a> {
     Noise,
     /// A picture of the stage's size under noise, `[1 or n, 3, size, size]`.
     Picture(&'a Tensor<4>),
-    /// A picture of the stage's [`Gaussian`] under noise, if it has one, and the walk goes by that; else pure noise.
-    Gaussian,
+    /// A picture of the stage's [`Mixture`] under noise, if it has one, and the walk goes by that; else pure noise.
+    Mixture,
 }
 
 impl From<Start> for Beginning<'_> {
     fn from(start: Start) -> Self {
         match start {
             Start::Noise => Self::Noise,
-            Start::Gaussian => Self::Gaussian,
+            Start::Mixture => Self::Mixture,
         }
     }
 }

@@ -22,7 +22,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchTensorKind, backend_extension};
 use burn::tensor::{DType, Tensor};
 
-pub use spec::{Attention, Convolution, EPSILON, Epilogue, Join, LARGEST_ACTIVATION, Packing, Patches};
+pub use spec::{Attention, Clustered, Convolution, EPSILON, Epilogue, Join, LARGEST_ACTIVATION, Packing, Patches};
 
 /// The operations, as burn's dispatcher calls them. Use the functions of this module: they check the shapes, which
 /// kernels trust.
@@ -68,6 +68,15 @@ pub trait Kernels: Backend {
         picture: FloatTensor<Self>,
         scales: FloatTensor<Self>,
         spec: Patches,
+    ) -> FloatTensor<Self>;
+    /// See [`cluster`].
+    #[fusion(dtype = x, shape = x.clone())]
+    fn cluster_kernel(
+        x: FloatTensor<Self>,
+        rest: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        numbers: FloatTensor<Self>,
+        spec: Clustered,
     ) -> FloatTensor<Self>;
     /// See [`mix`].
     #[fusion(dtype = a, shape = a.clone())]
@@ -184,6 +193,19 @@ pub fn unpatchify(x: Tensor<4>, picture: Tensor<4>, scales: Tensor<4>, spec: Pat
     assert_eq!([batch, rows * spec.side, columns * spec.side], [pictures, height, width], "patches of the picture");
     assert!(channels >= colours * spec.side * spec.side, "patches of the picture");
     run!(x, unpatchify_kernel(x, picture, scales; spec), reference::unpatchify(x, picture, scales, spec))
+}
+
+/// What a mixture of Gaussians says of points `x`, `[n, 1, 1, width]`: [`Clustered`] tells what. `table`, `[1, 2, clusters, width]`, holds the
+/// clusters' centres and their variances along each axis; `numbers`, `[1, 1, 1, 2 + clusters or more]`, σ² before and after the step, and then
+/// the logarithm of each cluster's share less half of the sum of ln(variance + σ²). `rest`, of the shape of `x`, is what else a denoiser
+/// says, which a guess does not look at.
+pub fn cluster(x: Tensor<4>, rest: Tensor<4>, table: Tensor<4>, numbers: Tensor<4>, spec: Clustered) -> Tensor<4> {
+    let ([_, rows, columns, width], [tables, two, clusters, table_width]) = (x.dims(), table.dims());
+    assert!([rows, columns, tables, two] == [1, 1, 1, 2] && width == table_width, "points and clusters of one width");
+    assert_eq!(x.dims(), rest.dims(), "something beyond each point");
+    assert!(numbers.dims()[3] >= clusters + 2, "a number for each of {clusters} clusters, and two noise levels");
+    in_fours(&x);
+    run!(x, cluster_kernel(x, rest, table, numbers; spec), reference::cluster(x, rest, table, numbers, spec))
 }
 
 /// Three tensors of one shape, each times its factor, added up: every step of every sampler is one of these.

@@ -6,8 +6,8 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, s};
 
-use super::spec::{EPSILON, LARGEST_ACTIVATION, padded};
-use super::{Attention, Convolution, Epilogue, Join, Packing, Patches};
+use super::spec::{EPSILON, LARGEST_ACTIVATION, LEAST_VARIANCE, padded};
+use super::{Attention, Clustered, Convolution, Epilogue, Join, Packing, Patches};
 
 /// See [`super::pack`]; here `[side², inputs, outputs]`.
 pub fn pack(weight: Tensor<4>, gain: Tensor<1>, spec: Packing) -> Tensor<3> {
@@ -87,6 +87,34 @@ pub fn attend(x: Tensor<4>, spec: Attention) -> Tensor<4> {
     let scores = part(0).matmul(part(1).transpose()).div_scalar((spec.width as f64).sqrt());
     let attended = softmax(scores, 3).matmul(part(2));
     attended.swap_dims(1, 2).reshape([batch, rows, columns, channels])
+}
+
+/// See [`super::cluster`].
+pub fn cluster(x: Tensor<4>, rest: Tensor<4>, table: Tensor<4>, numbers: Tensor<4>, spec: Clustered) -> Tensor<4> {
+    let ([batch, _, _, width], [_, _, clusters, _]) = (x.dims(), table.dims());
+    let (centres, variances) = (table.clone().narrow(1, 0, 1), table.narrow(1, 1, 1));
+    let of = |at: usize| numbers.clone().narrow(3, at, 1);
+    let (before, after) = (of(0), of(1));
+    let noisy = variances.clone() + before.clone();
+    let x = x.expand([batch, 1, clusters, width]);
+    let distances = ((x.clone() - centres.clone()).square() / noisy.clone()).sum_dim(3);
+    let known = numbers.clone().narrow(3, 2, clusters).swap_dims(2, 3);
+    let probabilities = softmax(known - distances.div_scalar(2.0), 2);
+    let expected = |each: Tensor<4>| (each * probabilities.clone()).sum_dim(2);
+    let unknown = before.clone() / noisy.clone();
+    let (pull, weight) = (expected(unknown.clone() * centres), expected(unknown));
+    let x = x.narrow(2, 0, 1);
+    if spec == Clustered::Guess {
+        return x.clone() - weight * x + pull;
+    }
+    let centre = pull / weight;
+    let kept = expected(((variances.clone() + after.clone()) / noisy).log()).div_scalar(2.0).exp();
+    let variances = variances.max_pair(after.clone().mul_scalar(LEAST_VARIANCE).expand([1, 1, clusters, width]));
+    let deviations = variances.clone().sqrt();
+    let [from, to] = [&before, &after]
+        .map(|square| (deviations.clone() + (variances.clone() + square.clone()).sqrt()) / square.clone().sqrt());
+    let added = expected((variances + after).sqrt() * (to / from).log() / deviations);
+    kept * (x - centre.clone()) + centre + added * rest
 }
 
 /// See [`super::patchify`].

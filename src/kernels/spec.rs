@@ -138,6 +138,21 @@ pub struct Attention {
     pub width: usize,
 }
 
+/// What [`super::cluster`] answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clustered {
+    /// The mean of what the mixture could have been before the noise of σ was added.
+    Guess,
+    /// Where the probability flow leads from one σ to the next, below it, if what else a denoiser says and the probabilities of the clusters
+    /// stay what they are: exactly, with a single cluster. Along an axis of variance λ the flow is dz/dσ = (z − c) σ / (λ + σ²) − r / σ, so
+    /// that (z − c) / √(λ + σ²) falls by r times the integral of 1 / (σ √(λ + σ²)).
+    Flow,
+}
+
+/// As a share of σ² after a step, the least variance that what else there is is integrated along: below that it is a step of DDIM, to a
+/// thousandth.
+pub(super) const LEAST_VARIANCE: f32 = 1e-3;
+
 /// How pictures become patches and patches pictures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Patches {

@@ -1,15 +1,16 @@
-//! What a stage is told of its pictures, measured on them: bands, and principal components of whole pictures.
+//! What a stage is told of its pictures, measured on them: bands, and principal components and clusters of whole pictures.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::clusters::clusters;
 use crate::data::Dataset;
-use crate::diffusion::{Bands, Components, Enlargement, MOST_COMPONENTS, StageShape, reduce, space_to_depth};
+use crate::diffusion::{Bands, Components, Enlargement, StageShape, reduce, space_to_depth};
 use crate::noise::{Noise, Purpose};
 use crate::picture::planes_from_rgb;
 use crate::quality::matrix::{Matrix, principal_components};
 use crate::rows::{across, dot};
-use crate::weights::rounded_components;
+use crate::weights::{rounded_clusters, rounded_components};
 
 /// No band counts as smaller than this: half of it is the noise of rounding to 8 bits, 1 / 127.5 / √12.
 const SMALLEST_DEVIATION: f32 = 0.004;
@@ -37,6 +38,9 @@ pub fn bands(dataset: &Dataset, shape: &StageShape) -> Bands {
 
 /// Pictures that components are measured on, each with its mirror image: a thousand tell some hundred components.
 const MOST_MEASURED: usize = 1024;
+/// As many components are kept: with 64 clusters KID × 1000 of small pictures in four evaluations is 6.4 with 96 and 7.7 with 128, which is
+/// the same, and 9.9 with 64 (docs/recipe.md).
+const WORTH_KEEPING: usize = 128;
 /// Components that are looked for beyond those that are kept, so that these come out well (Halko, Martinsson and Tropp 2011,
 /// "Finding Structure with Randomness", section 4.2).
 const SPARE: usize = 16;
@@ -45,7 +49,7 @@ const ROUNDING: f64 = 1e-6;
 /// Turns of subspace iteration: what is left in a component of another of half its variance falls to a 2⁻¹²th.
 const TURNS: usize = 6;
 
-/// The mean picture and the principal components of pictures of the stage's size and, if it is to `flip` them, their mirror images; none
+/// The mean picture, the principal components and the clusters of pictures of the stage's size and, if it is to `flip` them, their mirror images; none
 /// of a stage that [has none](StageShape::can_have_components), or of fewer than two pictures. They are rounded as a weight file will hold them for data
 /// of this scale. By subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
 pub fn components(dataset: &Dataset, shape: &StageShape, scale: f64, flip: bool) -> Option<Components> {
@@ -67,7 +71,7 @@ pub fn components(dataset: &Dataset, shape: &StageShape, scale: f64, flip: bool)
     let centred: Vec<f32> = pictures.centred().iter().flatten().map(|value| *value as f32).collect();
     let centred = Tensor::<2>::from_data(TensorData::new(centred, [count, pixels]), &device);
 
-    let wanted = (MOST_COMPONENTS + SPARE).min(count).min(pixels);
+    let wanted = (WORTH_KEEPING + SPARE).min(count).min(pixels);
     let start = Noise::new(0, Purpose::Weights).gaussians(wanted * pixels);
     let mut basis = Tensor::<2>::from_data(TensorData::new(start, [wanted, pixels]), &device);
     for _ in 0..TURNS {
@@ -79,15 +83,25 @@ pub fn components(dataset: &Dataset, shape: &StageShape, scale: f64, flip: bool)
     let covariance = covariance.iter().map(|row| row.iter().map(|value| value / count as f64).collect()).collect();
     let mut found = principal_components(covariance);
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let loadings = found.iter().take(MOST_COMPONENTS).flat_map(|(variance, component)| {
+    let loadings = found.iter().take(WORTH_KEEPING).flat_map(|(variance, component)| {
         let deviation = variance.max(0.0).sqrt();
         component.iter().map(move |share| (share * deviation) as f32)
     });
-    let kept = found.len().min(MOST_COMPONENTS);
+    let kept = found.len().min(WORTH_KEEPING);
     let loadings = Tensor::<2>::from_data(TensorData::new(loadings.collect(), [kept, wanted]), &device).matmul(basis);
     let loadings: Vec<f32> = rows(loadings)?.iter().flatten().map(|value| *value as f32).collect();
-    let components = Components::new(size, mean, loadings).ok()?;
-    Some(rounded_components(&components, scale))
+    let components = rounded_components(&Components::new(size, mean, loadings).ok()?, scale);
+    // Along what a file will hold of the components, not along what they were.
+    let axes = components.axes();
+    let along = |row: &[f64]| -> Vec<f64> {
+        let off: Vec<f32> = row.iter().zip(components.mean()).map(|(value, mean)| *value as f32 - mean).collect();
+        axes.iter().map(|(axis, _)| f64::from(dot(axis, &off))).collect()
+    };
+    let coordinates = Matrix::new(pictures.iter().flat_map(along).collect(), axes.len());
+    Some(match clusters(&coordinates, scale) {
+        Some(clusters) => components.clone().with_clusters(rounded_clusters(&clusters, scale)).unwrap_or(components),
+        None => components,
+    })
 }
 
 /// The rows of a matrix on the CPU, which always gives its numbers back.

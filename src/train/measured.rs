@@ -10,12 +10,15 @@ use safetensors::{Dtype, SafeTensors};
 use super::config::TrainConfig;
 use super::error::TrainError;
 use super::folder::StageFolder;
-use crate::diffusion::{Components, Preconditioning, StageShape};
+use crate::diffusion::{Clusters, Components, Preconditioning, StageShape};
 use crate::files::{self, FileError};
 
 /// The tensors of components.safetensors.
 const MEAN: &str = "mean";
 const LOADINGS: &str = "loadings";
+const SHARES: &str = "shares";
+const CENTRES: &str = "centres";
+const DEVIATIONS: &str = "deviations";
 
 /// Keeps the bands and, if there are any, the principal components of whole pictures.
 pub fn write(folder: &StageFolder, measured: &Preconditioning) -> Result<(), TrainError> {
@@ -54,11 +57,20 @@ fn damaged(path: &Path, reason: &Reason) -> TrainError {
 
 fn to_bytes(components: &Components) -> Result<Vec<u8>, Reason> {
     let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-    let (mean, loadings) = (bytes(components.mean()), bytes(components.loadings()));
     let (count, size) = (components.count(), components.size());
-    let mean = TensorView::new(Dtype::F32, vec![3, size, size], &mean)?;
-    let loadings = TensorView::new(Dtype::F32, vec![count, 3, size, size], &loadings)?;
-    Ok(safetensors::serialize([(MEAN, mean), (LOADINGS, loadings)], None)?)
+    let mut tensors = vec![
+        (MEAN, vec![3, size, size], bytes(components.mean())),
+        (LOADINGS, vec![count, 3, size, size], bytes(components.loadings())),
+    ];
+    if let Some(clusters) = components.clusters() {
+        let rows = vec![clusters.count(), clusters.width()];
+        tensors.push((SHARES, vec![clusters.count()], bytes(clusters.shares())));
+        tensors.push((CENTRES, rows.clone(), bytes(clusters.centres())));
+        tensors.push((DEVIATIONS, rows, bytes(clusters.deviations())));
+    }
+    let views =
+        tensors.iter().map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
+    Ok(safetensors::serialize(views.collect::<Result<Vec<_>, Reason>>()?, None)?)
 }
 
 fn from_bytes(bytes: &[u8], shape: &StageShape) -> Result<Components, Reason> {
@@ -78,5 +90,10 @@ fn from_bytes(bytes: &[u8], shape: &StageShape) -> Result<Components, Reason> {
         )
         .into());
     }
-    Ok(Components::new(size, values(MEAN)?, values(LOADINGS)?)?)
+    let components = Components::new(size, values(MEAN)?, values(LOADINGS)?)?;
+    // Runs of before there were any know their pictures as a single Gaussian.
+    if tensors.tensor(SHARES).is_err() {
+        return Ok(components);
+    }
+    Ok(components.with_clusters(Clusters::new(values(SHARES)?, values(CENTRES)?, values(DEVIATIONS)?)?)?)
 }

@@ -6,6 +6,7 @@
 mod adversary;
 mod beginnings;
 mod checkpoint;
+mod clusters;
 mod config;
 mod earlier;
 mod error;
@@ -24,6 +25,7 @@ mod trainer;
 pub use adversary::Adversarial;
 pub use beginnings::Beginnings;
 pub use checkpoint::CheckpointError;
+pub use clusters::clusters;
 pub use config::{ConfigError, Precision, StageConfig, TrainConfig};
 pub use earlier::EarlierStages;
 pub use error::TrainError;

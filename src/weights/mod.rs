@@ -20,5 +20,5 @@ pub use container::{ContainerError, inflated, is_weight_file};
 #[cfg(feature = "engine")]
 pub use model::{
     CardFacts, DataCard, Description, EncodeError, LAYOUT, Probe, ProbeError, StageDescription, Storage, Weights,
-    WeightsError, decode, encode, is_model_card, model_card, rounded, rounded_components,
+    WeightsError, decode, encode, is_model_card, model_card, rounded, rounded_clusters, rounded_components,
 };

@@ -5,14 +5,14 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use chrysalis::diffusion::{
-    Bands, BandsError, Beginning, BetaSchedule, Cascade, CascadeStep, Components, ComponentsError, Denoiser, Edited,
-    Enlargement, Finishing, Gaussian as GaussianData, NoiseDensity, NoiseLevels, Plan, Preconditioning, Prediction,
-    Sampler, Sampling, SamplingModel, StageShape, Start, check_shapes, reduce,
+    Bands, BandsError, Beginning, BetaSchedule, Cascade, CascadeStep, Clusters, Components, ComponentsError, Denoiser,
+    Edited, Enlargement, Finishing, Mixture, NoiseDensity, NoiseLevels, Plan, Preconditioning, Prediction, Sampler,
+    Sampling, SamplingModel, StageShape, Start, check_shapes, reduce,
 };
 use chrysalis::edit::{Edit, EditTask};
 use chrysalis::noise::{BatchNoise, Noise, Purpose};
 
-use crate::support::{small_model, strange_bands, strange_components};
+use crate::support::{small_model, strange_bands, strange_clusters, strange_components};
 
 const HEUN: Sampler = Sampler::Heun { churn: 0.0 };
 const MEAN: f64 = 0.4;
@@ -548,7 +548,7 @@ fn along_principal_components_a_gaussian_is_sampled_exactly_in_any_number_of_ste
     let device = device();
     let components = strange_components(6);
     let variances: Vec<f64> = components.axes().into_iter().map(|(_, variance)| variance).collect();
-    let gaussian = GaussianData::new(&components, &device);
+    let gaussian = Mixture::new(&components, &device);
     let whole = Whole(components);
     let noise = BatchNoise::new(&[1, 2], [3, 6, 6], &device).draw();
     let drawn: Vec<(Vec<f64>, Vec<f64>)> = {
@@ -585,7 +585,7 @@ fn along_principal_components_a_gaussian_is_sampled_exactly_in_any_number_of_ste
 fn what_goes_beyond_a_gaussian_is_walked_along_as_the_probability_flow_goes() {
     let device = device();
     let components = strange_components(4);
-    let gaussian = GaussianData::new(&components, &device);
+    let gaussian = Mixture::new(&components, &device);
     let whole = Whole(components);
     let x = BatchNoise::new(&[3], [3, 4, 4], &device).draw().mul_scalar(5.0);
     let rest = BatchNoise::new(&[4], [3, 4, 4], &device).draw();
@@ -604,6 +604,139 @@ fn what_goes_beyond_a_gaussian_is_walked_along_as_the_probability_flow_goes() {
     }
     let off = (gaussian.flow(x, rest, [from, to]) - walked).abs().max().into_scalar::<f32>();
     assert!(off < 2e-3, "{off}");
+}
+
+/// The guess of three clusters, one number at a time.
+fn guess_of(clusters: &Clusters, point: &[f64], sigma: f64) -> Vec<f64> {
+    let width = clusters.width();
+    let parts: Vec<(f64, Vec<f64>)> = (0..clusters.count())
+        .map(|index| {
+            let (mut density, mut guess) = (f64::from(clusters.shares()[index]), Vec::new());
+            for (axis, x) in point.iter().enumerate() {
+                let centre = f64::from(clusters.centres()[index * width + axis]);
+                let variance = f64::from(clusters.deviations()[index * width + axis]).powi(2);
+                let noisy = variance + sigma * sigma;
+                density *= (-(x - centre).powi(2) / noisy / 2.0).exp() / noisy.sqrt();
+                guess.push(centre + (x - centre) * variance / noisy);
+            }
+            (density, guess)
+        })
+        .collect();
+    let all: f64 = parts.iter().map(|(density, _)| density).sum();
+    (0..width).map(|axis| parts.iter().map(|(density, guess)| density / all * guess[axis]).sum()).collect()
+}
+
+#[test]
+fn a_mixture_guesses_and_flows_as_its_formulas_say() {
+    let device = device();
+    let components = strange_clusters(6);
+    let clusters = components.clusters().unwrap().clone();
+    let (mixture, whole) = (Mixture::new(&components, &device), Whole(components));
+    let x = BatchNoise::new(&[1, 2, 3, 4, 5], [3, 6, 6], &device).draw().mul_scalar(3.0);
+    let rest = BatchNoise::new(&[6, 7, 8, 9, 10], [3, 6, 6], &device).draw().mul_scalar(0.3);
+    // What nobody says is nothing, so what goes beyond it is the guess taken away.
+    let beyond = mixture.beyond(x.clone(), &x.zeros_like(), 2.0);
+    let mean = Tensor::from_data(TensorData::new(whole.0.mean().to_vec(), [1, 3, 6, 6]), &device);
+    let guesses = whole.coordinates(&values(beyond.neg()));
+    for ((guess, across), (point, _)) in guesses.iter().zip(whole.coordinates(&values(x.clone()))) {
+        for (found, wanted) in guess.iter().zip(guess_of(&clusters, &point, 2.0)) {
+            assert!((found - wanted).abs() < 1e-4, "{found} {wanted}");
+        }
+        assert!(across.iter().all(|value| value.abs() < 1e-4), "and across them the mean");
+    }
+
+    let (from, to, count) = (4.0, 0.5, 2000);
+    let mut off = Vec::new();
+    let led = whole.coordinates(&values(mixture.flow(x.clone(), rest.clone(), [from, to])));
+    let begun = whole.coordinates(&values(x));
+    let beyond = whole.coordinates(&values(rest + mean));
+    for (((along, across), (start, start_across)), (rest, rest_across)) in led.iter().zip(&begun).zip(&beyond) {
+        let mut point = start.clone();
+        for step in 0..count {
+            let level = |part: f64| from * (to / from).powf((f64::from(step) + part) / f64::from(count));
+            let slope = |point: &[f64], sigma: f64| -> Vec<f64> {
+                let guess = guess_of(&clusters, point, sigma);
+                point.iter().zip(guess).zip(rest).map(|((x, guess), rest)| (x - guess - rest) / sigma).collect()
+            };
+            let (first, last) = (level(0.0), level(1.0));
+            let half: Vec<f64> =
+                point.iter().zip(slope(&point, first)).map(|(x, slope)| x + slope * (last - first) / 2.0).collect();
+            let slopes = slope(&half, (first + last) / 2.0);
+            point.iter_mut().zip(slopes).for_each(|(x, slope)| *x += slope * (last - first));
+        }
+        off.extend(along.iter().zip(&point).map(|(found, wanted)| (found - wanted).abs()));
+        for ((found, x), rest) in across.iter().zip(start_across).zip(rest_across) {
+            let wanted = x * to / from + rest * (1.0 - to / from);
+            assert!((found - wanted).abs() < 1e-4, "across them as DDIM goes: {found} {wanted}");
+        }
+    }
+    // Probabilities that stay what they are for a stride cost most halfway between two clusters; the points move by up to seven.
+    let (most, mean) = (off.iter().copied().fold(0.0, f64::max), off.iter().sum::<f64>() / off.len() as f64);
+    assert!(most < 0.15 && mean < 0.04, "{most} {mean}");
+}
+
+#[test]
+fn pictures_of_a_mixture_are_of_its_clusters() {
+    let device = device();
+    let components = strange_clusters(6);
+    let clusters = components.clusters().unwrap().clone();
+    let (mixture, whole) = (Mixture::new(&components, &device), Whole(components));
+    let seeds: Vec<u64> = (0..3000).collect();
+    let noise = BatchNoise::new(&seeds, [3, 6, 6], &device).draw();
+    let sigma = 0.5;
+    let pictures = whole.coordinates(&values(mixture.noisy(noise.mul_scalar(sigma), sigma)));
+    let mut of = vec![Vec::new(); 3];
+    for (along, across) in &pictures {
+        // The clusters lie six of their reaches apart: each picture is of the nearest.
+        let distance = |index: usize| -> f64 {
+            let row = clusters.centres()[3 * index..][..3].iter().zip(&clusters.deviations()[3 * index..][..3]);
+            row.zip(along)
+                .map(|((centre, reach), x)| (x - f64::from(*centre)).powi(2) / (f64::from(*reach).powi(2) + 0.25))
+                .sum()
+        };
+        let nearest = (0..3).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap();
+        of[nearest].push(along.clone());
+        assert!(across.iter().all(|value| value.abs() < 6.0 * sigma), "and across them noise");
+    }
+    for (index, found) in of.iter().enumerate() {
+        let share = found.len() as f64 / 3000.0;
+        let wanted = f64::from(clusters.shares()[index]);
+        assert!((share - wanted).abs() < 0.04, "cluster {index}: {share} of {wanted}");
+        for axis in 0..3 {
+            let along: Vec<f64> = found.iter().map(|point| point[axis]).collect();
+            let (mean, variance) = mean_and_variance(&along);
+            let centre = f64::from(clusters.centres()[3 * index + axis]);
+            let reach = (f64::from(clusters.deviations()[3 * index + axis]).powi(2) + sigma * sigma).sqrt();
+            assert!((mean - centre).abs() < 0.15 * reach.max(1.0), "cluster {index}, axis {axis}: {mean} {centre}");
+            let ratio = variance.sqrt() / reach;
+            assert!((0.85..1.15).contains(&ratio), "cluster {index}, axis {axis}: {ratio}");
+        }
+    }
+}
+
+#[test]
+fn clusters_are_nothing_impossible() {
+    let of = |shares: &[f32], centres: &[f32], deviations: &[f32]| {
+        Clusters::new(shares.to_vec(), centres.to_vec(), deviations.to_vec())
+    };
+    let sound = of(&[1.0, 3.0], &[0.0; 6], &[1.0; 6]).unwrap();
+    assert_eq!((sound.count(), sound.width(), sound.shares()), (2, 3, &[0.25, 0.75][..]));
+    for wrong in [
+        of(&[], &[], &[]),
+        of(&[1.0, 1.0], &[0.0; 5], &[1.0; 5]),
+        of(&[1.0, 1.0], &[0.0; 6], &[1.0; 4]),
+        of(&[1.0, 0.0], &[0.0; 6], &[1.0; 6]),
+        of(&[1.0, f32::NAN], &[0.0; 6], &[1.0; 6]),
+        of(&[f32::MAX, f32::MAX], &[0.0; 6], &[1.0; 6]),
+        of(&[1.0; 65], &[0.0; 65], &[1.0; 65]),
+        of(&[1.0], &[f32::INFINITY], &[1.0]),
+        of(&[1.0], &[0.0], &[0.0]),
+        of(&[1.0], &[0.0], &[f32::NAN]),
+    ] {
+        assert_eq!(wrong.unwrap_err(), ComponentsError::Clusters);
+    }
+    let error = strange_components(4).with_clusters(of(&[1.0], &[0.0; 2], &[1.0; 2]).unwrap()).unwrap_err();
+    assert_eq!(error, ComponentsError::ClusterWidth { needed: 3, found: 2 });
 }
 
 #[test]
@@ -634,7 +767,7 @@ fn components_are_orthogonal_and_nothing_impossible() {
 }
 
 #[test]
-fn a_stage_that_knows_its_components_begins_where_a_gaussian_leads() {
+fn a_stage_that_knows_its_components_begins_where_a_mixture_leads() {
     let device = device();
     let mut model = small_model(&device);
     model.stages[0].finishes_from = vec![0.5];
@@ -642,7 +775,7 @@ fn a_stage_that_knows_its_components_begins_where_a_gaussian_leads() {
     model.stages[0].preconditioning.components = Some(strange_components(8));
     let model = model.for_sampling(&device);
     let plan = Plan { sampler: Sampler::DpmSolver, levels: NoiseLevels::default(), steps: 4 };
-    assert_eq!(plan.start_of(0, &model.stages()[0]), Start::Gaussian);
+    assert_eq!(plan.start_of(0, &model.stages()[0]), Start::Mixture);
     assert_eq!(plan.start_of(0, &blind.stages()[0]), Start::Noise);
     assert_eq!(plan.start_of(1, &model.stages()[1]), Start::Noise);
     assert_eq!(
@@ -650,8 +783,8 @@ fn a_stage_that_knows_its_components_begins_where_a_gaussian_leads() {
         Start::Noise,
         "whoever has the time needs no help"
     );
-    let levels = |steps| Plan { steps, ..plan }.levels_of(0, &[0.5], Start::Gaussian);
-    assert!((levels(4)[0] - 10.0).abs() < 1e-9, "{:?}", levels(4));
+    let levels = |steps| Plan { steps, ..plan }.levels_of(0, &[0.5], Start::Mixture);
+    assert!((levels(4)[0] - 7.0).abs() < 1e-9, "{:?}", levels(4));
     assert_eq!(levels(4)[2..], [0.5, 0.5, 0.0]);
     let finishes = [2, 3, 4, 5, 6, 7, 12].map(|steps| levels(steps).iter().filter(|level| **level == 0.5).count());
     assert_eq!(finishes, [1, 1, 2, 2, 3, 4, 7]);
@@ -677,16 +810,16 @@ fn a_stage_that_knows_its_components_begins_where_a_gaussian_leads() {
 }
 
 #[test]
-fn a_stage_that_finishes_far_up_is_not_led_there_by_a_gaussian() {
+fn a_stage_that_finishes_far_up_is_not_led_there_by_a_mixture() {
     let device = device();
-    for first in [9.9, 10.0, 20.0, 32.0, 40.0] {
+    for first in [6.9, 7.0, 20.0, 32.0, 40.0] {
         let mut model = small_model(&device);
         model.stages[0].finishes_from = vec![first];
         model.stages[0].preconditioning.components = Some(strange_components(8));
         let model = model.for_sampling(&device);
         for steps in 1..=4 {
             let plan = Plan { sampler: Sampler::DpmSolver, levels: NoiseLevels::default(), steps };
-            let start = if first < 10.0 { Start::Gaussian } else { Start::Noise };
+            let start = if first < 7.0 { Start::Mixture } else { Start::Noise };
             assert_eq!(plan.start_of(0, &model.stages()[0]), start);
             let picture = values(Cascade::new(&model, plan, &[5], &device).last().unwrap().step.x);
             assert!(picture.iter().all(|value| value.is_finite()), "from {first} in {steps} steps");

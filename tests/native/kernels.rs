@@ -4,10 +4,10 @@ use burn::optim::{AdamWConfig, AdjustLrFn, MuonConfig, Optimizer};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use chrysalis::device::{DeviceChoice, choose};
-use chrysalis::diffusion::{Denoiser, Gaussian, Model, StageShape};
+use chrysalis::diffusion::{Denoiser, Mixture, Model, StageShape};
 use chrysalis::kernels::{
-    Attention, Convolution, Epilogue, Join, Packing, Patches, activate, attend, convolve, halve, join, mix, normalise,
-    pack, patchify, reference, training, unpatchify,
+    Attention, Clustered, Convolution, Epilogue, Join, Packing, Patches, activate, attend, cluster, convolve, halve,
+    join, mix, normalise, pack, patchify, reference, training, unpatchify,
 };
 use chrysalis::noise::{Noise, Purpose};
 use chrysalis::unet::Layers;
@@ -42,20 +42,47 @@ fn off<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
 }
 
 #[test]
-fn a_gaussian_leads_alike_on_every_device() {
+fn a_mixture_leads_alike_on_every_device() {
     let plain = Device::flex();
-    let components = crate::support::strange_components(32);
-    let all = |device: &Device| {
-        let gaussian = Gaussian::new(&components, device);
+    let single = crate::support::strange_components(32);
+    let several = crate::support::strange_clusters(32);
+    let all = |device: &Device, components| {
+        let mixture = Mixture::new(components, device);
         let (x, rest) = (numbers(1, [3, 3, 32, 32], device).mul_scalar(5.0), numbers(2, [3, 3, 32, 32], device));
-        let begun = gaussian.noisy(x.clone(), 5.0);
-        [begun, gaussian.beyond(x.clone(), &rest, 5.0), gaussian.flow(x, rest, [5.0, 0.7])]
+        let begun = mixture.noisy(x.clone(), 5.0);
+        [begun, mixture.beyond(x.clone(), &rest, 5.0), mixture.flow(x, rest, [5.0, 0.7])]
     };
     // What the CPU finds is held against closed forms elsewhere.
     for (name, device) in devices().into_iter().skip(1) {
-        for (found, expected) in all(&device).into_iter().zip(all(&plain)) {
-            let off = off(found, expected);
-            assert!(off < 1e-5, "{name}: {off}");
+        for components in [&single, &several] {
+            for (found, expected) in all(&device, components).into_iter().zip(all(&plain, components)) {
+                let off = off(found, expected);
+                assert!(off < 1e-5, "{name}: {off}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_clusters_say_of_points() {
+    let plain = Device::flex();
+    for (name, device) in devices() {
+        for [points, clusters, width] in [[1, 1, 4], [3, 5, 12], [2, 64, 128]] {
+            let inputs = |device: &Device| {
+                let (x, rest) = (numbers(1, [points, 1, 1, width], device), numbers(2, [points, 1, 1, width], device));
+                let centres = numbers::<4>(3, [1, 1, clusters, width], device);
+                let variances = numbers::<4>(4, [1, 1, clusters, width], device).square();
+                let known = numbers::<4>(5, [1, 1, 1, clusters], device);
+                let levels = Tensor::from_data([[[[2.0f32, 0.3]]]], device);
+                (x, rest, Tensor::cat(vec![centres, variances], 1), Tensor::cat(vec![levels, known], 3))
+            };
+            for spec in [Clustered::Guess, Clustered::Flow] {
+                let (x, rest, table, known) = inputs(&device);
+                let found = cluster(x, rest, table, known, spec);
+                let (x, rest, table, known) = inputs(&plain);
+                let off = off(found, reference::cluster(x, rest, table, known, spec));
+                assert!(off < 1e-5, "{name}, {points} points, {clusters} clusters, {spec:?}: {off}");
+            }
         }
     }
 }

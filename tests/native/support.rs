@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use chrysalis::diffusion::{Bands, Components, Model, Preconditioning, Prediction, Stage, StageShape};
+use chrysalis::diffusion::{Bands, Clusters, Components, Model, Preconditioning, Prediction, Stage, StageShape};
 use chrysalis::noise::{Noise, Purpose};
 use chrysalis::picture::Picture;
 use chrysalis::train::{StageConfig, TrainConfig};
@@ -70,6 +70,14 @@ pub fn strange_components(size: usize) -> Components {
         .flat_map(|(turns, deviation)| wave(turns).map(move |x| x * deviation / length(turns)))
         .collect();
     Components::new(size, (0..pixels).map(|i| 0.4 + 0.2 * (i as f32).cos()).collect(), loadings).unwrap()
+}
+
+/// The same in three clusters, far from each other and each of a reach of its own.
+pub fn strange_clusters(size: usize) -> Components {
+    let components = strange_components(size);
+    let centres = vec![9.0, 0.0, 1.0, -5.0, 2.0, 0.0, 0.0, -3.0, -1.0];
+    let deviations = vec![0.5, 1.0, 0.3, 2.0, 0.2, 0.5, 1.0, 1.0, 0.1];
+    components.with_clusters(Clusters::new(vec![0.2, 0.5, 0.3], centres, deviations).unwrap()).unwrap()
 }
 
 /// A small folded stage.

@@ -9,11 +9,13 @@ use burn::tensor::{Device, Tensor};
 use chrysalis::command::export::{self, About};
 use chrysalis::data::{Dataset, Squaring};
 use chrysalis::diffusion::{Cascade, NoiseLevels, Plan, Sampler, Stage};
+use chrysalis::noise::{Noise, Purpose};
 use chrysalis::picture::Picture;
 use chrysalis::quality::NetworkError;
+use chrysalis::quality::matrix::Matrix;
 use chrysalis::train::{
     Adversarial, Beginnings, EarlierStages, Limits, Precision, Run, RunFolder, StopReason, TrainConfig, TrainError,
-    Trained, Trainer, Which,
+    Trained, Trainer, Which, clusters,
 };
 use chrysalis::weights::Storage;
 
@@ -199,20 +201,68 @@ fn a_run_goes_on_with_the_pictures_it_began_with() {
 }
 
 #[test]
+fn clusters_say_more_of_pictures_than_a_single_gaussian() {
+    // Three kinds of points in six dimensions.
+    let drawn = |seed: u64, count: usize| -> Vec<Vec<f64>> {
+        let mut noise = Noise::new(seed, Purpose::Probe);
+        let mut one = |index: usize| {
+            let kind = [0, 1, 1, 2][index % 4];
+            (0..6)
+                .map(|axis| [4.0, -3.0, 0.0][kind] * (axis % 3) as f64 + [0.3, 1.0, 0.6][kind] * noise.gaussian())
+                .collect()
+        };
+        (0..count).map(&mut one).collect()
+    };
+    let matrix = |rows: Vec<Vec<f64>>| Matrix::new(rows.concat(), 6);
+    let found = clusters(&matrix(drawn(1, 600)), 0.5).unwrap();
+    assert_eq!((found.count(), found.width()), (25, 6), "one for two dozen pictures");
+    let density = |point: &[f64], shares: &[f32], centres: &[f32], deviations: &[f32]| -> f64 {
+        let rows = centres.chunks_exact(6).zip(deviations.chunks_exact(6)).zip(shares);
+        let of = |((centres, deviations), share): ((&[f32], &[f32]), &f32)| {
+            let along = point.iter().zip(centres).zip(deviations).map(|((x, centre), deviation)| {
+                let (variance, off) = (f64::from(*deviation).powi(2) + 0.01, x - f64::from(*centre));
+                (-off * off / variance / 2.0).exp() / variance.sqrt()
+            });
+            f64::from(*share) * along.product::<f64>()
+        };
+        rows.map(of).sum::<f64>().ln()
+    };
+    let others = drawn(2, 400);
+    let mean = |of: &dyn Fn(&[f64]) -> f64| others.iter().map(|point| of(point)).sum::<f64>() / others.len() as f64;
+    let mixed = mean(&|point| density(point, found.shares(), found.centres(), found.deviations()));
+    let whole = matrix(drawn(1, 600));
+    let centre = whole.mean();
+    let spread: Vec<f32> = (0..6)
+        .map(|axis| (whole.iter().map(|row| (row[axis] - centre[axis]).powi(2)).sum::<f64>() / 600.0).sqrt() as f32)
+        .collect();
+    let centre: Vec<f32> = centre.iter().map(|x| *x as f32).collect();
+    let single = mean(&|point| density(point, &[1.0], &centre, &spread));
+    assert!(mixed > single + 2.0, "ln p of other points: {mixed}, {single}");
+    assert!(clusters(&matrix(drawn(1, 47)), 0.5).is_none(), "too few to tell apart");
+    assert_eq!(clusters(&matrix(drawn(1, 600)), 0.5).unwrap(), found, "the same every time");
+    // Of pictures that are all alike nothing is divided by.
+    let alike = clusters(&Matrix::new(vec![1.0; 600], 6), 0.5).unwrap();
+    assert!(alike.centres().iter().all(|centre| (centre - 1.0).abs() < 1e-6));
+}
+
+#[test]
 fn a_first_stage_is_told_how_its_pictures_lie_and_keeps_that() {
+    // Enough of them to be of clusters.
+    let pictures = folder_of_discs(30, 16);
+    let many = || Dataset::load(&text(pictures.path()), 16, Squaring::Pad).unwrap();
     let (folder, from, device) = (tempfile::tempdir().unwrap(), small_weights(), Device::flex());
     // Whatever the weights were trained on before, it is these pictures' components that count.
     let mut stage = chrysalis::weights::decode(&from, &device).unwrap().model.stages.remove(0);
     stage.preconditioning.components = Some(crate::support::strange_components(8));
     let (run, config) = (RunFolder::new(folder.path()), small_cascade());
-    Run::start(run.clone(), config.clone(), 0, &discs(), Some(stage.clone()), std::slice::from_ref(&device))
+    Run::start(run.clone(), config.clone(), 0, &many(), Some(stage.clone()), std::slice::from_ref(&device))
         .unwrap()
         .train(Limits::default(), &GO)
         .unwrap();
     let of_run = || Trained::read(&run, &config, Which::Newest, &device);
     let kept = of_run().unwrap().model().stages[0].preconditioning.components.clone().unwrap();
     let wanted =
-        chrysalis::train::components(&discs().reduced(2), &stage.shape, stage.preconditioning.bands.scale(), true);
+        chrysalis::train::components(&many().reduced(2), &stage.shape, stage.preconditioning.bands.scale(), true);
     assert_eq!(Some(kept), wanted);
     let path = run.stage(0).components();
     std::fs::write(&path, b"none").unwrap();

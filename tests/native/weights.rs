@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use chrysalis::diffusion::{Components, Model};
+use chrysalis::diffusion::{Clusters, Components, ComponentsError, Model};
 use chrysalis::noise::BatchNoise;
 use chrysalis::weights::{
     CardFacts, ContainerError, DataCard, Description, LAYOUT, Probe, ProbeError, StageDescription, Storage, Weights,
-    WeightsError, decode, encode, model_card, rounded, rounded_components,
+    WeightsError, decode, encode, model_card, rounded, rounded_clusters, rounded_components,
 };
 use proptest::prelude::*;
 
-use crate::support::{small_model, strange_components};
+use crate::support::{small_model, strange_clusters, strange_components};
 
 pub fn description(model: &Model) -> Description {
     let stages = model.stages.iter().map(|stage| StageDescription {
@@ -23,6 +23,7 @@ pub fn description(model: &Model) -> Description {
         finishes_from: Vec::new(),
         finishing_noise: Vec::new(),
         components: stage.preconditioning.components.as_ref().map_or(0, Components::count),
+        clusters: stage.preconditioning.components.as_ref().and_then(Components::clusters).map_or(0, Clusters::count),
         probe: pollster::block_on(Probe::measure(stage, &Device::flex())).unwrap(),
     });
     Description {
@@ -116,7 +117,7 @@ fn model_with_components() -> Model {
 fn components_of_small_pictures_are_rounded_once_and_alike_in_every_storage() {
     let (exact, model) = (strange_components(8), model_with_components());
     let wanted = model.stages[0].preconditioning.components.clone().unwrap();
-    let step = 0.15 * model.stages[0].preconditioning.bands.scale() as f32;
+    let step = 0.105 * model.stages[0].preconditioning.bands.scale() as f32;
     let off = |a: &Components, b: &Components| {
         let both = a.loadings().iter().chain(a.mean()).zip(b.loadings().iter().chain(b.mean()));
         both.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
@@ -132,6 +133,76 @@ fn components_of_small_pictures_are_rounded_once_and_alike_in_every_storage() {
             assert!(found.count() == 3 && off(found, &wanted) < 1e-4, "{storage:?}: {}", off(found, &wanted));
             assert!(read.model.stages[1].preconditioning.components.is_none());
         }
+    }
+}
+
+/// The same with clusters.
+fn model_with_clusters() -> Model {
+    let mut model = model_with_components();
+    let measured = &mut model.stages[0].preconditioning;
+    let components = measured.components.take().unwrap();
+    let clusters = strange_clusters(8).clusters().unwrap().clone();
+    let rounded = rounded_clusters(&clusters, measured.bands.scale());
+    measured.components = Some(components.with_clusters(rounded).unwrap());
+    model
+}
+
+#[test]
+fn clusters_of_small_pictures_are_rounded_once_and_alike_in_every_storage() {
+    let (exact, model) = (strange_clusters(8), model_with_clusters());
+    let exact = exact.clusters().unwrap();
+    let wanted = model.stages[0].preconditioning.components.clone().unwrap();
+    let wanted = wanted.clusters().unwrap();
+    let scale = model.stages[0].preconditioning.bands.scale() as f32;
+    for (rounded, exact) in wanted.centres().iter().zip(exact.centres()) {
+        assert!((rounded - exact).abs() <= 0.26 * scale, "{rounded} {exact}");
+    }
+    for (rounded, exact) in wanted.deviations().iter().zip(exact.deviations()) {
+        assert!((rounded / exact).ln().abs() <= 0.26, "{rounded} {exact}");
+    }
+    for (rounded, exact) in wanted.shares().iter().zip(exact.shares()) {
+        assert!((rounded / exact).ln().abs() <= 0.51, "{rounded} {exact}");
+    }
+    for storage in [Storage::F32, Storage::F16, Storage::Int8, Storage::Compact] {
+        let file = pollster::block_on(encode(&model, &description(&model), storage)).unwrap();
+        for bytes in [&file, &inflated(&file).unwrap()] {
+            let read = decode(bytes, &Device::flex()).unwrap();
+            let found = read.model.stages[0].preconditioning.components.as_ref().unwrap().clusters().unwrap().clone();
+            let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs());
+            assert_eq!(found.centres(), wanted.centres());
+            assert!(near(found.deviations(), wanted.deviations()) && near(found.shares(), wanted.shares()));
+        }
+    }
+}
+
+#[test]
+fn impossible_clusters_are_named() {
+    let model = model_with_clusters();
+    let whole = pollster::block_on(encode(&model, &description(&model), Storage::F32)).unwrap();
+    let claiming = |count: u64| {
+        fails(&with_description(&whole, |description| description["stages"][0]["clusters"] = count.into()))
+    };
+    assert!(matches!(claiming(1 << 40), WeightsError::ClusterCount { stage: 1, found: 0x100_0000_0000 }));
+    assert!(claiming(65).to_string().contains("at most 64"), "{}", claiming(65));
+    assert!(matches!(claiming(4), WeightsError::TensorShape { .. }));
+    assert!(matches!(claiming(0), WeightsError::Unknown(name) if name.starts_with("0.clusters")));
+    let along_nothing = with_description(&whole, |description| description["stages"][0]["components"] = 0.into());
+    assert!(matches!(fails(&along_nothing), WeightsError::ClusterCount { stage: 1, found: 3 }));
+    for gone in ["0.clusters.centres", "0.clusters.reaches"] {
+        let missing = with_header(&whole, |header| {
+            let tensor = header.as_object_mut().unwrap().remove(gone).unwrap();
+            header["another"] = tensor;
+        });
+        assert!(matches!(fails(&missing), WeightsError::Missing(name) if name == gone));
+    }
+    // Steps of which the numbers reach further than any picture.
+    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&whole[8..8 + length]).unwrap();
+    for scales in ["0.clusters.centres.scale", "0.clusters.reaches.scale"] {
+        let at = 8 + length + header[scales]["data_offsets"][0].as_u64().unwrap() as usize;
+        let mut damaged = whole.clone();
+        damaged[at..at + 4].copy_from_slice(&1e6f32.to_le_bytes());
+        assert!(matches!(fails(&damaged), WeightsError::Components { stage: 1, error: ComponentsError::Clusters }));
     }
 }
 

@@ -7,6 +7,7 @@
 mod attend;
 #[cfg(not(target_family = "wasm"))]
 mod bf16;
+mod cluster;
 mod convolve;
 mod gemm;
 #[cfg(not(target_family = "wasm"))]
@@ -24,7 +25,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape, TensorData};
 
 use super::spec::{attended, halved, joined, padded};
-use super::{Attention, Convolution, Epilogue, Join, Kernels, Packing, Patches};
+use super::{Attention, Clustered, Convolution, Epilogue, Join, Kernels, Packing, Patches};
 
 /// A contiguous tensor of f32: nobody calls the kernels with others, and burn's own cast would not tell where they come
 /// from.
@@ -131,6 +132,19 @@ impl Kernels for Flex {
         let ([.., stride], [_, skip, out]) = (x.dims::<4>(), numbers(&scales));
         let patches = pointwise::Patches { values: x.values(), stride, side: spec.side };
         output(pointwise::unpatchify(patches, picture.values(), picture.dims(), [skip, out]), picture.shape().clone())
+    }
+
+    fn cluster_kernel(
+        x: FloatTensor<Self>,
+        rest: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        numbers: FloatTensor<Self>,
+        spec: Clustered,
+    ) -> FloatTensor<Self> {
+        let (x, rest, table) = (Operand::new(x), Operand::new(rest), Operand::new(table));
+        let numbers = Operand::new(numbers);
+        let mixture = cluster::Mixture::new(table.values(), table.dims(), numbers.values());
+        output(mixture.step(x.values(), rest.values(), spec), x.shape().clone())
     }
 
     fn mix_kernel(

@@ -14,7 +14,7 @@ use cubecl::cube;
 use cubecl::prelude::*;
 
 use super::spec::{attended, halved, joined};
-use super::{Attention, Convolution, Join, Kernels, Packing, Patches};
+use super::{Attention, Clustered, Convolution, Join, Kernels, Packing, Patches};
 
 /// Threads that work side by side; a multiple of what every GPU runs in step.
 const SIDE_BY_SIDE: u32 = 64;
@@ -51,6 +51,7 @@ macro_rules! launch {
 }
 
 mod attend;
+mod cluster;
 mod convolve;
 mod pack;
 mod pointwise;
@@ -120,6 +121,16 @@ impl Kernels for CubeBackend {
         spec: Patches,
     ) -> FloatTensor<Self> {
         pointwise::unpatchify(input(x), input(picture), input(scales), spec)
+    }
+
+    fn cluster_kernel(
+        x: FloatTensor<Self>,
+        rest: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        numbers: FloatTensor<Self>,
+        spec: Clustered,
+    ) -> FloatTensor<Self> {
+        cluster::cluster(input(x), input(rest), input(table), input(numbers), spec)
     }
 
     fn mix_kernel(

@@ -82,10 +82,13 @@ pub fn model_card(description: &Description, facts: CardFacts<'_>) -> String {
                     )
                 }
             },
-            match stage.components {
-                0 => String::new(),
-                count =>
+            match (stage.components, stage.clusters) {
+                (0, _) => String::new(),
+                (count, 0) =>
                     format!("; {count} principal components of whole pictures, from which `dpm` begins in few steps"),
+                (count, clusters) => format!(
+                    "; {clusters} clusters of whole pictures along {count} principal components, from which `dpm` begins in few steps"
+                ),
             },
             match stage.finishing_noise[..] {
                 [] => String::new(),

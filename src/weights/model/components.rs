@@ -1,14 +1,14 @@
-//! Principal components of whole pictures as a weight file holds them: in cosines, of which rounding leaves few.
+//! Principal components of whole pictures as a weight file holds them: in cosines, of which rounding leaves few. And clusters along them.
 
 use std::f64::consts::PI;
 
 use super::encode::finest_step;
-use crate::diffusion::{Components, ComponentsError, LARGEST_SIZE, MOST_COMPONENTS};
+use crate::diffusion::{Clusters, Components, ComponentsError, LARGEST_SIZE, MOST_COMPONENTS};
 use crate::weights::container::MOST_OF_COMPONENTS;
 
 /// A step of their rounding, as a share of the data's scale: KID × 1000 of small pictures in four evaluations is 9.7 with 256 that are
 /// not rounded, and 10.9 with 128 that are, which compress to a hundredth (docs/recipe.md).
-const STEP: f64 = 0.15;
+const STEP: f64 = 0.105;
 
 // What is read before anything is known of models has room for the most that there may be.
 const _: () = assert!(MOST_OF_COMPONENTS == (1 + MOST_COMPONENTS) * 3 * LARGEST_SIZE * LARGEST_SIZE);
@@ -48,6 +48,60 @@ pub fn from_rows(size: usize, rows: &[f32]) -> Result<Components, ComponentsErro
     let mut mean = transformed(rows, size, &back);
     let loadings = mean.split_off(mean.len().min(3 * size * size));
     Components::new(size, mean, loadings)
+}
+
+/// A step of the rounding of where clusters lie, as a share of the data's scale: they are asked under noise of at least half of that.
+const STEP_OF_CENTRES: f64 = 0.5;
+/// A step of the rounding of the logarithms of how far clusters reach, and of their shares.
+const STEP_OF_REACHES: f32 = 0.5;
+
+/// For each cluster the logarithm of its share, as a multiple of the average one, and those of how far it reaches along each axis.
+pub fn reaches(clusters: &Clusters) -> Vec<f32> {
+    let count = clusters.count() as f32;
+    let logarithm = |value: f32| libm::log(f64::from(value)) as f32;
+    let rows = clusters.deviations().chunks_exact(clusters.width().max(1)).zip(clusters.shares());
+    let row = |(row, share): (&[f32], &f32)| {
+        std::iter::once(share * count).chain(row.iter().copied()).map(logarithm).collect()
+    };
+    rows.flat_map(|each| -> Vec<f32> { row(each) }).collect()
+}
+
+/// The step that a row of centres is rounded to, for a stage whose data have a scale.
+pub fn step_of_centres(row: &[f32], scale: f64) -> f32 {
+    finest_step(row).max((STEP_OF_CENTRES * scale) as f32)
+}
+
+/// The step that a row of [`reaches`] is rounded to.
+pub fn step_of_reaches(row: &[f32]) -> f32 {
+    finest_step(row).max(STEP_OF_REACHES)
+}
+
+/// The way back from centres and [`reaches`].
+///
+/// # Errors
+/// When the numbers are of no clusters.
+pub fn clusters(centres: Vec<f32>, reaches: &[f32], count: usize) -> Result<Clusters, ComponentsError> {
+    let values = reaches.iter().map(|logarithm| libm::exp(f64::from(*logarithm)) as f32);
+    let (mut shares, mut deviations) = (Vec::new(), Vec::new());
+    for (index, value) in values.enumerate() {
+        let of_share = index.is_multiple_of((reaches.len() / count.max(1)).max(1));
+        if of_share { shares.push(value) } else { deviations.push(value) }
+    }
+    Clusters::new(shares, centres, deviations)
+}
+
+/// Clusters as they come back from a file, for a stage whose data have a scale.
+pub fn rounded_clusters(of: &Clusters, scale: f64) -> Clusters {
+    let round = |mut rows: Vec<f32>, step: &dyn Fn(&[f32]) -> f32| {
+        let width = (rows.len() / of.count().max(1)).max(1);
+        for row in rows.chunks_exact_mut(width) {
+            let step = step(row);
+            row.iter_mut().for_each(|value| *value = (*value / step).round() * step);
+        }
+        rows
+    };
+    let centres = round(of.centres().to_vec(), &|row| step_of_centres(row, scale));
+    clusters(centres, &round(reaches(of), &step_of_reaches), of.count()).unwrap_or_else(|_| of.clone())
 }
 
 /// The orthonormal cosine transform, a row for each frequency (DCT-II: Ahmed, Natarajan and Rao 1974).

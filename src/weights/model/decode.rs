@@ -11,11 +11,11 @@ use thiserror::Error;
 
 use super::components;
 use super::description::{Description, LAYOUT, StageDescription};
-use super::encode::{DEVIATIONS, MEAN, ROTATION, SCALE};
+use super::encode::{CENTRES, DEVIATIONS, MEAN, REACHES, ROTATION, SCALE};
 use crate::diffusion::{
-    Bands, BandsError, Components, ComponentsError, FINISHING_LEVELS, FINISHING_NOISE, LARGEST_SIZE, MOST_COMPONENTS,
-    MOST_USUAL_STEPS, Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from, can_finish_under,
-    check_shapes,
+    Bands, BandsError, Components, ComponentsError, FINISHING_LEVELS, FINISHING_NOISE, LARGEST_SIZE, MOST_CLUSTERS,
+    MOST_COMPONENTS, MOST_USUAL_STEPS, Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from,
+    can_finish_under, check_shapes,
 };
 use crate::unet::{UNet, UNetConfigError};
 use crate::weights::container::{COMPONENTS, Container, ContainerError, inflate};
@@ -94,6 +94,17 @@ pub enum WeightsError {
          are possible, of a first stage of an even number of pixels, at most {LARGEST_SIZE} × {LARGEST_SIZE}"
     )]
     ComponentCount {
+        /// Which stage, from one.
+        stage: usize,
+        /// How many it is said to have.
+        found: usize,
+    },
+    /// There are more clusters than any stage has, or clusters along nothing.
+    #[error(
+        "stage {stage} of the weight file has {found} clusters of whole pictures, but at most {MOST_CLUSTERS} are possible, along \
+         principal components"
+    )]
+    ClusterCount {
         /// Which stage, from one.
         stage: usize,
         /// How many it is said to have.
@@ -185,9 +196,12 @@ fn describe(text: &str) -> Result<Description, WeightsError> {
     if let Some(found) = finishes.find(|levels| !can_finish_from(levels)) {
         return Err(WeightsError::NoiseLevels { found: found.clone() });
     }
-    for (index, StageDescription { shape, components: found, .. }) in description.stages.iter().enumerate() {
+    for (index, StageDescription { shape, components: found, clusters, .. }) in description.stages.iter().enumerate() {
         if *found > 0 && (*found > MOST_COMPONENTS || index > 0 || !shape.can_have_components()) {
             return Err(WeightsError::ComponentCount { stage: index + 1, found: *found });
+        }
+        if *clusters > MOST_CLUSTERS || (*clusters > 0 && *found == 0) {
+            return Err(WeightsError::ClusterCount { stage: index + 1, found: *clusters });
         }
     }
     let mut stages = description.stages.iter();
@@ -228,8 +242,17 @@ impl Fill<'_> {
             return Ok(None);
         }
         let rows = self.take(COMPONENTS, &[1 + count, 3 * size * size])?;
-        let components = components::from_rows(size, &rows);
-        components.map(Some).map_err(|error| WeightsError::Components { stage: index + 1, error })
+        let impossible = |error| WeightsError::Components { stage: index + 1, error };
+        let components = components::from_rows(size, &rows).map_err(impossible)?;
+        if stage.clusters == 0 {
+            return Ok(Some(components));
+        }
+        // A damaged file's axes may be fewer than its components.
+        let width = components.axes().len();
+        let centres = self.take(CENTRES, &[stage.clusters, width])?;
+        let reaches = self.take(REACHES, &[stage.clusters, 1 + width])?;
+        let clusters = components::clusters(centres, &reaches, stage.clusters);
+        clusters.and_then(|clusters| components.with_clusters(clusters)).map(Some).map_err(impossible)
     }
 
     fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {

@@ -52,6 +52,10 @@ pub struct StageDescription {
     /// [`MOST_COMPONENTS`](crate::diffusion::MOST_COMPONENTS), and none of large pictures.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub components: usize,
+    /// In how many clusters the file holds the stage's whole pictures along these, at most
+    /// [`MOST_CLUSTERS`](crate::diffusion::MOST_CLUSTERS); none where they are known as a single Gaussian.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clusters: usize,
     /// A known input and what the stage makes of it.
     pub probe: Probe,
 }

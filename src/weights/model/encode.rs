@@ -24,6 +24,9 @@ pub const SCALE: &str = ".scale";
 pub const MEAN: &str = "bands.mean";
 pub const ROTATION: &str = "bands.rotation";
 pub const DEVIATIONS: &str = "bands.deviations";
+/// The tensors of the clusters of a first stage's whole pictures.
+pub const CENTRES: &str = "0.clusters.centres";
+pub const REACHES: &str = "0.clusters.reaches";
 /// Tensors of fewer numbers are never stored as int8: there is nothing to save.
 pub const SMALLEST_INT8: usize = 1024;
 /// Steps of [`Storage::Compact`] a standard deviation of a row. Weights are nearly Gaussian, so that s steps cost
@@ -102,8 +105,16 @@ pub async fn encode(model: &Model, description: &Description, storage: Storage) 
             let rows = components::rows(of_pictures);
             let shape = vec![1 + of_pictures.count(), of_pictures.mean().len()];
             let step = |row: &[f32]| components::step(row, bands.scale());
-            let quantised = quantised(COMPONENTS.into(), &rows, shape, step);
-            tensors.extend(quantised.into_iter().map(|stored| stored.coded(CompressionStrategy::Default)));
+            let mut rounded = quantised(COMPONENTS.into(), &rows, shape, step);
+            if let Some(clusters) = of_pictures.clusters() {
+                let (count, width) = (clusters.count(), clusters.width());
+                let step = |row: &[f32]| components::step_of_centres(row, bands.scale());
+                rounded.extend(quantised(CENTRES.into(), clusters.centres(), vec![count, width], step));
+                let reaches = components::reaches(clusters);
+                let step = components::step_of_reaches;
+                rounded.extend(quantised(REACHES.into(), &reaches, vec![count, 1 + width], step));
+            }
+            tensors.extend(rounded.into_iter().map(|stored| stored.coded(CompressionStrategy::Default)));
         }
     }
     let text = serde_json::to_string(description).map_err(|error| EncodeError::Assembly(error.to_string()))?;

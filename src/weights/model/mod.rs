@@ -9,7 +9,7 @@ mod probe;
 mod rounding;
 
 pub use card::{CardFacts, is_model_card, model_card};
-pub use components::rounded_components;
+pub use components::{rounded_clusters, rounded_components};
 pub use decode::{Weights, WeightsError, decode};
 pub use description::{DataCard, Description, LAYOUT, StageDescription};
 pub use encode::{EncodeError, Storage, encode};
