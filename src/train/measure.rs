@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::clusters::clusters;
 use crate::data::Dataset;
-use crate::diffusion::{Bands, Components, Enlargement, StageShape, reduce, space_to_depth};
+use crate::diffusion::{Bands, Components, Enlargement, MOST_COMPONENTS, StageShape, reduce, space_to_depth};
 use crate::noise::{Noise, Purpose};
 use crate::picture::planes_from_rgb;
 use crate::quality::matrix::{Matrix, principal_components};
@@ -38,9 +38,6 @@ pub fn bands(dataset: &Dataset, shape: &StageShape) -> Bands {
 
 /// Pictures that components are measured on, each with its mirror image: a thousand tell some hundred components.
 const MOST_MEASURED: usize = 1024;
-/// As many components are kept: with 64 clusters KID × 1000 of small pictures in four evaluations is 6.4 with 96 and 7.7 with 128, which is
-/// the same, and 9.9 with 64 (docs/recipe.md).
-const WORTH_KEEPING: usize = 128;
 /// Components that are looked for beyond those that are kept, so that these come out well (Halko, Martinsson and Tropp 2011,
 /// "Finding Structure with Randomness", section 4.2).
 const SPARE: usize = 16;
@@ -71,7 +68,7 @@ pub fn components(dataset: &Dataset, shape: &StageShape, scale: f64, flip: bool)
     let centred: Vec<f32> = pictures.centred().iter().flatten().map(|value| *value as f32).collect();
     let centred = Tensor::<2>::from_data(TensorData::new(centred, [count, pixels]), &device);
 
-    let wanted = (WORTH_KEEPING + SPARE).min(count).min(pixels);
+    let wanted = (MOST_COMPONENTS + SPARE).min(count).min(pixels);
     let start = Noise::new(0, Purpose::Weights).gaussians(wanted * pixels);
     let mut basis = Tensor::<2>::from_data(TensorData::new(start, [wanted, pixels]), &device);
     for _ in 0..TURNS {
@@ -83,11 +80,11 @@ pub fn components(dataset: &Dataset, shape: &StageShape, scale: f64, flip: bool)
     let covariance = covariance.iter().map(|row| row.iter().map(|value| value / count as f64).collect()).collect();
     let mut found = principal_components(covariance);
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let loadings = found.iter().take(WORTH_KEEPING).flat_map(|(variance, component)| {
+    let loadings = found.iter().take(MOST_COMPONENTS).flat_map(|(variance, component)| {
         let deviation = variance.max(0.0).sqrt();
         component.iter().map(move |share| (share * deviation) as f32)
     });
-    let kept = found.len().min(WORTH_KEEPING);
+    let kept = found.len().min(MOST_COMPONENTS);
     let loadings = Tensor::<2>::from_data(TensorData::new(loadings.collect(), [kept, wanted]), &device).matmul(basis);
     let loadings: Vec<f32> = rows(loadings)?.iter().flatten().map(|value| *value as f32).collect();
     let components = rounded_components(&Components::new(size, mean, loadings).ok()?, scale);
