@@ -28,6 +28,7 @@ impl Clusters {
     pub fn new(shares: Vec<f32>, centres: Vec<f32>, deviations: Vec<f32>) -> Result<Self, ComponentsError> {
         let count = shares.len();
         let fits = (1..=MOST_CLUSTERS).contains(&count)
+            && centres.len() >= count
             && centres.len().is_multiple_of(count)
             && centres.len() == deviations.len();
         let all: f32 = shares.iter().sum();

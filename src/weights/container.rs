@@ -15,10 +15,14 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// The most numbers that a coded byte may stand for. Sound files have less than two; deflate would allow a thousand,
 /// and a file of kilobytes could ask for gigabytes.
 const MOST_COMPRESSED: usize = 16;
-/// The one tensor that may be mostly zeros, the principal components of whole pictures, and how many numbers it may have: a mean and
-/// 128 components of 64 × 64 pixels.
+/// The tensors that may be mostly zeros, and how many numbers they may have. Principal components of whole pictures: a mean and 128
+/// components of 64 × 64 pixels.
 pub const COMPONENTS: &str = "0.components";
 pub const MOST_OF_COMPONENTS: usize = 129 * 3 * 64 * 64;
+/// Clusters along these: where 64 lie, and for each a share and 128 reaches.
+pub const CENTRES: &str = "0.clusters.centres";
+pub const REACHES: &str = "0.clusters.reaches";
+pub const MOST_OF_CLUSTERS: usize = 64 * 129;
 /// The most numbers of a file that are decoded at once: beside two copies of them a browser has no memory for more.
 const MOST_DECODED: usize = 1 << 28;
 /// After so many decoded numbers, and the rest of their tensor, whoever waits is let in: some milliseconds in a browser.
@@ -135,6 +139,7 @@ pub async fn inflated(bytes: &[u8], mut pause: impl AsyncFnMut()) -> Result<Vec<
 pub(super) fn inflate(name: &str, coded: &[u8], most: usize) -> Result<Vec<u8>, ContainerError> {
     let most = most.min(match name {
         COMPONENTS => MOST_OF_COMPONENTS,
+        CENTRES | REACHES => MOST_OF_CLUSTERS,
         _ => coded.len().saturating_mul(MOST_COMPRESSED),
     });
     miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(coded, most)

@@ -723,6 +723,7 @@ fn clusters_are_nothing_impossible() {
     assert_eq!((sound.count(), sound.width(), sound.shares()), (2, 3, &[0.25, 0.75][..]));
     for wrong in [
         of(&[], &[], &[]),
+        of(&[1.0, 1.0], &[], &[]),
         of(&[1.0, 1.0], &[0.0; 5], &[1.0; 5]),
         of(&[1.0, 1.0], &[0.0; 6], &[1.0; 4]),
         of(&[1.0, 0.0], &[0.0; 6], &[1.0; 6]),

@@ -176,6 +176,20 @@ fn clusters_of_small_pictures_are_rounded_once_and_alike_in_every_storage() {
 }
 
 #[test]
+fn clusters_of_pictures_that_are_alike_come_back_too() {
+    let mut model = model_with_components();
+    let measured = &mut model.stages[0].preconditioning;
+    // Numbers that are all the same are coded in next to nothing.
+    let alike = Clusters::new(vec![1.0; 64], vec![0.0; 64 * 3], vec![1.0; 64 * 3]).unwrap();
+    measured.components = Some(measured.components.take().unwrap().with_clusters(alike.clone()).unwrap());
+    let file = pollster::block_on(encode(&model, &description(&model), Storage::Compact)).unwrap();
+    for bytes in [&file, &inflated(&file).unwrap()] {
+        let read = decode(bytes, &Device::flex()).unwrap();
+        assert_eq!(read.model.stages[0].preconditioning.components.as_ref().unwrap().clusters(), Some(&alike));
+    }
+}
+
+#[test]
 fn impossible_clusters_are_named() {
     let model = model_with_clusters();
     let whole = pollster::block_on(encode(&model, &description(&model), Storage::F32)).unwrap();

@@ -3,14 +3,15 @@
 use std::f64::consts::PI;
 
 use super::encode::finest_step;
-use crate::diffusion::{Clusters, Components, ComponentsError, LARGEST_SIZE, MOST_COMPONENTS};
-use crate::weights::container::MOST_OF_COMPONENTS;
+use crate::diffusion::{Clusters, Components, ComponentsError, LARGEST_SIZE, MOST_CLUSTERS, MOST_COMPONENTS};
+use crate::weights::container::{MOST_OF_CLUSTERS, MOST_OF_COMPONENTS};
 
 /// A step of their rounding, as a share of the data's scale: KID × 1000 of small pictures in four evaluations is 6.6 with clusters along
 /// components that are not rounded, 6.7 with this and 8.6 with .15; they compress to a seventieth (docs/recipe.md).
 const STEP: f64 = 0.105;
 
 // What is read before anything is known of models has room for the most that there may be.
+const _: () = assert!(MOST_OF_CLUSTERS == MOST_CLUSTERS * (1 + MOST_COMPONENTS));
 const _: () = assert!(MOST_OF_COMPONENTS == (1 + MOST_COMPONENTS) * 3 * LARGEST_SIZE * LARGEST_SIZE);
 
 /// The mean and the components, in cosines.
@@ -27,11 +28,7 @@ pub fn step(row: &[f32], scale: f64) -> f32 {
 
 /// Components as they come back from a file, for a stage whose data have a scale, without those of which rounding leaves nothing.
 pub fn rounded_components(components: &Components, scale: f64) -> Components {
-    let mut rows = rows(components);
-    for row in rows.chunks_exact_mut(components.mean().len().max(1)) {
-        let step = step(row, scale);
-        row.iter_mut().for_each(|value| *value = (*value / step).round() * step);
-    }
+    let rows = rounded(rows(components), 1 + components.count(), |row| step(row, scale));
     let mut rows: Vec<&[f32]> = rows.chunks_exact(components.mean().len().max(1)).collect();
     let mut of_mean = true;
     rows.retain(|row| std::mem::take(&mut of_mean) || row.iter().any(|value| *value != 0.0));
@@ -92,16 +89,19 @@ pub fn clusters(centres: Vec<f32>, reaches: &[f32], count: usize) -> Result<Clus
 
 /// Clusters as they come back from a file, for a stage whose data have a scale.
 pub fn rounded_clusters(of: &Clusters, scale: f64) -> Clusters {
-    let round = |mut rows: Vec<f32>, step: &dyn Fn(&[f32]) -> f32| {
-        let width = (rows.len() / of.count().max(1)).max(1);
-        for row in rows.chunks_exact_mut(width) {
-            let step = step(row);
-            row.iter_mut().for_each(|value| *value = (*value / step).round() * step);
-        }
-        rows
-    };
-    let centres = round(of.centres().to_vec(), &|row| step_of_centres(row, scale));
-    clusters(centres, &round(reaches(of), &step_of_reaches), of.count()).unwrap_or_else(|_| of.clone())
+    let centres = rounded(of.centres().to_vec(), of.count(), |row| step_of_centres(row, scale));
+    let reaches = rounded(reaches(of), of.count(), step_of_reaches);
+    clusters(centres, &reaches, of.count()).unwrap_or_else(|_| of.clone())
+}
+
+/// So many rows, each rounded to a step of its own; one of zeros has none.
+fn rounded(mut numbers: Vec<f32>, rows: usize, step: impl Fn(&[f32]) -> f32) -> Vec<f32> {
+    let width = (numbers.len() / rows.max(1)).max(1);
+    for row in numbers.chunks_exact_mut(width) {
+        let step = step(row);
+        row.iter_mut().filter(|_| step > 0.0).for_each(|value| *value = (*value / step).round() * step);
+    }
+    numbers
 }
 
 /// The orthonormal cosine transform, a row for each frequency (DCT-II: Ahmed, Natarajan and Rao 1974).

@@ -11,14 +11,14 @@ use thiserror::Error;
 
 use super::components;
 use super::description::{Description, LAYOUT, StageDescription};
-use super::encode::{CENTRES, DEVIATIONS, MEAN, REACHES, ROTATION, SCALE};
+use super::encode::{DEVIATIONS, MEAN, ROTATION, SCALE};
 use crate::diffusion::{
     Bands, BandsError, Components, ComponentsError, FINISHING_LEVELS, FINISHING_NOISE, LARGEST_SIZE, MOST_CLUSTERS,
     MOST_COMPONENTS, MOST_USUAL_STEPS, Model, Preconditioning, ShapeError, Stage, StageShape, can_finish_from,
     can_finish_under, check_shapes,
 };
 use crate::unet::{UNet, UNetConfigError};
-use crate::weights::container::{COMPONENTS, Container, ContainerError, inflate};
+use crate::weights::container::{CENTRES, COMPONENTS, Container, ContainerError, REACHES, inflate};
 
 /// A model out of a weight file.
 #[derive(Debug, Clone)]

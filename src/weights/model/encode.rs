@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::components;
 use super::description::Description;
 use crate::diffusion::Model;
-use crate::weights::container::{COMPONENTS, KEY};
+use crate::weights::container::{CENTRES, COMPONENTS, KEY, REACHES};
 
 /// What is appended to a tensor's name for the scales of its int8 rows.
 pub const SCALE: &str = ".scale";
@@ -24,9 +24,6 @@ pub const SCALE: &str = ".scale";
 pub const MEAN: &str = "bands.mean";
 pub const ROTATION: &str = "bands.rotation";
 pub const DEVIATIONS: &str = "bands.deviations";
-/// The tensors of the clusters of a first stage's whole pictures.
-pub const CENTRES: &str = "0.clusters.centres";
-pub const REACHES: &str = "0.clusters.reaches";
 /// Tensors of fewer numbers are never stored as int8: there is nothing to save.
 pub const SMALLEST_INT8: usize = 1024;
 /// Steps of [`Storage::Compact`] a standard deviation of a row. Weights are nearly Gaussian, so that s steps cost
