@@ -177,11 +177,16 @@ fn clusters_of_small_pictures_are_rounded_once_and_alike_in_every_storage() {
 
 #[test]
 fn clusters_of_pictures_that_are_alike_come_back_too() {
-    let mut model = model_with_components();
+    let mut model = small_model(&Device::flex());
     let measured = &mut model.stages[0].preconditioning;
+    let loadings = (0..60 * 3 * 64).map(|i| (i as f32 * i as f32 * 0.37).sin()).collect();
+    let components = Components::new(8, vec![0.0; 3 * 64], loadings).unwrap();
+    let components = rounded_components(&components, measured.bands.scale());
     // Numbers that are all the same are coded in next to nothing.
-    let alike = Clusters::new(vec![1.0; 64], vec![0.0; 64 * 3], vec![1.0; 64 * 3]).unwrap();
-    measured.components = Some(measured.components.take().unwrap().with_clusters(alike.clone()).unwrap());
+    let count = 64 * components.axes().len();
+    assert!(count > 2000, "enough of them");
+    let alike = Clusters::new(vec![1.0; 64], vec![0.0; count], vec![1.0; count]).unwrap();
+    measured.components = Some(components.with_clusters(alike.clone()).unwrap());
     let file = pollster::block_on(encode(&model, &description(&model), Storage::Compact)).unwrap();
     for bytes in [&file, &inflated(&file).unwrap()] {
         let read = decode(bytes, &Device::flex()).unwrap();
